@@ -1,0 +1,1 @@
+"""Kafka: the corrected Faust transport, durable publisher and topic administration."""

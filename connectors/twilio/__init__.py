@@ -1,0 +1,1 @@
+"""Twilio: client, errors, segments, keywords and signatures."""

@@ -1,0 +1,1 @@
+"""The aiohttp bridge that takes Twilio's webhooks."""

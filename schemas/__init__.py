@@ -1,0 +1,1 @@
+"""The contracts: Avro schemas, typed records, topic catalogue, ids."""

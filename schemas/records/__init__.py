@@ -1,0 +1,87 @@
+"""The typed records: one per contract in avro/. Every timestamp is epoch milliseconds UTC."""
+
+from .attempt import Attempt
+from .base import Record
+from .callback import Callback
+from .cancellation import Cancellation
+from .consent import Consent
+from .control import Control
+from .dead_letter import DeadLetter
+from .deferral import Deferral
+from .dispatch import Dispatch
+from .inbound import Inbound, InboundMedia
+from .lifecycle import LifecycleEvent
+from .request import Content, MessageRequest
+from .status import StatusUpdate
+from .vocabulary import (
+    AttemptKind,
+    AttemptOutcome,
+    CallbackSource,
+    Channel,
+    ConsentChange,
+    ConsentScope,
+    ConsentSource,
+    ControlAction,
+    ControlSubject,
+    DoubtPolicy,
+    Encoding,
+    Follows,
+    KeywordIntent,
+    MessageClass,
+    MessageStatus,
+    Stage,
+)
+
+RECORDS: dict[str, type[Record]] = {
+    record.AVRO_NAME: record
+    for record in (
+        Attempt,
+        Callback,
+        Cancellation,
+        Consent,
+        Control,
+        DeadLetter,
+        Deferral,
+        Dispatch,
+        Inbound,
+        LifecycleEvent,
+        MessageRequest,
+        StatusUpdate,
+    )
+}
+"""Top-level records by full Avro name."""
+
+__all__ = [
+    "RECORDS",
+    "Attempt",
+    "AttemptKind",
+    "AttemptOutcome",
+    "Callback",
+    "CallbackSource",
+    "Cancellation",
+    "Channel",
+    "Consent",
+    "ConsentChange",
+    "ConsentScope",
+    "ConsentSource",
+    "Content",
+    "Control",
+    "ControlAction",
+    "ControlSubject",
+    "DeadLetter",
+    "Deferral",
+    "Dispatch",
+    "DoubtPolicy",
+    "Encoding",
+    "Follows",
+    "Inbound",
+    "InboundMedia",
+    "KeywordIntent",
+    "LifecycleEvent",
+    "MessageClass",
+    "MessageRequest",
+    "MessageStatus",
+    "Record",
+    "Stage",
+    "StatusUpdate",
+]

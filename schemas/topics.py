@@ -1,0 +1,306 @@
+"""The topic catalogue: every topic of commlayer, who writes and reads it, how it is keyed, partitioned and kept.
+
+`commlayer topics plan|apply` creates topics from it; `docs/topics.md` is generated from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .records import (
+    Attempt,
+    Callback,
+    Cancellation,
+    Consent,
+    Control,
+    DeadLetter,
+    Deferral,
+    Dispatch,
+    Inbound,
+    LifecycleEvent,
+    MessageClass,
+    MessageRequest,
+    Record,
+    StatusUpdate,
+)
+
+APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
+"""Names of apps. No dots: the topic `comms.requests.<app>.urgent` must be readable back."""
+
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
+_DAY_MS = 24 * _HOUR_MS
+
+SEGMENT_INDEX_BYTES = 262_144
+"""`segment.index.bytes` of every topic. Kafka's 10 MiB sparse index files stall producers for seconds on disks with
+large read-ahead (measured: 1-14 s at 256 partitions)."""
+
+
+class Count(StrEnum):
+    """Which configured partition count a topic has. All topics of one kind have the same count: that is what keeps
+    partition p of them on one worker."""
+
+    RECIPIENT = "recipient"
+    DISPATCH = "dispatch"
+    LIFECYCLE = "lifecycle"
+    ONE = "one"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionCounts:
+    """Partitions per kind of topic. Growing `dispatch` is a rolling restart; `recipient` changes only by procedure."""
+
+    recipient: int = 16
+    dispatch: int = 64
+    lifecycle: int = 16
+    dead: int = 4
+
+    def of(self, count: Count) -> int:
+        """Number of partitions of a topic of this kind."""
+        return 1 if count is Count.ONE else int(getattr(self, count.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic.
+
+    Attributes:
+        name: full name.
+        key: what the record key holds, in words.
+        count: kind of partition count.
+        explicit: the writer names the partition (pacing group, or that of the recipient); otherwise `murmur2_random` of the key.
+        records: contracts found in it.
+        writers, readers: stages or outside parties, by name.
+        retention_ms: how long records stay; None for compacted topics.
+        compacted: `cleanup.policy=compact`.
+        min_compaction_lag_ms: a late write of a fenced process must not survive alone.
+    """
+
+    name: str
+    key: str
+    count: Count
+    records: tuple[type[Record], ...]
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    retention_ms: int | None
+    compacted: bool = False
+    explicit: bool = False
+    min_compaction_lag_ms: int = 0
+
+    def settings(self) -> dict[str, str]:
+        """Kafka topic settings, names and values as the broker reports them."""
+        settings = {"segment.index.bytes": str(SEGMENT_INDEX_BYTES)}
+        if self.compacted:
+            settings["cleanup.policy"] = "compact"
+            settings["min.compaction.lag.ms"] = str(self.min_compaction_lag_ms)
+        else:
+            settings["cleanup.policy"] = "delete"
+            settings["retention.ms"] = str(self.retention_ms)
+        return settings
+
+
+REQUESTS_PREFIX = "comms.requests."
+URGENT_SUFFIX = ".urgent"
+DEAD = "comms.dead"
+LIFECYCLE = "comms.lifecycle"
+CONSENT = "comms.consent"
+CANCELLATIONS = "comms.cancellations"
+CONTROL = "comms.control"
+ATTEMPTS = "comms.attempts"
+INBOUND = "comms.inbound"
+FEEDBACK_STATUS = "comms.feedback.status"
+FEEDBACK_INBOUND = "comms.feedback.inbound"
+FEEDBACK_ENGAGEMENT = "comms.feedback.engagement"
+POLICY_STATE = "comms.policy.state"
+FEEDBACK_STATE = "comms.feedback.state"
+PROFILES = "comms.profiles"
+CONVERSATIONS = "comms.conversations"
+
+DEFERRAL_TIERS_MS: dict[str, int] = {
+    "1s": 1_000,
+    "10s": 10_000,
+    "1m": _MINUTE_MS,
+    "10m": 10 * _MINUTE_MS,
+    "1h": _HOUR_MS,
+    "6h": 6 * _HOUR_MS,
+}
+"""Tiers of the deferral wheel: every record of a tier waits the same time, so a partition is in due order."""
+
+
+def request_topic(app: str, *, urgent: bool = False) -> str:
+    """The topic an app writes its requests to; `urgent` for critical categories only."""
+    return f"{REQUESTS_PREFIX}{app}{URGENT_SUFFIX if urgent else ''}"
+
+
+def app_of(topic: str) -> str | None:
+    """The app that a request topic belongs to, None for any other topic. Identity is the topic: a field in the
+    record cannot claim it."""
+    if not topic.startswith(REQUESTS_PREFIX):
+        return None
+    app = topic.removeprefix(REQUESTS_PREFIX).removesuffix(URGENT_SUFFIX)
+    return app if APP_NAME.fullmatch(app) else None
+
+
+def is_urgent(topic: str) -> bool:
+    """Whether a request topic is the urgent twin of its app."""
+    return app_of(topic) is not None and topic.endswith(URGENT_SUFFIX)
+
+
+def dispatch_topic(message_class: MessageClass) -> str:
+    """The dispatch topic of a class."""
+    return f"comms.dispatch.{message_class.value}"
+
+
+def deferral_topic(tier: str) -> str:
+    """The wheel's topic of a tier named in `DEFERRAL_TIERS_MS`."""
+    return f"comms.deferred.{tier}"
+
+
+DISPATCH_ANCHOR = dispatch_topic(MessageClass.CRITICAL)
+"""A dispatch worker serves partition p of any topic only while it holds this topic's p."""
+POLICY_ANCHOR = deferral_topic("1s")
+"""The same for policy."""
+FEEDBACK_ANCHOR = LIFECYCLE
+"""The same for feedback's lifecycle side; its inbound side has another partition count and is not co-partitioned."""
+
+
+def catalogue(apps: Iterable[str]) -> list[Topic]:
+    """All topics of an installation with these apps, in the order in which data flows."""
+    topics: list[Topic] = []
+    for app in sorted(apps):
+        for urgent in (False, True):
+            topics.append(
+                Topic(
+                    name=request_topic(app, urgent=urgent),
+                    key="recipient",
+                    count=Count.RECIPIENT,
+                    records=(MessageRequest, Cancellation),
+                    writers=(f"app:{app}", "gateway", "policy"),
+                    readers=("policy",),
+                    retention_ms=7 * _DAY_MS,
+                )
+            )
+    topics += [
+        Topic(PROFILES, "recipient", Count.RECIPIENT, (), ("cdp",), ("policy",), None, compacted=True),
+        Topic(
+            CONSENT,
+            "recipient",
+            Count.RECIPIENT,
+            (Consent,),
+            ("bridge", "feedback", "policy", "dispatch", "crm"),
+            ("policy", "dispatch", "consumers"),
+            5 * 365 * _DAY_MS,
+        ),
+        Topic(CANCELLATIONS, "recipient", Count.RECIPIENT, (Cancellation,), ("policy",), ("dispatch",), 4 * _DAY_MS),
+        Topic(INBOUND, "recipient", Count.RECIPIENT, (Inbound,), ("bridge",), ("feedback", "policy"), 7 * _DAY_MS),
+    ]
+    topics += [
+        Topic(
+            deferral_topic(tier),
+            "recipient",
+            Count.RECIPIENT,
+            (Deferral,),
+            ("policy", "dispatch", "feedback"),
+            ("policy",),
+            7 * _DAY_MS,
+        )
+        for tier in DEFERRAL_TIERS_MS
+    ]
+    topics.append(
+        Topic(
+            POLICY_STATE,
+            "recipient, kind, id",
+            Count.RECIPIENT,
+            (),
+            ("policy",),
+            ("policy",),
+            None,
+            compacted=True,
+            explicit=True,
+            min_compaction_lag_ms=_HOUR_MS,
+        )
+    )
+    topics += [
+        Topic(
+            dispatch_topic(message_class),
+            "message id",
+            Count.DISPATCH,
+            (Dispatch,),
+            ("policy",),
+            ("dispatch",),
+            4 * _DAY_MS,
+            explicit=True,
+        )
+        for message_class in MessageClass
+    ]
+    topics += [
+        Topic(
+            ATTEMPTS, "message id", Count.DISPATCH, (Attempt,), ("dispatch",), ("dispatch",), 7 * _DAY_MS, explicit=True
+        ),
+        Topic(
+            CONTROL,
+            "subject",
+            Count.ONE,
+            (Control,),
+            ("operator", "dispatch", "feedback"),
+            ("policy", "dispatch"),
+            None,
+            compacted=True,
+        ),
+        Topic(
+            LIFECYCLE,
+            "message id",
+            Count.LIFECYCLE,
+            (LifecycleEvent, Callback),
+            ("policy", "dispatch", "bridge"),
+            ("feedback", "operator"),
+            30 * _DAY_MS,
+        ),
+        Topic(
+            FEEDBACK_STATE,
+            "message id",
+            Count.LIFECYCLE,
+            (),
+            ("feedback",),
+            ("feedback",),
+            None,
+            compacted=True,
+            min_compaction_lag_ms=_HOUR_MS,
+        ),
+        Topic(
+            CONVERSATIONS,
+            "recipient, sender",
+            Count.RECIPIENT,
+            (),
+            ("policy", "feedback"),
+            ("feedback",),
+            None,
+            compacted=True,
+            explicit=True,
+        ),
+        Topic(
+            FEEDBACK_STATUS,
+            "message id",
+            Count.LIFECYCLE,
+            (StatusUpdate,),
+            ("feedback",),
+            ("consumers",),
+            30 * _DAY_MS,
+        ),
+        Topic(FEEDBACK_INBOUND, "recipient", Count.RECIPIENT, (Inbound,), ("feedback",), ("consumers",), 30 * _DAY_MS),
+        Topic(FEEDBACK_ENGAGEMENT, "message id", Count.LIFECYCLE, (), ("bridge",), ("consumers",), 30 * _DAY_MS),
+        Topic(
+            DEAD,
+            "source key",
+            Count.DEAD,
+            (DeadLetter,),
+            ("policy", "dispatch", "bridge", "feedback", "gateway"),
+            ("operator",),
+            30 * _DAY_MS,
+        ),
+    ]
+    return topics

@@ -1,0 +1,1 @@
+"""The decisions: one folder per stage, in the order that data flows."""

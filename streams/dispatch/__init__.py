@@ -1,0 +1,1 @@
+"""Pace it and send it."""

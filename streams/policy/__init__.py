@@ -1,0 +1,1 @@
+"""May this be sent, by whom, when, how urgently."""
