@@ -1,0 +1,58 @@
+"""Every reason commlayer can give for what it did to a message: one enum for code, docs and dashboards."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Reason code of a denial, dead letter, deferral or failure. `explanation` says it in plain words."""
+
+    explanation: str
+
+    def __new__(cls, code: str, explanation: str) -> Reason:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.explanation = explanation
+        return member
+
+    # Records that cannot be used: comms.dead
+    UNDECODABLE = "undecodable", "The bytes are no Avro record in a wire format we know."
+    UNKNOWN_SCHEMA = "unknown_schema", "The schema that the record names is not registered."
+    UNEXPECTED_RECORD = "unexpected_record", "The record is of a type that does not belong on this topic."
+    OVERSIZED = "oversized", "The record is larger than a stage accepts."
+    KEY_MISMATCH = "key_mismatch", "The record's key is not its recipient, so it may be out of order with others."
+
+    # Requests that policy denies
+    UNKNOWN_APP = "unknown_app", "No app of that name is configured."
+    APP_DISABLED = "app_disabled", "The app is switched off."
+    UNKNOWN_CATEGORY = "unknown_category", "No category of that name is configured."
+    CATEGORY_NOT_GRANTED = "category_not_granted", "The app may not send messages of this category."
+    NOT_URGENT = "not_urgent", "Only critical categories may use the urgent topic."
+    INVALID_RECIPIENT = "invalid_recipient", "The recipient is not a valid E.164 number."
+    LANDLINE_RECIPIENT = "landline_recipient", "The recipient is a fixed line, which cannot take this channel."
+    COUNTRY_NOT_ALLOWED = "country_not_allowed", "Messages to the recipient's country are not allowed."
+    EMPTY_CONTENT = "empty_content", "The request has nothing to say."
+    AMBIGUOUS_CONTENT = "ambiguous_content", "The request names more than one of body or media, template, content_sid."
+    BODY_TOO_LONG = "body_too_long", "The body is longer than 1600 characters."
+    INVALID_MEDIA = "invalid_media", "A media URL is not usable, or there are too many."
+    INVALID_FIELD = "invalid_field", "A field holds a value outside its limits."
+    UNSUPPORTED_CONTENT = "unsupported_content", "This kind of content cannot be sent on this channel or is not configured."
+    DEADLINE_PASSED = "deadline_passed", "The deadline lies in the past."
+    DEADLINE_TOO_FAR = "deadline_too_far", "The deadline lies more than 72 h after the earliest moment to send."
+    UNKNOWN_SENDER = "unknown_sender", "No sender or pool of that name is configured."
+    SENDER_NOT_GRANTED = "sender_not_granted", "The app may not use this sender or pool."
+    NO_SENDER = "no_sender", "No sender fits channel, country and category."
+
+    # What dispatch meets
+    NOT_BEFORE = "not_before", "The app asked for a later moment."
+    REJECTED_BY_TWILIO = "rejected_by_twilio", "Twilio refused the request."
+    THROTTLED = "throttled", "Twilio asked to slow down."
+    TWILIO_UNAVAILABLE = "twilio_unavailable", "Twilio did not process the request."
+    IN_DOUBT = "in_doubt", "The answer was lost: Twilio may or may not have accepted."
+    UNKNOWN_LANE = "unknown_lane", "The lane is no longer configured."
+
+    # What Twilio reports later
+    FAILED_AT_TWILIO = "failed_at_twilio", "Twilio could not hand the message to a carrier."
+    UNDELIVERED = "undelivered", "The carrier or handset did not take the message."
+    CANCELED = "canceled", "The app took the request back."
