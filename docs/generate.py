@@ -1,0 +1,71 @@
+"""Writes the pages that repeat what the code says: docs/topics.md and docs/reasons.md.
+
+Run `python docs/generate.py` after a change of the topic catalogue or of the reasons; a test compares.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from schemas.reasons import Reason
+from schemas.topics import PartitionCounts, Topic, catalogue
+
+DOCS = Path(__file__).parent
+_HOUR_MS = 3_600_000
+
+
+def topics_page() -> str:
+    """The topic catalogue as a table, for an installation with one app called `shop`."""
+    counts = PartitionCounts()
+    lines = [
+        "# Topics",
+        "",
+        "Written by `python docs/generate.py` from `schemas/topics.py`, for one app called `shop` and the default partition counts.",
+        "Topics without a contract yet are created all the same, so that a later version finds them.",
+        "",
+        "| Topic | Key | Partitions | Contracts | Written by | Read by | Kept |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for topic in catalogue(["shop"]):
+        cells = (
+            f"`{topic.name}`",
+            topic.key + (" (explicit partition)" if topic.explicit else ""),
+            str(counts.of(topic.count)),
+            ", ".join(record.__name__ for record in topic.records),
+            ", ".join(topic.writers),
+            ", ".join(topic.readers),
+            _kept(topic),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def reasons_page() -> str:
+    """Every reason code with its explanation."""
+    lines = [
+        "# Reasons",
+        "",
+        "Written by `python docs/generate.py` from `schemas/reasons.py`. The code stands in `reason` of status updates, lifecycle records",
+        "and dead letters; `detail` beside it names the field and the fix.",
+        "",
+        "| Code | Meaning |",
+        "|---|---|",
+    ]
+    lines += [f"| `{reason.value}` | {reason.explanation} |" for reason in Reason]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"topics.md": topics_page, "reasons.md": reasons_page}
+
+
+def _kept(topic: Topic) -> str:
+    if topic.retention_ms is None:
+        lag = topic.min_compaction_lag_ms // _HOUR_MS
+        return "compacted" + (f", not before {lag} h" if lag else "")
+    days = topic.retention_ms // (24 * _HOUR_MS)
+    return f"{days // 365} years" if days >= 365 else f"{days} days"
+
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")
