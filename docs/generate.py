@@ -20,7 +20,8 @@ def topics_page() -> str:
     lines = [
         "# Topics",
         "",
-        "Written by `python docs/generate.py` from `schemas/topics.py`, for one app called `shop` and the default partition counts.",
+        "Written by `python docs/generate.py` from `schemas/topics.py`, for one app called `shop` and the default",
+        "partition counts.",
         "Topics without a contract yet are created all the same, so that a later version finds them.",
         "",
         "| Topic | Key | Partitions | Contracts | Written by | Read by | Kept |",
@@ -45,8 +46,8 @@ def reasons_page() -> str:
     lines = [
         "# Reasons",
         "",
-        "Written by `python docs/generate.py` from `schemas/reasons.py`. The code stands in `reason` of status updates, lifecycle records",
-        "and dead letters; `detail` beside it names the field and the fix.",
+        "Written by `python docs/generate.py` from `schemas/reasons.py`. The code stands in `reason` of status updates,",
+        "lifecycle records and dead letters; `detail` beside it names the field and the fix.",
         "",
         "| Code | Meaning |",
         "|---|---|",
