@@ -1,0 +1,39 @@
+"""Which broker a session gets: COMMLAYER_TEST_BOOTSTRAP, else Docker, else Java with Maven; never none."""
+
+from __future__ import annotations
+
+import os
+
+from tests.support.java import Unavailable
+from tests.support.kafka_broker import Broker, start_java_broker, wait_until_ready
+from tests.support.kafka_docker import DockerBroker, docker_answers
+
+BOOTSTRAP_VARIABLE = "COMMLAYER_TEST_BOOTSTRAP"
+
+_WHAT_TO_INSTALL = (
+    "These tests need a real Kafka. Install Docker, or Java 17 (or newer) and Maven, or set "
+    f"{BOOTSTRAP_VARIABLE}=host:port to a cluster that tests may fill."
+)
+
+
+def given_bootstrap() -> str | None:
+    """Address of the cluster that the person who runs the tests named, once it answers."""
+    bootstrap = os.environ.get(BOOTSTRAP_VARIABLE)
+    if bootstrap:
+        wait_until_ready(bootstrap)
+    return bootstrap or None
+
+
+def start_own_broker(*, sasl: bool = False) -> Broker:
+    """A single node that the caller may also kill. Raises Unavailable, saying what to install."""
+    reasons: list[str] = []
+    try:
+        docker_answers()
+        return DockerBroker(sasl=sasl)
+    except Unavailable as error:
+        reasons.append(str(error))
+    try:
+        return start_java_broker(sasl=sasl)
+    except Unavailable as error:
+        reasons.append(str(error))
+    raise Unavailable(f"{_WHAT_TO_INSTALL} ({'; '.join(reasons)})")
