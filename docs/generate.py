@@ -46,8 +46,8 @@ def reasons_page() -> str:
     lines = [
         "# Reasons",
         "",
-        "Written by `python docs/generate.py` from `schemas/reasons.py`. The code stands in `reason` of status updates,",
-        "lifecycle records and dead letters; `detail` beside it names the field and the fix.",
+        "Written by `python docs/generate.py` from `schemas/reasons.py`. The code stands in `reason` of status",
+        "updates, lifecycle records and dead letters; `detail` beside it names the field and the fix.",
         "",
         "| Code | Meaning |",
         "|---|---|",
