@@ -1,0 +1,113 @@
+"""Do the books balance? What was requested against what the twin saw of it, and what feedback said in the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .plan import Fate, PlannedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class BookEntry:
+    """One message that the twin accepted.
+
+    Attributes:
+        message_id: `m` of its status callback URL.
+        to: recipient.
+        status: Twilio's status at the end.
+    """
+
+    message_id: str
+    to: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The result. `surprises` says, a line each, what did not go as planned."""
+
+    requested: int
+    delivered: int
+    failed_as_planned: int
+    lost: int
+    duplicated: int
+    surprises: tuple[str, ...]
+
+    @property
+    def balanced(self) -> bool:
+        """Every request ended once, as planned."""
+        return (
+            not self.surprises
+            and self.lost == self.duplicated == 0
+            and self.requested == self.delivered + self.failed_as_planned
+        )
+
+    def line(self) -> str:
+        """The line the demo closes with."""
+        return (
+            f"demo: {self.requested:,} requested, {self.delivered:,} delivered, "
+            f"{self.failed_as_planned:,} failed as planned, {self.lost} lost, {self.duplicated} duplicated"
+        )
+
+
+def balance(
+    requested: Mapping[str, PlannedMessage],
+    accepted: Iterable[BookEntry],
+    refused: Iterable[str],
+    final_statuses: Mapping[str, str],
+) -> Balance:
+    """Compare.
+
+    Args:
+        requested: acknowledged requests by message id.
+        accepted: everything in the twin's books, strangers included.
+        refused: recipients of POSTs the twin refused, once per refusal.
+        final_statuses: last status of each message on `comms.feedback.status`, by message id.
+    """
+    entries: dict[str, list[BookEntry]] = {}
+    surprises = []
+    for entry in accepted:
+        if entry.message_id in requested:
+            entries.setdefault(entry.message_id, []).append(entry)
+        else:
+            surprises.append(f"the twin sent a message that nobody requested ({entry.message_id or 'without id'})")
+    refusals = Counter(refused)
+    delivered = failed = lost = 0
+    for message_id, planned in requested.items():
+        found = entries.get(message_id, [])
+        status = final_statuses.get(message_id)
+        outcome = _outcome(found, refusals[planned.to], status)
+        if outcome is None:
+            lost += 1
+            surprises.append(f"{planned.key}: lost (last status: {status or 'none'})")
+        elif outcome is not planned.fate:
+            surprises.append(f"{planned.key}: {outcome}, planned {planned.fate}")
+        elif status != _STATUS_OF_FATE[outcome]:
+            surprises.append(f"{planned.key}: {outcome} at Twilio, but its last status is {status or 'none'}")
+        elif outcome is Fate.DELIVERED:
+            delivered += 1
+        else:
+            failed += 1
+    duplicated = sum(len(found) - 1 for found in entries.values()) + sum(
+        refusals[planned.to] - 1 for planned in requested.values() if refusals[planned.to] > 1
+    )
+    return Balance(len(requested), delivered, failed, lost, duplicated, tuple(surprises))
+
+
+_STATUS_OF_FATE = {
+    Fate.DELIVERED: "delivered",
+    Fate.UNDELIVERED: "undelivered",
+    Fate.REFUSED: "failed",
+    Fate.DENIED: "denied",
+}
+
+
+def _outcome(found: list[BookEntry], refusals: int, status: str | None) -> Fate | None:
+    """What became of a message by the twin's books; only a denial, which the twin never sees, is told by its status."""
+    if found:
+        return {"delivered": Fate.DELIVERED, "undelivered": Fate.UNDELIVERED}.get(found[-1].status)
+    if refusals:
+        return Fate.REFUSED
+    return Fate.DENIED if status == "denied" else None
