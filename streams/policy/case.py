@@ -1,0 +1,108 @@
+"""One request in front of the rules: what was asked, how it came, and the facts that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from schemas import ids
+from schemas.records import MessageRequest
+
+from . import numbers
+from .config import AppGrants, Category, PolicyConfig
+from .numbers import Number
+
+
+class Origin(NamedTuple):
+    """Where a request was first written."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        """The origin that `str` wrote.
+
+        Raises:
+            ValueError: it is no `topic:partition:offset`.
+        """
+        topic, partition, offset = text.rsplit(":", 2)
+        return cls(topic, int(partition), int(offset))
+
+
+def message_id_of(request: MessageRequest, app: str, origin: Origin) -> str:
+    """Id of the message that a request asks for: by the app's idempotency key, else by where it was first written."""
+    if request.idempotency_key is not None:
+        return ids.message_id_by_key(app, request.recipient, request.idempotency_key)
+    return ids.message_id_by_origin(*origin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """How a request came in front of the rules.
+
+    Attributes:
+        message_id: its id, a function of the request (`message_id_of`) or, on its way back, as the wheel carried it.
+        app: the app, known by the topic it wrote to.
+        origin: where the request was first written.
+        urgent: it came by the app's urgent topic.
+        round: 0 for the request itself, more when it comes back from the wheel.
+        deadline: its deadline, where an earlier round fixed it; epoch milliseconds UTC.
+        traceparent: W3C trace context.
+    """
+
+    message_id: str
+    app: str
+    origin: Origin
+    urgent: bool = False
+    round: int = 0
+    deadline: int | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What every rule gets. The properties hold only after the rule that checks them allowed: `grants` after
+    `known_app`, `category` after `known_category`, `number` after `recipient`."""
+
+    request: MessageRequest
+    entry: Entry
+    config: PolicyConfig
+    now_ms: int
+
+    @property
+    def grants(self) -> AppGrants:
+        """What the app may do."""
+        return self.config.apps[self.entry.app]
+
+    @property
+    def category(self) -> Category:
+        """The category asked for."""
+        return self.config.categories[self.request.category]
+
+    @property
+    def number(self) -> Number:
+        """Facts about the recipient's number."""
+        number = numbers.look_up(self.request.recipient)
+        if number is None:
+            raise LookupError("the rule 'recipient' must come first")
+        return number
+
+    @property
+    def earliest(self) -> int:
+        """Earliest moment of sending, epoch milliseconds UTC; an app whose clock is ahead gains no time by it."""
+        return max(self.request.not_before or 0, min(self.request.created_at, self.now_ms))
+
+    @property
+    def deadline(self) -> int:
+        """Moment after which sending may not start, epoch milliseconds UTC: as an earlier round fixed it, as the
+        app asked, or by category."""
+        if self.entry.deadline is not None:
+            return self.entry.deadline
+        if self.request.deadline is not None:
+            return self.request.deadline
+        return self.earliest + self.category.deadline_s * 1000

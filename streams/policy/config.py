@@ -1,0 +1,141 @@
+"""What policy must know about the installation; the composition root builds it from the YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from schemas.records import Channel, DoubtPolicy, MessageClass
+
+DEFAULT_DEADLINE_S = 24 * 3600
+"""A message nobody gave a deadline is worthless a day later."""
+
+
+class SenderType(StrEnum):
+    """Kind of sender, as Twilio tells them apart."""
+
+    SHORT_CODE = "short_code"
+    LONG_CODE = "long_code"
+    TOLL_FREE = "toll_free"
+    ALPHANUMERIC = "alphanumeric"
+    WHATSAPP = "whatsapp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Category:
+    """What a message is for.
+
+    Attributes:
+        name: configured name, as requests give it.
+        message_class: urgency of its messages.
+        deadline_s: seconds after the earliest moment of sending at which a message without deadline is worthless.
+        doubt_policy: what follows when nobody can tell whether Twilio accepted.
+        message_intent: Twilio MessageIntent.
+        validity_period_s: seconds a message may wait inside Twilio where the request does not say.
+        shorten_urls: Twilio ShortenUrls where the request does not say.
+    """
+
+    name: str
+    message_class: MessageClass = MessageClass.NORMAL
+    deadline_s: int = DEFAULT_DEADLINE_S
+    doubt_policy: DoubtPolicy = DoubtPolicy.STOP
+    message_intent: str | None = None
+    validity_period_s: int | None = None
+    shorten_urls: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """One sender, or one messaging service, with the lane that paces it.
+
+    Attributes:
+        name: configured name.
+        account: configured name of its Twilio account.
+        lane: name of its lane; its own name.
+        group: pacing group of the lane.
+        partition: partition of the group in all dispatch topics.
+        address: as Twilio knows it, without channel prefix; None for a messaging service.
+        messaging_service_sid: MG followed by 32 hex digits; None for a single sender.
+        type: kind of sender; None for a messaging service.
+        channels: channels it can use.
+        countries: ISO 3166 alpha-2 countries it may send to; None: every allowed one.
+        rate: segments per second; the weight in the choice among several senders.
+        smart_encoding: Twilio SmartEncoded where the request does not say.
+    """
+
+    name: str
+    account: str
+    lane: str
+    group: str
+    partition: int
+    address: str | None = None
+    messaging_service_sid: str | None = None
+    type: SenderType | None = None
+    channels: frozenset[Channel] = frozenset({Channel.SMS})
+    countries: frozenset[str] | None = None
+    rate: float = 1.0
+    smart_encoding: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppGrants:
+    """What one app may do.
+
+    Attributes:
+        name: the app: the name in its request topic.
+        categories: categories it may send.
+        pools: pools it may send from.
+        senders: senders it may use beside those of its pools.
+        countries: countries it may send to; None: every allowed one.
+        enabled: False denies everything.
+    """
+
+    name: str
+    categories: frozenset[str] = frozenset()
+    pools: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+    countries: frozenset[str] | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyConfig:
+    """The installation as policy sees it.
+
+    Attributes:
+        version: names this configuration in every decision.
+        apps, categories, senders: by name.
+        pools: names of senders by name of pool.
+        countries: ISO 3166 alpha-2 countries that messages may go to at all.
+
+    Raises:
+        ValueError: something refers to a name that is not there; the message lists all of them.
+    """
+
+    version: str
+    apps: Mapping[str, AppGrants]
+    categories: Mapping[str, Category]
+    senders: Mapping[str, Sender]
+    pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    countries: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        dangling = [
+            f"{owner} names {kind} {name!r}, which is not configured"
+            for owner, kind, names, known in self._references()
+            for name in names
+            if name not in known
+        ]
+        if dangling:
+            raise ValueError("; ".join(dangling))
+
+    def _references(self) -> list[tuple[str, str, frozenset[str] | tuple[str, ...], Mapping[str, object]]]:
+        references: list[tuple[str, str, frozenset[str] | tuple[str, ...], Mapping[str, object]]] = []
+        for pool, members in self.pools.items():
+            references.append((f"pool {pool!r}", "sender", members, self.senders))
+        for app in self.apps.values():
+            references.append((f"app {app.name!r}", "category", app.categories, self.categories))
+            references.append((f"app {app.name!r}", "pool", app.pools, self.pools))
+            references.append((f"app {app.name!r}", "sender", app.senders, self.senders))
+        return references

@@ -1,0 +1,110 @@
+"""The decision on one request: pure, so that the same request under the same configuration is decided the same."""
+
+from __future__ import annotations
+
+from connectors.twilio import segments
+from schemas.records import Channel, Deferral, Dispatch, Encoding, MessageRequest, Stage
+
+from . import senders
+from .case import Case, Entry
+from .config import PolicyConfig, Sender
+from .rules import RULES, RULES_VERSION
+from .verdict import Admitted, Allow, Decision, Deferred, Denied, Deny
+
+
+def decide(request: MessageRequest, entry: Entry, config: PolicyConfig, now_ms: int) -> Decision:
+    """Ask the rules in their order; the first that does not allow decides, otherwise the message is admitted.
+
+    Args:
+        request: what the app asked for.
+        entry: how it came here.
+        config: the installation.
+        now_ms: the moment of decision, epoch milliseconds UTC.
+    """
+    case = Case(request, entry, config, now_ms)
+    for rule in RULES:
+        verdict = rule.check(case)
+        if isinstance(verdict, Allow):
+            continue
+        if isinstance(verdict, Deny):
+            return Denied(verdict, rule.name)
+        return Deferred(_deferral(case, verdict.until, verdict.reason), verdict, rule.name)
+    choice = senders.choose(case)
+    if isinstance(choice, Deny):
+        raise AssertionError("the rule 'sender' allowed what has no sender")
+    return Admitted(_dispatch(case, choice), choice.partition)
+
+
+def rule_version(config: PolicyConfig) -> str:
+    """Version of rules and configuration, as every decision carries it."""
+    return f"{RULES_VERSION}/{config.version}"
+
+
+def _deferral(case: Case, until: int, reason: str) -> Deferral:
+    return Deferral(
+        message_id=case.entry.message_id,
+        round=case.entry.round + 1,
+        app=case.entry.app,
+        due_at=until,
+        reason=reason,
+        by=Stage.POLICY,
+        request=case.request,
+        origin=str(case.entry.origin),
+        deadline=case.deadline,
+        at=case.now_ms,
+    )
+
+
+def _dispatch(case: Case, sender: Sender) -> Dispatch:
+    request, category = case.request, case.category
+    content = request.content
+    smart_encoding = sender.smart_encoding if request.smart_encoding is None else request.smart_encoding
+    cost, encoding = _cost(request.channel, content.body, smart_encoding)
+    return Dispatch(
+        message_id=case.entry.message_id,
+        round=case.entry.round,
+        app=case.entry.app,
+        recipient=request.recipient,
+        recipient_id=request.recipient_id,
+        channel=request.channel,
+        category=category.name,
+        message_class=category.message_class,
+        account=sender.account,
+        lane=sender.lane,
+        group=sender.group,
+        sender=sender.address,
+        messaging_service_sid=sender.messaging_service_sid,
+        body=content.body,
+        media_urls=content.media_urls,
+        content_sid=content.content_sid,
+        content_variables=content.variables,
+        segments=cost,
+        encoding=encoding,
+        requested_at=request.created_at,
+        decided_at=case.now_ms,
+        deadline=case.deadline,
+        doubt_policy=category.doubt_policy,
+        rule_version=rule_version(case.config),
+        locale=request.locale,
+        campaign=request.campaign,
+        tags=request.tags,
+        correlation_id=request.correlation_id,
+        in_reply_to=request.in_reply_to,
+        fallback_channels=request.fallback_channels,
+        message_intent=category.message_intent,
+        shorten_urls=category.shorten_urls if request.shorten_urls is None else request.shorten_urls,
+        smart_encoding=smart_encoding or None,
+        validity_period_s=(
+            category.validity_period_s if request.validity_period_s is None else request.validity_period_s
+        ),
+        traceparent=case.entry.traceparent,
+    )
+
+
+def _cost(channel: Channel, body: str | None, smart_encoding: bool) -> tuple[int, Encoding]:
+    """What the message costs its lane: the segments of a text; one for media and WhatsApp, and for a Content
+    template, whose text only Twilio knows."""
+    if channel is not Channel.SMS or body is None:
+        return 1, Encoding.NONE
+    counted = segments.count(body, smart_encoding=smart_encoding)
+    return counted.segments, counted.encoding

@@ -1,0 +1,38 @@
+"""The rules in their one order; the first that does not allow wins. Each is a pure function of the case.
+
+What later work adds (idempotency, consent, quotas, caps, quiet hours) takes its place in this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from streams.policy.case import Case
+from streams.policy.verdict import Verdict
+
+from . import app, category, content, country, deadline, limits, recipient, schedule, sender, urgency
+
+RULES_VERSION = "1"
+"""Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
+
+
+class Rule(NamedTuple):
+    """A rule and the name it has in decisions."""
+
+    name: str
+    check: Callable[[Case], Verdict]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("app", app.check),
+    Rule("category", category.check),
+    Rule("urgency", urgency.check),
+    Rule("limits", limits.check),
+    Rule("deadline", deadline.check),
+    Rule("recipient", recipient.check),
+    Rule("country", country.check),
+    Rule("content", content.check),
+    Rule("sender", sender.check),
+    Rule("schedule", schedule.check),
+)

@@ -1,0 +1,105 @@
+"""What policy writes into a message's story: one lifecycle event per decision."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from schemas import ids
+from schemas.reasons import Reason
+from schemas.records import Deferral, LifecycleEvent, MessageRequest, MessageStatus, Stage
+
+from . import numbers
+from .case import Entry, Origin
+from .config import PolicyConfig
+from .decide import rule_version
+from .rules.limits import TAGS_MAX
+from .verdict import Admitted, Decision, Denied
+
+_TEXT_SHOWN = 256  # what is denied may hold anything of any length, and the event must fit into a Kafka record
+
+
+def tell(
+    request: MessageRequest, entry: Entry, decision: Decision, source: Origin, config: PolicyConfig, now_ms: int
+) -> LifecycleEvent:
+    """The event for a decision on a record read at `source`."""
+    message_id = entry.message_id
+    status = _status(decision)
+    category = config.categories.get(request.category)
+    event = LifecycleEvent(
+        event_id=ids.lifecycle_event_id(message_id, entry.round, None, Stage.POLICY, status),
+        message_id=message_id,
+        round=entry.round,
+        stage=Stage.POLICY,
+        status=status,
+        at=now_ms,
+        app=entry.app,
+        recipient=_short(request.recipient),
+        recipient_id=_short(request.recipient_id),
+        channel=request.channel,
+        category=_short(request.category),
+        message_class=category.message_class if category is not None else None,
+        rule_version=rule_version(config),
+        requested_at=request.created_at,
+        campaign=_short(request.campaign),
+        tags=request.tags if not isinstance(decision, Denied) else _short_tags(request.tags),
+        correlation_id=_short(request.correlation_id),
+        idempotency_key=_short(request.idempotency_key),
+        source_topic=source.topic,
+        source_partition=source.partition,
+        source_offset=source.offset,
+    )
+    if isinstance(decision, Admitted):
+        dispatch = decision.dispatch
+        event.lane = dispatch.lane
+        event.account = dispatch.account
+        event.sender = dispatch.sender or dispatch.messaging_service_sid
+        event.segments = dispatch.segments
+        event.deadline = dispatch.deadline
+        number = numbers.look_up(request.recipient)
+        if number is not None:
+            event.facts = {"country": number.country, "encoding": dispatch.encoding.value}
+    elif isinstance(decision, Denied):
+        event.reason = decision.deny.reason
+        event.detail = decision.deny.text()
+        event.rule = decision.rule
+    else:
+        event.reason = decision.defer.reason
+        event.rule = decision.rule
+        event.until = decision.defer.until
+        event.deadline = decision.deferral.deadline
+    return event
+
+
+def tell_lost_request(deferral: Deferral, source: Origin, config: PolicyConfig, now_ms: int) -> LifecycleEvent:
+    """The event for a message that came back from the wheel without its request: nobody can decide it."""
+    return LifecycleEvent(
+        event_id=ids.lifecycle_event_id(deferral.message_id, deferral.round, None, Stage.POLICY, MessageStatus.DENIED),
+        message_id=deferral.message_id,
+        round=deferral.round,
+        stage=Stage.POLICY,
+        status=MessageStatus.DENIED,
+        at=now_ms,
+        app=deferral.app,
+        reason=Reason.INVALID_FIELD,
+        detail="request: The deferral record holds no request. Replay the message from the app.",
+        rule="wheel",
+        rule_version=rule_version(config),
+        deadline=deferral.deadline,
+        source_topic=source.topic,
+        source_partition=source.partition,
+        source_offset=source.offset,
+    )
+
+
+def _short(text: str | None) -> str | None:
+    return text if text is None else text[:_TEXT_SHOWN]
+
+
+def _short_tags(tags: dict[str, str]) -> dict[str, str]:
+    return {key[:_TEXT_SHOWN]: value[:_TEXT_SHOWN] for key, value in islice(tags.items(), TAGS_MAX)}
+
+
+def _status(decision: Decision) -> MessageStatus:
+    if isinstance(decision, Admitted):
+        return MessageStatus.ADMITTED
+    return MessageStatus.DENIED if isinstance(decision, Denied) else MessageStatus.DEFERRED

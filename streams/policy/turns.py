@@ -1,0 +1,81 @@
+"""Whose turn it is: one recipient's messages one at a time and in order, different recipients at once, urgent first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Turns(Generic[T]):
+    """Pure bookkeeping; the stage starts what `start` hands out and tells `done`.
+
+    An item of a recipient who is being served waits in that recipient's line, so one who takes long delays nobody
+    else. At most `limit` items are under way. Of the recipients who are free, those whose next item is urgent come
+    first.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._under_way: set[Hashable] = set()
+        self._lines: dict[Hashable, deque[tuple[T, bool]]] = {}
+        self._ready: tuple[deque[Hashable], deque[Hashable]] = (deque(), deque())  # urgent, others
+        self._waiting = 0
+
+    @property
+    def under_way(self) -> int:
+        """Items handed out and not done."""
+        return len(self._under_way)
+
+    @property
+    def waiting(self) -> int:
+        """Items not handed out yet."""
+        return self._waiting
+
+    def add(self, key: Hashable, item: T, *, urgent: bool = False) -> None:
+        """Take an item of this recipient into the line."""
+        line = self._lines.get(key)
+        self._waiting += 1
+        if line is not None:
+            line.append((item, urgent))
+            return
+        self._lines[key] = deque([(item, urgent)])
+        if key not in self._under_way:
+            self._ready[0 if urgent else 1].append(key)
+
+    def start(self) -> tuple[Hashable, T] | None:
+        """The next item whose turn it is, with its key; None when there is none or the limit is reached."""
+        if len(self._under_way) >= self._limit:
+            return None
+        for ready in self._ready:
+            while ready:
+                key = ready.popleft()
+                line = self._lines.get(key)
+                if line is None or key in self._under_way:  # dropped meanwhile, or named twice after a drop
+                    continue
+                item, _ = line.popleft()
+                if not line:
+                    del self._lines[key]
+                self._waiting -= 1
+                self._under_way.add(key)
+                return key, item
+        return None
+
+    def done(self, key: Hashable) -> None:
+        """The item under way for this key is finished; the next one of its line may start."""
+        self._under_way.remove(key)
+        line = self._lines.get(key)
+        if line is not None:
+            self._ready[0 if line[0][1] else 1].append(key)
+
+    def drop(self, unwanted: Callable[[T], bool]) -> None:
+        """Forget waiting items for which this is true (their partition went to another worker)."""
+        for key in list(self._lines):
+            kept = deque(entry for entry in self._lines[key] if not unwanted(entry[0]))
+            self._waiting -= len(self._lines[key]) - len(kept)
+            if kept:
+                self._lines[key] = kept
+            else:
+                del self._lines[key]

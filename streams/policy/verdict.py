@@ -1,0 +1,75 @@
+"""What a rule can say, and what all rules together decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.reasons import Reason
+from schemas.records import Deferral, Dispatch
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """The rule has nothing against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """The message will not be sent.
+
+    Attributes:
+        reason: reason code.
+        field: field of the request at fault; None when no field is.
+        detail: what is wrong, in words; never holds a body.
+        fix: what the app or the operator can do about it.
+    """
+
+    reason: Reason
+    field: str | None
+    detail: str
+    fix: str
+
+    def text(self) -> str:
+        """One line for the message's story: field, what is wrong, how to mend it."""
+        return f"{self.field}: {self.detail} {self.fix}" if self.field else f"{self.detail} {self.fix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """The message must be decided again at `until` (epoch milliseconds UTC)."""
+
+    until: int
+    reason: Reason
+
+
+Verdict = Allow | Deny | Defer
+
+ALLOW = Allow()
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Goes to dispatch, to `partition` of the topic of its class."""
+
+    dispatch: Dispatch
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Ends here; `rule` said why."""
+
+    deny: Deny
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Goes to the wheel and comes back for another round; `rule` said why."""
+
+    deferral: Deferral
+    defer: Defer
+    rule: str
+
+
+Decision = Admitted | Denied | Deferred

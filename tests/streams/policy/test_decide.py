@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from schemas import ids
+from schemas.reasons import Reason
+from schemas.records import (
+    Channel,
+    Content,
+    DoubtPolicy,
+    Encoding,
+    MessageClass,
+    MessageRequest,
+    MessageStatus,
+    Stage,
+)
+from streams.policy.case import Entry, Origin, message_id_of
+from streams.policy.decide import decide
+from streams.policy.rules import RULES
+from streams.policy.story import tell, tell_lost_request
+from streams.policy.verdict import Admitted, Decision, Deferred, Denied
+from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, entry, request, sender
+
+
+def decision(*, entry_of: dict[str, Any] | None = None, **changes: Any) -> Decision:
+    return decide(request(**changes), entry(**(entry_of or {})), config(), NOW)
+
+
+def admitted(**changes: Any) -> Admitted:
+    made = decision(**changes)
+    assert isinstance(made, Admitted), made
+    return made
+
+
+def test_an_admitted_message_carries_everything_that_dispatch_needs() -> None:
+    made = admitted(
+        recipient_id="c-1",
+        campaign="autumn",
+        tags={"a": "b"},
+        correlation_id="r-9",
+        locale="de-CH",
+        fallback_channels=[Channel.WHATSAPP],
+        entry_of={"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"},
+    )
+    order = made.dispatch
+    assert made.partition == 1
+    assert (order.account, order.lane, order.group, order.sender) == ("main", "long", "long", "+15005550001")
+    assert (order.message_id, order.round, order.app, order.recipient) == ("m-1", 0, "login", MOBILE)
+    assert (order.category, order.message_class) == ("otp", MessageClass.CRITICAL)
+    assert (order.body, order.segments, order.encoding) == ("Your code is 123456", 1, Encoding.GSM7)
+    assert (order.requested_at, order.decided_at, order.deadline) == (NOW - 20, NOW, NOW - 20 + 10 * MINUTE)
+    assert (order.doubt_policy, order.message_intent, order.validity_period_s) == (DoubtPolicy.RESEND, "otp", 300)
+    assert (order.recipient_id, order.campaign, order.tags) == ("c-1", "autumn", {"a": "b"})
+    assert (order.correlation_id, order.locale, order.fallback_channels) == ("r-9", "de-CH", [Channel.WHATSAPP])
+    assert order.rule_version == "1/test"
+    assert order.traceparent is not None
+
+
+@pytest.mark.parametrize(
+    ("channel", "content", "cost", "encoding"),
+    [
+        (Channel.SMS, Content(body="a" * 161), 2, Encoding.GSM7),
+        (Channel.SMS, Content(body="ж" * 71), 2, Encoding.UCS2),
+        (Channel.MMS, Content(body="a" * 500, media_urls=["https://x/y"]), 1, Encoding.NONE),
+        (Channel.WHATSAPP, Content(body="a" * 500), 1, Encoding.NONE),
+        (Channel.SMS, Content(content_sid="HX" + "0" * 32), 1, Encoding.NONE),
+    ],
+    ids=["two GSM parts", "two UCS-2 parts", "MMS", "WhatsApp", "content template"],
+)
+def test_a_message_costs_its_segments_or_one(channel: Channel, content: Content, cost: int, encoding: Encoding) -> None:
+    made = admitted(entry_of={"app": "shop"}, category="service", channel=channel, content=content)
+    assert (made.dispatch.segments, made.dispatch.encoding) == (cost, encoding)
+
+
+def test_segments_are_counted_as_the_sender_will_encode_them() -> None:
+    curly = Content(body="“" + "a" * 80)
+    assert admitted(content=curly).dispatch.segments == 2
+    asked = admitted(content=curly, smart_encoding=True).dispatch
+    assert (asked.segments, asked.smart_encoding) == (1, True)
+    smart = config(senders=config().senders | {"long": sender("long", 1, smart_encoding=True)})
+    by_sender = decide(request(content=curly), entry(), smart, NOW)
+    assert isinstance(by_sender, Admitted)
+    assert (by_sender.dispatch.segments, by_sender.dispatch.smart_encoding) == (1, True)
+
+
+def test_what_the_request_says_outranks_the_category() -> None:
+    marketing = {"entry_of": {"app": "shop"}, "category": "marketing"}
+    assert admitted(**marketing).dispatch.shorten_urls is True
+    assert admitted(**marketing, shorten_urls=False).dispatch.shorten_urls is False
+    assert admitted(validity_period_s=20).dispatch.validity_period_s == 20
+
+
+def test_a_later_moment_becomes_a_deferral_that_brings_everything_back() -> None:
+    asked = request(not_before=NOW + HOUR)
+    made = decide(asked, entry(), config(), NOW)
+    assert isinstance(made, Deferred)
+    assert (made.deferral.round, made.deferral.due_at, made.deferral.reason) == (1, NOW + HOUR, Reason.NOT_BEFORE)
+    assert made.deferral.request is asked
+    assert made.deferral.deadline == NOW + HOUR + 10 * MINUTE
+
+    back = Entry(
+        message_id=made.deferral.message_id,
+        app=made.deferral.app,
+        origin=Origin.parse(made.deferral.origin or ""),
+        round=made.deferral.round,
+        deadline=made.deferral.deadline,
+    )
+    again = decide(asked, back, config(), NOW + HOUR)
+    assert isinstance(again, Admitted)
+    assert (again.dispatch.message_id, again.dispatch.round) == ("m-1", 1)
+    assert again.dispatch.deadline == NOW + HOUR + 10 * MINUTE
+
+
+def test_what_would_be_denied_later_is_denied_at_once() -> None:
+    made = decision(not_before=NOW + HOUR, sender="nobody")
+    assert isinstance(made, Denied)
+    assert made.deny.reason is Reason.UNKNOWN_SENDER
+
+
+def test_the_first_rule_that_does_not_allow_wins() -> None:
+    everything_wrong: dict[str, Any] = {
+        "category": "nope",
+        "recipient": "x",
+        "content": Content(),
+        "idempotency_key": "",
+        "deadline": 1,
+        "sender": "nobody",
+    }
+    mended: list[tuple[dict[str, Any], str]] = [
+        ({}, "app"),
+        ({"app": "login", "urgent": True}, "category"),
+    ]
+    for entry_of, rule in mended:
+        made = decision(entry_of={"app": "stranger", **entry_of}, **everything_wrong)
+        assert isinstance(made, Denied)
+        assert made.rule == rule
+    for field, value, rule in (
+        ("category", "otp", "limits"),
+        ("idempotency_key", None, "deadline"),
+        ("deadline", None, "recipient"),
+        ("recipient", "+33612345678", "country"),
+        ("recipient", MOBILE, "content"),
+        ("content", Content(body="hi"), "sender"),
+    ):
+        everything_wrong[field] = value
+        made = decision(**everything_wrong)
+        assert isinstance(made, Denied)
+        assert made.rule == rule
+
+
+def test_every_rule_has_its_own_name() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_the_same_key_names_the_same_message_and_without_a_key_the_origin_does() -> None:
+    first, second = Origin("comms.requests.login", 0, 1), Origin("comms.requests.login", 0, 2)
+    keyed = request(idempotency_key="k")
+    assert message_id_of(keyed, "login", first) == message_id_of(keyed, "login", second)
+    assert message_id_of(keyed, "login", first) == ids.message_id_by_key("login", MOBILE, "k")
+    assert message_id_of(keyed, "shop", first) != message_id_of(keyed, "login", first)
+    assert message_id_of(request(), "login", first) != message_id_of(request(), "login", second)
+
+
+def test_an_origin_is_read_back_as_written() -> None:
+    origin = Origin("comms.requests.login.urgent", 12, 345678901234)
+    assert Origin.parse(str(origin)) == origin
+    with pytest.raises(ValueError):
+        Origin.parse("comms.requests.login")
+
+
+SOURCE = Origin("comms.requests.login", 3, 42)
+
+
+def story(asked: MessageRequest, **entry_of: Any) -> Any:
+    came = entry(**entry_of)
+    return tell(asked, came, decide(asked, came, config(), NOW), SOURCE, config(), NOW)
+
+
+def test_an_admission_is_told_with_lane_segments_and_facts() -> None:
+    event = story(request(tags={"a": "b"}, idempotency_key="k"))
+    assert (event.status, event.stage, event.at) == (MessageStatus.ADMITTED, Stage.POLICY, NOW)
+    assert (event.lane, event.account, event.sender, event.segments) == ("long", "main", "+15005550001", 1)
+    assert event.facts == {"country": "CH", "encoding": "gsm7"}
+    assert (event.tags, event.idempotency_key, event.rule_version) == ({"a": "b"}, "k", "1/test")
+    assert (event.source_topic, event.source_partition, event.source_offset) == tuple(SOURCE)
+
+
+def test_a_denial_is_told_with_rule_reason_field_and_fix() -> None:
+    event = story(request(recipient="079"))
+    assert (event.status, event.reason, event.rule) == (MessageStatus.DENIED, Reason.INVALID_RECIPIENT, "recipient")
+    assert re.fullmatch(r"recipient: It is .+\. Give plus, .+", event.detail)
+
+
+def test_a_deferral_is_told_with_its_moment() -> None:
+    event = story(request(not_before=NOW + HOUR))
+    assert (event.status, event.reason, event.until) == (MessageStatus.DEFERRED, Reason.NOT_BEFORE, NOW + HOUR)
+    assert event.round == 0
+
+
+def test_a_repeated_step_has_the_same_event_id_and_another_step_another() -> None:
+    assert story(request()).event_id == story(request(recipient=AMERICAN)).event_id
+    assert story(request()).event_id != story(request(), round=1).event_id
+    assert story(request()).event_id != story(request(recipient="x")).event_id
+
+
+def test_a_denied_request_of_any_size_has_an_event_of_small_size() -> None:
+    monster = request(
+        recipient="x" * 100_000,
+        category="c" * 100_000,
+        campaign="c" * 100_000,
+        tags={f"{number}" * 1000: "v" * 100_000 for number in range(50)},
+    )
+    event = story(monster)
+    assert event.status is MessageStatus.DENIED
+    assert len(repr(event)) < 10_000
+
+
+def test_a_message_that_comes_back_without_its_request_is_denied_in_its_round() -> None:
+    made = decision(not_before=NOW + HOUR)
+    assert isinstance(made, Deferred)
+    event = tell_lost_request(made.deferral, SOURCE, config(), NOW)
+    assert (event.message_id, event.round, event.status) == ("m-1", 1, MessageStatus.DENIED)
