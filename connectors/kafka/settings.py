@@ -73,18 +73,21 @@ class KafkaSettings:
         request_timeout_s: the longest a request to the outside (a POST) may still be under way after the lease was
             checked. The lease ends that much before the session: who lost its partitions has no request out.
         commit_interval_s: how often the finished prefix is committed; what a kill -9 may redeliver.
-        rebalance_timeout_s: how long the group waits for a member to let go of its partitions and join again.
+        rebalance_timeout_s: how long the group waits for a member to let go of its partitions and join again; then it
+            gives them away, heartbeats or not, so the lease may not outlive it either.
         fetch_max_wait_ms: long poll of one fetch. Faust's fixed 1,500 lets a busy partition among idle ones wait that
             long for its next fetch; 10 doubles CPU and p99 (both measured).
         max_fetch_bytes: of one partition in one fetch: what a partition that is not read may park in memory.
         max_poll_records: records of all partitions together in one poll.
         fair_poll_records: records of one partition in one poll, so that a full partition cannot take it all.
         in_flight_wait_s: how long a revoke waits for work under way before the partitions are let go.
-        broker_request_timeout_s: how long one request to a broker may take. Faust demands at least the session timeout.
+        broker_request_timeout_s: how long one request to a broker may take. Faust demands at least the session timeout,
+            and joining the group is one request that lasts up to the rebalance timeout.
 
     Raises:
-        ValueError: no bootstrap address, or a lease that could never be valid (request timeout not below the session's,
-            heartbeat not below a third of it).
+        ValueError: no bootstrap address; a lease that could never be valid (request timeout not below those of session
+            and rebalance, heartbeat above a third of the session); a group that could never be joined (request to the
+            broker given up before the rebalance can end).
     """
 
     bootstrap: tuple[str, ...]
@@ -93,7 +96,7 @@ class KafkaSettings:
     heartbeat_interval_s: float = 3.0
     request_timeout_s: float = 10.0
     commit_interval_s: float = 0.5
-    rebalance_timeout_s: float = 60.0
+    rebalance_timeout_s: float = 30.0
     fetch_max_wait_ms: int = 100
     max_fetch_bytes: int = 131_072
     max_poll_records: int = 500
@@ -104,10 +107,15 @@ class KafkaSettings:
     def __post_init__(self) -> None:
         if not self.bootstrap:
             raise ValueError("kafka needs at least one bootstrap address")
-        if self.request_timeout_s >= self.session_timeout_s:
+        if self.lease_s <= 0:
             raise ValueError(
                 f"request timeout {self.request_timeout_s} s must be shorter than session timeout "
-                f"{self.session_timeout_s} s"
+                f"{self.session_timeout_s} s and rebalance timeout {self.rebalance_timeout_s} s"
+            )
+        if max(self.session_timeout_s, self.rebalance_timeout_s) >= self.broker_request_timeout_s:
+            raise ValueError(
+                f"broker request timeout {self.broker_request_timeout_s} s must be longer than session timeout "
+                f"{self.session_timeout_s} s and rebalance timeout {self.rebalance_timeout_s} s"
             )
         if self.heartbeat_interval_s * 3 > self.session_timeout_s:
             raise ValueError(
@@ -118,7 +126,7 @@ class KafkaSettings:
     @property
     def lease_s(self) -> float:
         """Seconds after the last answered heartbeat during which this worker may still start a request."""
-        return self.session_timeout_s - self.request_timeout_s
+        return min(self.session_timeout_s, self.rebalance_timeout_s) - self.request_timeout_s
 
     def client_config(self) -> dict[str, object]:
         """What every librdkafka client of this process starts from: addresses and credentials."""

@@ -39,13 +39,21 @@ def test_no_address_is_refused() -> None:
         KafkaSettings(bootstrap=())
 
 
-def test_the_lease_ends_one_request_before_the_session() -> None:
+def test_the_lease_ends_one_request_before_the_group_may_give_the_partitions_away() -> None:
     assert KafkaSettings(bootstrap=("a:1",), session_timeout_s=30, request_timeout_s=10).lease_s == 20
+    assert KafkaSettings(bootstrap=("a:1",), rebalance_timeout_s=15, request_timeout_s=10).lease_s == 5
 
 
-@pytest.mark.parametrize(("session", "request_", "heartbeat"), [(10, 10, 1), (10, 5, 4)])
-def test_times_that_leave_no_lease_are_refused(session: float, request_: float, heartbeat: float) -> None:
-    with pytest.raises(ValueError):
-        KafkaSettings(
-            bootstrap=("a:1",), session_timeout_s=session, request_timeout_s=request_, heartbeat_interval_s=heartbeat
-        )
+@pytest.mark.parametrize(
+    ("times", "complaint"),
+    [
+        ({"session_timeout_s": 10, "request_timeout_s": 10}, "request timeout"),
+        ({"rebalance_timeout_s": 10, "request_timeout_s": 10}, "request timeout"),
+        ({"session_timeout_s": 10, "request_timeout_s": 5, "heartbeat_interval_s": 4}, "heartbeat interval"),
+        ({"rebalance_timeout_s": 60}, "broker request timeout"),
+        ({"session_timeout_s": 60}, "broker request timeout"),
+    ],
+)
+def test_times_that_cannot_work_together_are_refused(times: dict[str, float], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        KafkaSettings(bootstrap=("a:1",), **times)

@@ -1,0 +1,53 @@
+"""How many records of each partition may be fetched next.
+
+A partition with as many unfinished records as its window is not read from; there is no pause and no resume, so there is
+no such state to lose in a rebalance (Faust's own lets queue pressure undo a pause for good).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .ledger import Ledger
+from .topic_partition import TP
+
+DEFAULT_WINDOW = 1000
+"""Unfinished records a partition may have where the stage says nothing."""
+
+MAX_HELD = 10_000
+"""Delivered records above the committable offset. One record that takes long lets others finish behind it, and a crash
+delivers all of those again; so many seconds of replay are acceptable, hours are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The rule of one app.
+
+    Attributes:
+        window: unfinished records that a partition may have; called before every fetch, on the main loop.
+        anchor: topic whose partition p must be held here for partition p of any other topic to be read. Faust keeps
+            equal partitions of several topics together only while their counts and the subscriptions of all workers
+            are equal, which is not so during a rolling change. None: all that is assigned is read.
+        fair: most records of one partition in one fetch, so that a full one does not take it all.
+    """
+
+    window: Callable[[TP], int]
+    anchor: str | None = None
+    fair: int = 100
+
+    def served(self, tp: TP, ledger: Ledger) -> bool:
+        """The partition is assigned here together with its anchor."""
+        if tp not in ledger.partitions:
+            return False
+        return self.anchor is None or tp.topic == self.anchor or TP(self.anchor, tp.partition) in ledger.partitions
+
+    def rooms(self, ledger: Ledger) -> dict[TP, int]:
+        """Records that may be taken of each partition in the next fetch; partitions without room are absent."""
+        rooms = {}
+        for tp in ledger.partitions:
+            if self.served(tp, ledger):
+                room = min(self.window(tp) - ledger.outstanding(tp), MAX_HELD - ledger.held(tp), self.fair)
+                if room > 0:
+                    rooms[tp] = room
+        return rooms
