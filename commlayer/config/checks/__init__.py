@@ -1,0 +1,25 @@
+"""What belongs together in a configuration: references, addresses, partitions, credentials.
+
+Each check takes the draft and yields problems; none stops at the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from commlayer.config.draft import Draft
+from commlayer.config.problems import Problem
+
+from .endpoints import endpoints
+from .names import names
+from .placement import placement
+from .rules import rules
+from .senders import senders
+
+_CHECKS = (names, endpoints, senders, placement, rules)
+
+
+def check(draft: Draft) -> Iterator[Problem]:
+    """Everything that does not fit together, without line numbers."""
+    for each in _CHECKS:
+        yield from each(draft)

@@ -1,0 +1,60 @@
+"""Names: may they be written like this, and is there somebody of that name?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from commlayer.config.draft import NAMED, Draft
+from commlayer.config.fields import NAME
+from commlayer.config.problems import Path, Problem
+from commlayer.config.suggest import instead
+from schemas.topics import APP_NAME
+
+_SINGULAR = {"accounts": "account", "groups": "group", "senders": "sender", "pools": "pool", "categories": "category"}
+
+
+def names(draft: Draft) -> Iterator[Problem]:
+    """Spelling of names, and every reference by name."""
+    for section in NAMED:
+        for name in sorted(draft.declared.get(section, ())):
+            yield from _spelling(section, name)
+    for name, sender in draft.senders.items():
+        yield from _known(draft, ("senders", name, "account"), "accounts", sender.account)
+        if sender.group is not None:
+            yield from _known(draft, ("senders", name, "group"), "groups", sender.group)
+    for name, members in draft.pools.items():
+        yield from _list(draft, ("pools", name), "senders", members)
+    for name, app in draft.apps.items():
+        yield from _list(draft, ("apps", name, "categories"), "categories", app.categories)
+        yield from _list(draft, ("apps", name, "pools"), "pools", app.pools)
+        yield from _list(draft, ("apps", name, "senders"), "senders", app.senders)
+        if app.pool is not None:
+            yield from _known(draft, ("apps", name, "pool"), "pools", app.pool)
+
+
+def _spelling(section: str, name: str) -> Iterator[Problem]:
+    pattern, extra, longest = (APP_NAME, "", 41) if section == "apps" else (NAME, ", `_`", 63)
+    if pattern.fullmatch(name):
+        return
+    why = "an app's name is part of its topics" if section == "apps" else "it appears in logs and metrics"
+    allowed = f"a lower-case letter, then lower-case letters, digits, `-`{extra}; at most {longest} characters"
+    better = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-0123456789")[:longest]
+    suggestion = f", for example `{better}`" if pattern.fullmatch(better) else ""
+    yield Problem((section, name), f"not a usable name: {why}.", f"use {allowed}{suggestion}.")
+
+
+def _list(draft: Draft, path: Path, section: str, references: Iterable[str]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, reference in enumerate(references):
+        if reference in seen:
+            yield Problem((*path, index), f"`{reference}` stands here twice.", "keep one of them.")
+        seen.add(reference)
+        yield from _known(draft, (*path, index), section, reference)
+
+
+def _known(draft: Draft, path: Path, section: str, reference: str) -> Iterator[Problem]:
+    known = draft.declared.get(section)
+    if known is not None and reference not in known:
+        fix = instead(reference, known, otherwise=f"add it under `{section}:`.")
+        yield Problem(path, f"no {_SINGULAR[section]} is called `{reference}`.", fix)

@@ -1,0 +1,82 @@
+"""Types that several sections of the configuration share: names, references to secrets, URLs, countries."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import phonenumbers
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+"""Names of accounts, senders, groups, pools, categories and consumers: they appear in logs, metrics and URLs."""
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are refused, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+
+
+class SecretRef(Section):
+    """Where a secret stands: in an environment variable or in a file. Never the secret itself."""
+
+    env: str | None = Field(default=None, min_length=1, description="Name of an environment variable.")
+    file: str | None = Field(default=None, min_length=1, description="Path of a file; one final line break is dropped.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_a_reference(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            fix = "write {env: NAME} or {file: PATH} and put the secret there; renew it if this file was shared."
+            raise PydanticCustomError(
+                "inline_secret", "a secret must not stand in the configuration file", {"fix": fix}
+            )
+        if len([key for key in ("env", "file") if value.get(key) is not None]) != 1:
+            fix = "write exactly one of {env: NAME} and {file: PATH}."
+            raise PydanticCustomError("secret_reference", "a secret is named in one way", {"fix": fix})
+        return value
+
+    def __str__(self) -> str:
+        return f"environment variable {self.env}" if self.env is not None else f"file {self.file}"
+
+
+def _country(value: str) -> str:
+    # phonenumbers knows every ISO 3166 alpha-2 code that has telephones.
+    if value not in phonenumbers.SUPPORTED_REGIONS:
+        better = value.upper() if value.upper() in phonenumbers.SUPPORTED_REGIONS else None
+        better = {"UK": "GB", "EL": "GR"}.get(value.upper(), better)
+        fix = f"write {better}." if better else "write the two letters of ISO 3166, for example US or DE."
+        raise PydanticCustomError("country", "no ISO 3166 alpha-2 country: {value}", {"value": value, "fix": fix})
+    return value
+
+
+def _text(value: Any) -> Any:
+    """A short code stands in YAML as a number; it is text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def twilio_sid(prefix: str, of: str) -> AfterValidator:
+    """Twilio's ids: two letters and 32 hexadecimal digits."""
+    pattern = re.compile(prefix + r"[0-9a-fA-F]{32}")
+
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise PydanticCustomError(
+                "sid",
+                "no SID of {of}",
+                {"of": of, "fix": f"write {prefix} followed by 32 hexadecimal digits, as Twilio's console shows it."},
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+Country = Annotated[str, AfterValidator(_country)]
+Text = Annotated[str, BeforeValidator(_text)]
+PositiveInt = Annotated[int, Field(strict=True, ge=1)]
+PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Partition = Annotated[int, Field(strict=True, ge=0)]
+Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
+Flag = Annotated[bool, Field(strict=True)]

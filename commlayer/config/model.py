@@ -1,0 +1,49 @@
+"""The configuration: one YAML file. The models check its shape; `checks` checks what belongs together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import Field
+
+from .fields import Section
+from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
+from .rules import App, Category, Consumer, Countries
+from .twilio import Account, Bridge, Group, Sender
+
+
+class Configuration(Section):
+    """An installation of commlayer."""
+
+    kafka: Kafka = Field(description="The brokers and the topics on them.")
+    registry: Registry | None = Field(default=None, description="Schema registry; optional.")
+    bridge: Bridge = Field(description="Where Twilio reaches us.")
+    accounts: dict[str, Account] = Field(min_length=1, description="Twilio accounts by name.")
+    groups: dict[str, Group] = Field(default={}, description="Pacing groups by name.")
+    senders: dict[str, Sender] = Field(min_length=1, description="Senders by name.")
+    pools: dict[str, tuple[str, ...]] = Field(default={}, description="Names of senders by name of pool.")
+    categories: dict[str, Category] = Field(min_length=1, description="Categories by name.")
+    apps: dict[str, App] = Field(min_length=1, description="Apps by name.")
+    countries: Countries = Field(description="Where messages may go at all.")
+    consumers: dict[str, Consumer] = Field(default={}, description="Readers of the feedback topics by name.")
+    health: HealthPorts = Field(default=HealthPorts(), description="Ports of health and metrics.")
+    data_dir: DataDir = "var"
+    twin: Twin = Field(default=Twin(), description="The stand-in for Twilio.")
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data with all defaults; secrets are references in it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @property
+    def version(self) -> str:
+        """Names this content: equal for equal content, also when keys, comments or written-out defaults differ."""
+        canonical = json.dumps(self.as_data(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the YAML file, for editors."""
+    schema = Configuration.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "commlayer configuration"}

@@ -1,0 +1,83 @@
+"""The sections about who may send what: categories, apps, consumers, countries."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.records import DoubtPolicy, MessageClass
+from streams.policy.config import DEFAULT_DEADLINE_S
+
+from .fields import Country, Flag, Section
+
+MAX_DEADLINE_S = 72 * 3600
+"""Dispatch keeps consent changes of four days; a message that waited longer than three could outlive a STOP."""
+
+
+class MessageIntent(StrEnum):
+    """Twilio's words for what a message is for (Message resource, parameter MessageIntent)."""
+
+    OTP = "otp"
+    NOTIFICATIONS = "notifications"
+    FRAUD = "fraud"
+    SECURITY = "security"
+    CUSTOMERCARE = "customercare"
+    DELIVERY = "delivery"
+    EDUCATION = "education"
+    EVENTS = "events"
+    POLLING = "polling"
+    ANNOUNCEMENTS = "announcements"
+    MARKETING = "marketing"
+
+
+class FeedbackTopic(StrEnum):
+    """What a consumer may read."""
+
+    STATUS = "status"
+    INBOUND = "inbound"
+    ENGAGEMENT = "engagement"
+    CONSENT = "consent"
+
+
+class Category(Section):
+    """What messages are for; decides how urgent they are and what happens in doubt."""
+
+    message_class: MessageClass = Field(alias="class", description="Urgency.")
+    doubt: DoubtPolicy = Field(description="When nobody can tell whether Twilio accepted: send again, or stop.")
+    intent: MessageIntent | None = Field(default=None, description="Twilio MessageIntent.")
+    deadline_s: Annotated[int, Field(strict=True, ge=1, le=MAX_DEADLINE_S)] = Field(
+        default=DEFAULT_DEADLINE_S, description="Seconds after which a message without deadline is worthless."
+    )
+    validity_period_s: Annotated[int, Field(strict=True, ge=1, le=36_000)] | None = Field(
+        default=None, description="Seconds a message may wait inside Twilio where the request does not say."
+    )
+    shorten_urls: Flag | None = Field(default=None, description="Twilio ShortenUrls where the request does not say.")
+
+
+class App(Section):
+    """An application that asks for messages. Its name is part of its topics, `comms.requests.<app>[.urgent]`."""
+
+    categories: tuple[str, ...] = Field(min_length=1, description="Categories it may send.")
+    pool: str | None = Field(default=None, description="Pool that its messages are sent from.")
+    pools: tuple[str, ...] = Field(default=(), description="Further pools it may ask for.")
+    senders: tuple[str, ...] = Field(default=(), description="Senders it may ask for beside those of its pools.")
+    countries: tuple[Country, ...] | None = Field(
+        default=None, description="Countries it may send to; every allowed one when absent."
+    )
+    principal: str | None = Field(default=None, description="Its Kafka principal, for the ACLs of its topics.")
+    enabled: Flag = Field(default=True, description="false denies everything it asks for.")
+
+
+class Consumer(Section):
+    """Who reads what came of the messages: customer data platform, CRM, analytics."""
+
+    principal: str = Field(description="Its Kafka principal.")
+    topics: tuple[FeedbackTopic, ...] = Field(min_length=1, description="What it may read.")
+
+
+class Countries(Section):
+    """Where messages may go at all. Fraud with premium numbers begins with a country that nobody meant to serve."""
+
+    allow: tuple[Country, ...] = Field(min_length=1, description="ISO 3166 alpha-2 codes.")

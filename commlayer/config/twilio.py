@@ -1,0 +1,84 @@
+"""The sections about Twilio: accounts, senders, pacing groups, and the bridge that Twilio calls."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.records import Channel
+from streams.policy.config import SenderType
+
+from .fields import Country, Flag, Partition, PositiveFloat, PositiveInt, SecretRef, Section, Text, twilio_sid
+
+
+class ApiKey(Section):
+    """An API key of the account: a credential that can be withdrawn alone."""
+
+    sid: Annotated[str, twilio_sid("SK", "an API key")] = Field(description="SK followed by 32 hexadecimal digits.")
+    secret: SecretRef = Field(description="Secret of the key.")
+
+
+class Account(Section):
+    """One Twilio account or subaccount."""
+
+    sid: Annotated[str, twilio_sid("AC", "an account")] = Field(description="AC followed by 32 hexadecimal digits.")
+    auth_token: SecretRef | None = Field(
+        default=None, description="Auth token: signs Twilio's webhooks; also the credential when there is no API key."
+    )
+    api_key: ApiKey | None = Field(default=None, description="Credential for sending, in place of the auth token.")
+    base_url: str = Field(
+        default="https://api.twilio.com",
+        description="Where the API answers: another region (https://api.dublin.ie1.twilio.com) or the twin.",
+    )
+    signing_tokens: tuple[SecretRef, ...] = Field(
+        default=(), description="Further tokens whose webhook signatures are accepted, during rotation."
+    )
+
+
+class Group(Section):
+    """A pacing group: lanes that share a budget and therefore one partition."""
+
+    partition: Partition = Field(description="Its partition in all dispatch topics; below kafka.partitions.dispatch.")
+    rate: PositiveFloat | None = Field(default=None, description="Shared budget, segments per second; none by default.")
+    shared: Flag = Field(default=False, description="Other groups may use the same partition (all must say so).")
+
+
+class Sender(Section):
+    """One sender, or one messaging service: a lane with its own rate. Alone in a group named as itself, unless `group`
+    names another one."""
+
+    account: str = Field(description="Name of its account.")
+    address: Text | None = Field(
+        default=None, description="E.164 number, short code or alphanumeric id, without channel prefix."
+    )
+    messaging_service_sid: Annotated[str, twilio_sid("MG", "a messaging service")] | None = Field(
+        default=None, description="A messaging service in place of a single sender: MG and 32 hexadecimal digits."
+    )
+    type: SenderType | None = Field(default=None, description="Kind of sender; left away for a messaging service.")
+    rate: PositiveFloat = Field(description="Segments per second that Twilio grants it (messages, for WhatsApp).")
+    partition: Partition | None = Field(default=None, description="Partition of its own group.")
+    group: str | None = Field(default=None, description="Name of a pacing group, in place of `partition`.")
+    shared: Flag = Field(default=False, description="Other groups may use the same partition (all must say so).")
+    channels: tuple[Channel, ...] | None = Field(
+        default=None, description="Channels it can use; [whatsapp] for type whatsapp, else [sms]."
+    )
+    countries: tuple[Country, ...] | None = Field(
+        default=None, description="ISO 3166 alpha-2 countries it may send to; every allowed one when absent."
+    )
+    smart_encoding: Flag = Field(default=False, description="Let Twilio replace lookalike Unicode characters.")
+
+    @property
+    def usable_channels(self) -> tuple[Channel, ...]:
+        """The channels, with the default of its type."""
+        if self.channels is not None:
+            return self.channels
+        return (Channel.WHATSAPP,) if self.type is SenderType.WHATSAPP else (Channel.SMS,)
+
+
+class Bridge(Section):
+    """Where Twilio reaches us."""
+
+    public_url: str = Field(description="Base URL that Twilio calls, as Twilio sees it: its signatures cover it.")
+    listen: str = Field(default="127.0.0.1:8080", description="`host:port` to listen on.")
+    max_body: PositiveInt = Field(default=65_536, description="Largest webhook body that is read, bytes.")

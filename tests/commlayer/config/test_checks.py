@@ -1,0 +1,228 @@
+"""Every mistake is found, at its path, with a fix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from commlayer.config import Problem, Severity
+
+Find = Callable[[Callable[[dict[str, Any]], object]], list[Problem]]
+
+
+def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Write a value at a dotted path."""
+
+    def change(data: dict[str, Any]) -> None:
+        *parents, last = path.split(".")
+        for part in parents:
+            data = data.setdefault(part, {})
+        data[last] = value
+
+    change.__name__ = f"{path}={value}"
+    return change
+
+
+def drop(path: str) -> Callable[[dict[str, Any]], None]:
+    """Take a key away."""
+
+    def change(data: dict[str, Any]) -> None:
+        *parents, last = path.split(".")
+        for part in parents:
+            data = data[part]
+        del data[last]
+
+    change.__name__ = f"without {path}"
+    return change
+
+
+def sender(**settings: Any) -> dict[str, Any]:
+    return {"account": "main", "address": "+14155550100", "type": "long_code", "rate": 1, "partition": 5, **settings}
+
+
+ERRORS = [
+    # shape
+    (put("kafka.replicaton", 1), "kafka.replicaton", "unknown key", "did you mean `replication`?"),
+    (put("whatever", 1), "whatever", "unknown key", "write one of: accounts, apps"),
+    (drop("kafka"), "kafka", "required, but missing", "add `kafka:`. The brokers"),
+    (drop("kafka.bootstrap"), "kafka.bootstrap", "required, but missing", "add `bootstrap:`"),
+    (put("kafka.bootstrap", []), "kafka.bootstrap", "must not be empty", "at least one entry"),
+    (put("kafka.bootstrap", "a:1"), "kafka.bootstrap", "expected a list, found text", "write [one, two]"),
+    (put("kafka.partitions.dispatch", 0), "kafka.partitions.dispatch", "must be at least 1", "number"),
+    (put("kafka.partitions.dispatch", "8"), "kafka.partitions.dispatch", "whole number, found text", "without quotes"),
+    (put("kafka.partitions", 8), "kafka.partitions", "expected a section, found a number", "key: value"),
+    (put("kafka.security.protocol", "SASL_SLS"), "kafka.security.protocol", "unknown value", "`SASL_SSL`"),
+    (put("senders.us-short.rate", 0), "senders.us-short.rate", "must be more than 0", "number"),
+    (put("senders.us-short.rate", -1.5), "senders.us-short.rate", "must be more than 0", "number"),
+    (put("senders.us-short.rate", float("inf")), "senders.us-short.rate", "expected a number", "number"),
+    (put("senders.us-short.rate", True), "senders.us-short.rate", "expected a number", "number"),
+    (put("senders.us-short.type", "shortcode"), "senders.us-short.type", "unknown value", "`short_code`"),
+    (put("senders.us-short.channels", ["fax"]), "senders.us-short.channels[0]", "unknown value", "mms, sms, whatsapp"),
+    (put("senders", {}), "senders", "must not be empty", "at least one"),
+    (put("senders", ["a"]), "senders", "expected a section with names, found a list", "`name:` lines"),
+    (put("categories.otp.class", "critcal"), "categories.otp.class", "unknown value", "`critical`"),
+    (put("categories.otp.doubt", "retry"), "categories.otp.doubt", "unknown value", "resend"),
+    (put("categories.otp.intent", "2fa"), "categories.otp.intent", "unknown value", "otp"),
+    (put("categories.otp.deadline_s", 300_000), "categories.otp.deadline_s", "must be at most 259200", "limit"),
+    (drop("categories.otp.doubt"), "categories.otp.doubt", "required, but missing", "send again, or stop"),
+    (put("apps.login.enabled", "yes"), "apps.login.enabled", "expected true or false, found text", "without quotes"),
+    (put("countries.allow", ["USA"]), "countries.allow[0]", "no ISO 3166 alpha-2 country: USA", "two letters"),
+    (put("countries.allow", ["US", "uk"]), "countries.allow[1]", "no ISO 3166", "write GB"),
+    (put("countries.allow", ["US", "de"]), "countries.allow[1]", "no ISO 3166", "write DE"),
+    # secrets and ids
+    (put("accounts.main.auth_token", "hunter2"), "accounts.main.auth_token", "must not stand in the", "{env: NAME}"),
+    (put("accounts.main.auth_token", 12345), "accounts.main.auth_token", "must not stand in the", "{env: NAME}"),
+    (put("accounts.main.auth_token", {}), "accounts.main.auth_token", "named in one way", "exactly one"),
+    (put("accounts.main.auth_token.file", "x"), "accounts.main.auth_token", "named in one way", "exactly one"),
+    (put("accounts.main.api_key.secret", "s"), "accounts.main.api_key.secret", "must not stand in the", "{file: PATH}"),
+    (put("accounts.main.signing_tokens", ["t"]), "accounts.main.signing_tokens[0]", "must not stand", "{env: NAME}"),
+    (put("accounts.main.sid", "AC12"), "accounts.main.sid", "no SID of an account", "AC followed by 32"),
+    (put("accounts.main.api_key.sid", "AC" + "1" * 32), "accounts.main.api_key.sid", "no SID of an API key", "SK"),
+    # credentials
+    (put("accounts.two", {"sid": "AC" + "3" * 32}), "accounts.two", "no credential for sending", "auth_token: {env"),
+    (drop("accounts.main.auth_token"), "accounts.main", "no token to check webhook signatures", "signing_tokens"),
+    (
+        put("accounts.two", {"sid": "AC" + "1" * 32, "auth_token": {"env": "T"}}),
+        "accounts.two.sid",
+        "account `main` has the same SID",
+        "keep one",
+    ),
+    (put("kafka.security.protocol", "SASL_SSL"), "kafka.security.password", "SASL_SSL needs it", "add `password:`"),
+    (put("kafka.security.username", "me"), "kafka.security.username", "PLAINTEXT does not use it", "SASL_SSL"),
+    (put("kafka.security.ca_file", "ca.pem"), "kafka.security.ca_file", "PLAINTEXT is not encrypted", "SSL"),
+    (put("registry.username", "me"), "registry", "password is missing", "or neither"),
+    # addresses and URLs
+    (put("kafka.bootstrap", ["broker"]), "kafka.bootstrap[0]", "not a host and port: `broker`", "host:port"),
+    (put("kafka.bootstrap", ["a:1", "b:99999"]), "kafka.bootstrap[1]", "not a host and port", "host:port"),
+    (put("bridge.listen", "8080"), "bridge.listen", "not a host and port", "host:port"),
+    (put("bridge.public_url", "http://comms.example.com"), "bridge.public_url", "plain http", "https://"),
+    (put("bridge.public_url", "http://bridge:8080"), "bridge.public_url", "plain http", "https://"),
+    (put("bridge.public_url", "comms.example.com"), "bridge.public_url", "not a URL", "https://host"),
+    (put("bridge.public_url", "https://a.example/?x=1"), "bridge.public_url", "query or fragment", "after the path"),
+    (put("bridge.public_url", "https://u:p@a.example"), "bridge.public_url", "holds credentials", "remove them"),
+    (put("accounts.main.base_url", "http://api.twilio.com"), "accounts.main.base_url", "credentials unencr", "https"),
+    (put("registry.url", "registry:8080"), "registry.url", "not a URL", "https://host"),
+    (put("health", {"policy": 9, "dispatch": 9}), "health.dispatch", "health.policy has the same port 9", "0"),
+    (put("health", {"policy": 8080}), "health.policy", "bridge.listen has the same port 8080", "its own port"),
+    (put("kafka.session_timeout_s", 5), "kafka.session_timeout_s", "too short for three heartbeats", "9 or more"),
+    (put("kafka.request_timeout_s", 30), "kafka.request_timeout_s", "not shorter than session_timeout_s", "a third"),
+    # names and references
+    (put("apps.Shop", {"categories": ["otp"], "pool": "login"}), "apps.Shop", "part of its topics", "example `shop`"),
+    (put("apps.a_b", {"categories": ["otp"], "pool": "login"}), "apps.a_b", "part of its topics", "example `a-b`"),
+    (put("pools.Big", ["us-short"]), "pools.Big", "not a usable name", "lower-case"),
+    (put("senders.us-short.account", "mian"), "senders.us-short.account", "no account is called `mian`", "`main`"),
+    (put("senders.de-name.group", "asia"), "senders.de-name.group", "no group is called `asia`", "one of: europe"),
+    (put("pools.login", ["us-shrt"]), "pools.login[0]", "no sender is called `us-shrt`", "did you mean `us-short`?"),
+    (put("pools.login", ["us-short", "us-short"]), "pools.login[1]", "stands here twice", "keep one"),
+    (put("pools.login", []), "pools.login", "must not be empty", "at least one sender"),
+    (put("apps.login.categories", ["opt"]), "apps.login.categories[0]", "no category is called `opt`", "`otp`"),
+    (put("apps.login.pool", "x"), "apps.login.pool", "no pool is called `x`", "one of: login"),
+    (put("apps.login.senders", ["x"]), "apps.login.senders[0]", "no sender is called `x`", "one of: de-name, us-short"),
+    (drop("apps.login.pool"), "apps.login", "nothing to send from", "add `pool:`"),
+    (put("apps.login.principal", "login"), "apps.login.principal", "not a Kafka principal", "write `User:login`"),
+    (put("consumers.cdp.principal", "User:"), "consumers.cdp.principal", "not a Kafka principal", "`User:"),
+    (put("apps.login.countries", ["FR"]), "apps.login.countries[0]", "FR is not in countries.allow", "countries.allow"),
+    # senders
+    (put("senders.us-short.address", "+14155550100"), "senders.us-short.address", "not a short code", "without +"),
+    (put("senders.us", sender(address="4155550100")), "senders.us.address", "not an E.164 number", "country code"),
+    (put("senders.us", sender(address="whatsapp:+1415555")), "senders.us.address", "not an E.164", "the channel"),
+    (put("senders.us", sender(type="whatsapp", address="12345")), "senders.us.address", "not an E.164", "and country"),
+    (put("senders.de-name.address", "TWELVE CHARS"), "senders.de-name.address", "not an alphanumeric", "at most 11"),
+    (put("senders.de-name.address", "1234567"), "senders.de-name.address", "not an alphanumeric", "one letter"),
+    (drop("senders.us-short.address"), "senders.us-short.address", "required, but missing", "messaging_service_sid"),
+    (drop("senders.us-short.type"), "senders.us-short.type", "required, but missing", "short_code, long_code"),
+    (put("senders.us-short.messaging_service_sid", "MG" + "4" * 32), "senders.us-short.address", "has none", "remove"),
+    (
+        put("senders.two", sender(address="12345", type="short_code", countries=["US"])),
+        "senders.two.address",
+        "sender `us-short` has the same address",
+        "twice the rate",
+    ),
+    (put("senders.us", sender(channels=["whatsapp"])), "senders.us.channels[0]", "cannot use whatsapp", "second"),
+    (put("senders.us", sender(type="whatsapp", channels=["sms"])), "senders.us.channels[0]", "use sms", "second"),
+    (put("senders.us", sender(channels=[])), "senders.us.channels", "must not be empty", "name a channel"),
+    (put("senders.de-name.channels", ["mms"]), "senders.de-name.channels[0]", "cannot send MMS", "remove"),
+    (drop("senders.us-short.countries"), "senders.us-short.countries", "only inside its country", "[US]"),
+    (put("senders.de-name.countries", ["US"]), "senders.de-name.countries[0]", "not accepted in US", "number or short"),
+    (put("senders.de-name.countries", ["FR"]), "senders.de-name.countries[0]", "not in countries.allow", "add it"),
+    # placement
+    (put("senders.us-short.partition", 8), "senders.us-short.partition", "does not exist: there are 8", "0 to 7"),
+    (put("groups.europe.partition", 99), "groups.europe.partition", "does not exist", "raise kafka.partitions"),
+    (put("groups.europe.partition", -1), "groups.europe.partition", "must be at least 0", "number"),
+    (put("senders.de-name.partition", 3), "senders.de-name.partition", "is in a group", "remove it"),
+    (drop("senders.us-short.partition"), "senders.us-short", "neither partition nor group", "add `partition:`"),
+    (put("groups.us-short", {"partition": 4}), "senders.us-short", "has the same name", "write `group: us-short`"),
+    (put("groups.europe.partition", 0), "groups.europe.partition", "also that of senders.us-short", "shared: true"),
+    (put("groups.europe", {"partition": 0, "shared": True}), "senders.us-short.partition", "also that", "shared: true"),
+]
+
+
+@pytest.mark.parametrize(("change", "path", "what", "fix"), ERRORS, ids=[f"{row[0].__name__}" for row in ERRORS])
+def test_a_mistake_is_told_with_its_path_and_fix(
+    problems_after: Find, change: Callable[[dict[str, Any]], None], path: str, what: str, fix: str
+) -> None:
+    errors = [each for each in problems_after(change) if each.severity is Severity.ERROR]
+    found = [each for each in errors if each.place == path and what in each.what]
+    assert found, f"not among {errors}"
+    assert fix in found[0].fix
+    assert found[0].line is not None or found[0].path == ("kafka",)  # a section that is missing stands on no line
+
+
+ACCEPTED = [
+    put("groups.asia", {"partition": 3, "shared": True, "rate": 1.5}),
+    put("bridge.public_url", "http://127.0.0.1:8080"),
+    put("bridge.public_url", "http://localhost:8080/twilio"),
+    put("accounts.main.base_url", "http://twin:8090"),
+    put("senders.us", sender(channels=["sms", "mms"])),
+    put("senders.us", sender(type="whatsapp")),
+    put("senders.us", {"account": "main", "messaging_service_sid": "MG" + "a" * 32, "rate": 5, "partition": 5}),
+    put("senders.us-short.address", 12345),
+    put("kafka.security", {"protocol": "SSL", "ca_file": "ca.pem"}),
+    put("health", {"policy": 0, "dispatch": 0, "feedback": 0}),
+    drop("registry"),
+    drop("consumers"),
+]
+
+
+@pytest.mark.parametrize("change", ACCEPTED, ids=[change.__name__ for change in ACCEPTED])
+def test_what_is_right_is_accepted(problems_after: Find, change: Callable[[dict[str, Any]], None]) -> None:
+    assert [problem for problem in problems_after(change) if problem.severity is Severity.ERROR] == []
+
+
+def test_the_same_number_may_be_an_sms_and_a_whatsapp_sender(problems_after: Find) -> None:
+    def both(data: dict[str, Any]) -> None:
+        data["senders"]["a"] = sender(partition=5)
+        data["senders"]["b"] = sender(partition=6, type="whatsapp")
+
+    assert problems_after(both) == []
+
+
+def test_two_groups_share_a_partition_when_both_say_so(problems_after: Find) -> None:
+    def both(data: dict[str, Any]) -> None:
+        data["groups"]["europe"] = {"partition": 0, "shared": True}
+        data["senders"]["us-short"]["shared"] = True
+
+    assert problems_after(both) == []
+
+
+WARNINGS = [
+    (put("groups.idle", {"partition": 7}), "groups.idle", "no sender is in this group"),
+    (put("categories.otp.class", "high"), "categories", "everything on an urgent topic will be denied"),
+    (
+        put("apps.copy", {"categories": ["otp"], "pool": "login", "principal": "User:login"}),
+        "apps.copy.principal",
+        "each could write as the other",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "path", "what"), WARNINGS, ids=[row[1] for row in WARNINGS])
+def test_what_is_allowed_but_hardly_meant_is_a_warning(
+    problems_after: Find, change: Callable[[dict[str, Any]], None], path: str, what: str
+) -> None:
+    [warning] = problems_after(change)
+    assert (warning.place, warning.severity) == (path, Severity.WARNING)
+    assert what in warning.what
+    assert warning.fix

@@ -1,0 +1,172 @@
+"""One run tells everything that is wrong; what is right becomes a configuration with a version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from commlayer.config import ConfigurationInvalid, Purpose, json_schema, load, loads
+
+ALL = frozenset(Purpose)
+ROOT = Path(__file__).parents[3]
+
+
+def test_shape_errors_and_wrong_references_are_told_in_one_run(config_data: dict[str, Any]) -> None:
+    config_data["kafka"]["replicaton"] = 3
+    config_data["senders"]["us-short"]["rate"] = "fast"
+    config_data["senders"]["de-name"]["account"] = "mian"
+    config_data["groups"]["europe"]["partition"] = 99
+    config_data["pools"]["login"] = ["us-short", "nobody"]
+    del config_data["bridge"]
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads(yaml.safe_dump(config_data), "test.yaml")
+    assert {problem.place for problem in caught.value.problems} == {
+        "kafka.replicaton",
+        "senders.us-short.rate",
+        "senders.de-name.account",
+        "groups.europe.partition",
+        "pools.login[1]",
+        "bridge",
+    }
+
+
+def test_a_reference_to_a_malformed_entry_is_no_second_error(config_data: dict[str, Any]) -> None:
+    config_data["senders"]["us-short"]["rate"] = "fast"
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads(yaml.safe_dump(config_data), "test.yaml")
+    assert [problem.place for problem in caught.value.problems] == ["senders.us-short.rate"]
+
+
+def test_the_report_names_file_count_line_path_and_fix() -> None:
+    text = "kafka:\n  bootstrap: [a:1]\n  replicaton: 3\n"
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads(text, "broken.yaml")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "broken.yaml: 7 errors"
+    assert "  kafka.replicaton (line 3): unknown key. Fix: did you mean `replication`?" in lines
+
+
+def test_a_file_that_is_not_there_is_told_with_the_way_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationInvalid, match=r"cannot be read: No such file.*--config"):
+        load(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kafka: [", r"\(line 1\): not YAML"),
+        ("kafka:\n\t- a", r"\(line 2\): not YAML"),
+        ("- a\n- b", "expected sections at the top, found a list"),
+        ("just words", "found a single value"),
+        ("kafka: !!python/object:os.system {}", "a tag that means nothing here"),
+        ("kafka: !!binary aGk=", "a tag that means nothing here"),
+        ("apps:\n  a: 1\n  a: 2\n", r"apps.a \(line 3\): the key is written twice, first on line 2"),
+        ("apps: &a\n  b: *a\n", "an alias that contains itself"),
+    ],
+)
+def test_a_file_that_is_no_yaml_of_ours_is_told(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match=message):
+        loads(text, "test.yaml")
+
+
+def test_an_empty_file_lists_every_section_it_needs() -> None:
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads("# nothing yet\n", "test.yaml")
+    needed = {"kafka", "bridge", "accounts", "senders", "categories", "apps", "countries"}
+    assert {problem.place for problem in caught.value.problems} == needed
+
+
+def test_norway_and_unquoted_numbers_stay_text(config_data: dict[str, Any]) -> None:
+    text = yaml.safe_dump(config_data).replace("- DE\n", "- DE\n  - NO\n", 1)
+    text = text.replace("'12345'", "12345")
+    config = loads(text.replace("allow:\n  - US", "allow:\n  - NO\n  - US"), "test.yaml").config
+    assert "NO" in config.countries.allow
+    assert config.senders["us-short"].address == "12345"
+    number = text.replace("short_code", "long_code").replace("address: 12345", "address: +14155550100")
+    assert loads(number, "test.yaml").config.senders["us-short"].address == "+14155550100"
+
+
+def test_anchors_and_merges_may_be_used(config_data: dict[str, Any]) -> None:
+    del config_data["pools"]
+    text = yaml.safe_dump(config_data) + "pools:\n  login: &all [us-short]\n  spare: *all\n"
+    assert loads(text, "test.yaml").config.pools["spare"] == ("us-short",)
+
+
+def test_the_version_names_the_content_not_the_writing(config_data: dict[str, Any]) -> None:
+    text = yaml.safe_dump(config_data)
+    version = loads(text, "test.yaml").config.version
+    written_out = {**config_data, "kafka": {**config_data["kafka"], "replication": 3}}
+    assert loads("# a comment\n" + yaml.safe_dump(written_out, sort_keys=False), "other.yaml").config.version == version
+    config_data["categories"]["otp"]["deadline_s"] = 300
+    assert loads(yaml.safe_dump(config_data), "test.yaml").config.version != version
+
+
+def test_only_the_secrets_of_the_purpose_are_read(config_data: dict[str, Any]) -> None:
+    text = yaml.safe_dump(config_data)
+    assert loads(text, "test.yaml", frozenset(), {}).secrets.values() == frozenset()
+    sending = loads(text, "test.yaml", frozenset({Purpose.SENDING}), {"SECRET": "s3cret-value"})
+    assert sending.secrets.values() == {"s3cret-value"}
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads(text, "test.yaml", ALL, {"SECRET": ""})
+    [secret, token] = sorted(caught.value.problems, key=lambda each: each.what)
+    assert "environment variable SECRET is empty" in str(secret)
+    assert "environment variable TOKEN is not set" in str(token)
+
+
+def test_a_secret_is_read_from_a_file_without_its_last_line_break(config_data: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from-a-file\n")
+    config_data["accounts"]["main"]["auth_token"] = {"file": str(tmp_path / "token")}
+    loaded = loads(yaml.safe_dump(config_data), "test.yaml", frozenset({Purpose.SIGNING}), {})
+    reference = loaded.config.accounts["main"].auth_token
+    assert reference is not None
+    assert loaded.secrets.value(reference) == "from-a-file"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])
+def test_a_secret_file_that_is_missing_empty_or_binary_is_named(
+    config_data: dict[str, Any], tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    config_data["accounts"]["main"]["auth_token"] = {"file": str(file)}
+    with pytest.raises(ConfigurationInvalid, match=r"accounts\.main\.auth_token .*file /.*token"):
+        loads(yaml.safe_dump(config_data), "test.yaml", frozenset({Purpose.SIGNING}), {})
+
+
+def test_no_secret_shows_in_any_representation(config_data: dict[str, Any]) -> None:
+    loaded = loads(yaml.safe_dump(config_data), "t.yaml", ALL, {"SECRET": "s3cret-value", "TOKEN": "t0ken-value"})
+    shown = f"{loaded!r} {loaded.secrets} {loaded.config!r} {loaded.config.as_data()}"
+    assert "s3cret-value" not in shown
+    assert "t0ken-value" not in shown
+
+
+@pytest.mark.parametrize(
+    "path", ["kafka.security.password", "registry.password", "accounts.main.auth_token", "accounts.main.api_key"]
+)
+def test_an_inline_secret_is_refused_without_being_repeated(config_data: dict[str, Any], path: str) -> None:
+    *parents, last = path.split(".")
+    section = config_data
+    for part in parents:
+        section = section.setdefault(part, {})
+    section[last] = "hunter2-hunter2"
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads(yaml.safe_dump(config_data), "test.yaml")
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value)
+
+
+def test_the_examples_are_valid() -> None:
+    assert load(ROOT / "examples" / "commlayer.yaml").warnings == ()
+
+
+def test_the_json_schema_knows_every_section_and_refuses_others() -> None:
+    schema = json_schema()
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) >= {"kafka", "accounts", "senders", "apps", "data_dir"}
+    assert "class" in schema["$defs"]["Category"]["properties"]
+    assert schema["$defs"]["SecretRef"]["additionalProperties"] is False
