@@ -1,0 +1,172 @@
+"""The fold of everything said about a message into its state: a join of facts, whatever their order and repetition.
+
+Every part of it is a maximum or minimum over a total order: commutative, associative, idempotent. A fact that is lost
+takes away only what it alone said.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.records import MessageStatus, StatusUpdate
+
+from .facts import Fact
+from .ranks import FINAL, RANK
+
+UNKNOWN_APP = ""
+"""`StatusUpdate.app` of a message that only Twilio has told of."""
+
+_TIMINGS = (
+    ("admitted_at", MessageStatus.ADMITTED),
+    ("accepted_at", MessageStatus.ACCEPTED),
+    ("sent_at", MessageStatus.SENT),
+    ("delivered_at", MessageStatus.DELIVERED),
+    ("read_at", MessageStatus.READ),
+)
+
+
+class _Fields:
+    """Fields that several may state: the value of the latest round, then of the most trusted, then the greatest."""
+
+    __slots__ = ("_stated",)
+
+    def __init__(self) -> None:
+        self._stated: dict[str, tuple[int, int, Any, Any]] = {}
+
+    def state(self, name: str, round: int, trust: int, value: Any) -> None:
+        order = tuple(sorted(value.items())) if isinstance(value, dict) else value
+        stated = self._stated.get(name)
+        if stated is None or (round, trust, order) > stated[:3]:
+            self._stated[name] = (round, trust, order, value)
+
+    def values(self) -> dict[str, Any]:
+        return {name: stated[3] for name, stated in self._stated.items()}
+
+    def get(self, name: str) -> Any:
+        stated = self._stated.get(name)
+        return stated[3] if stated is not None else None
+
+
+class _Step:
+    """All facts that state one status in one round: when it was first reached, and the best account of it."""
+
+    __slots__ = ("_order", "at", "fact")
+
+    def __init__(self, fact: Fact) -> None:
+        self.at = fact.at
+        self.fact = fact
+        self._order = _order(fact)
+
+    def join(self, fact: Fact) -> None:
+        self.at = min(self.at, fact.at)
+        order = _order(fact)
+        if order > self._order:
+            self.fact, self._order = fact, order
+
+
+def _order(fact: Fact) -> tuple[Any, ...]:
+    # The account that names an error code, else the earliest; the rest only makes the order total.
+    return (
+        fact.error_code is not None,
+        -fact.at,
+        fact.trust,
+        fact.error_code or 0,
+        fact.reason or "",
+        fact.detail or "",
+        fact.error_class or "",
+        fact.sid or "",
+    )
+
+
+class _Round:
+    __slots__ = ("attempts", "decided", "fields", "steps")
+
+    def __init__(self) -> None:
+        self.steps: dict[MessageStatus, _Step] = {}
+        self.fields = _Fields()
+        self.attempts = 0
+        self.decided = False
+
+    def join(self, fact: Fact) -> None:
+        step = self.steps.get(fact.status)
+        if step is None:
+            self.steps[fact.status] = _Step(fact)
+        else:
+            step.join(fact)
+        state = self.fields.state
+        for name, value in fact.about_round.items():
+            state(name, 0, fact.trust, value)
+        if fact.segments is not None:
+            state("segments", 0, -fact.trust, fact.segments)  # Twilio counts what it bills
+        if fact.price is not None:
+            state("price", fact.at, fact.trust, fact.price)
+        if fact.sid is not None:
+            state("sid", fact.attempt or 0, fact.trust, fact.sid)
+        self.attempts = max(self.attempts, fact.attempt or 0)
+        self.decided = self.decided or fact.decision
+
+
+class MessageFold:
+    """Everything known about one message."""
+
+    __slots__ = ("_fields", "_rounds", "message_id")
+
+    def __init__(self, message_id: str) -> None:
+        self.message_id = message_id
+        self._rounds: dict[int, _Round] = {}
+        self._fields = _Fields()
+
+    def add(self, fact: Fact) -> None:
+        """Join a fact about this message."""
+        for name, value in fact.about.items():
+            self._fields.state(name, fact.round, fact.trust, value)
+        known = self._rounds.get(fact.round)
+        if known is None:
+            known = self._rounds[fact.round] = _Round()
+        known.join(fact)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the fold holds policy's decision of the last round. That is the first thing said of a round, and says
+        all that the message is; without it, what was said may have been forgotten here."""
+        return bool(self._rounds) and self._rounds[max(self._rounds)].decided
+
+    def update(self) -> StatusUpdate:
+        """The state of the message: that of its last round.
+
+        Raises:
+            ValueError: nothing was said yet.
+        """
+        number = max(self._rounds)
+        last = self._rounds[number]
+        status = max(last.steps, key=RANK.__getitem__)
+        step = last.steps[status]
+        # A round that went to the wheel is not the last one: the next one's facts are on their way.
+        final = status in FINAL and MessageStatus.DEFERRED not in last.steps
+        failed = status in FINAL and status not in (MessageStatus.DELIVERED, MessageStatus.READ)
+        price, unit = last.fields.get("price") or (None, None)
+        values: dict[str, Any] = {"app": UNKNOWN_APP, **self._fields.values()}
+        for name, reached in _TIMINGS:
+            timed = last.steps.get(reached)
+            values[name] = timed.at if timed is not None else None
+        return StatusUpdate(
+            message_id=self.message_id,
+            status=status,
+            is_final=final,
+            round=number,
+            attempts=last.attempts,
+            channel=last.fields.get("channel"),
+            lane=last.fields.get("lane"),
+            account=last.fields.get("account"),
+            sender=last.fields.get("sender"),
+            reason=step.fact.reason if failed else None,
+            detail=step.fact.detail if failed else None,
+            sid=step.fact.sid or last.fields.get("sid"),
+            error_code=step.fact.error_code if failed else None,
+            error_class=step.fact.error_class if failed else None,
+            segments=last.fields.get("segments"),
+            price=price,
+            price_unit=unit or None,
+            updated_at=step.at,
+            **values,
+        )
