@@ -1,0 +1,244 @@
+"""The half of the consumer that talks to the broker: aiokafka on an event loop of its own, so that heartbeats go on
+whatever the stage does.
+
+Methods named `call…` here are called from the main loop and run their work on the thread's loop. Everything private of
+aiokafka that is used is listed in tests/connectors/kafka/test_overrides.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+
+from .commit_book import Commit
+from .lease import Lease
+from .start_position import LogBounds
+from .topic_partition import TP
+
+log = structlog.get_logger(__name__)
+
+COMMIT_TIMEOUT_S = 10.0
+"""How long one commit may take. Long enough for a change of coordinator; what is given up is committed at the next
+interval. aiokafka's own commit would try until the broker is back, past any rebalance."""
+
+_NO_ERROR = 0
+_NOT_A_MEMBER = frozenset({22, 25, 82})  # ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID
+
+_Result = TypeVar("_Result")
+
+
+class RebalanceListener(driver.ConsumerRebalanceListener):  # type: ignore[misc]  # Faust's classes are untyped
+    """Passes the group's generation on. Stock also makes it the app's, from this thread and before the main loop has
+    dropped what belonged to the one before; the consumer counts generations itself."""
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Called by aiokafka once the group is stable; heartbeats wait until it returns."""
+        thread = self._thread
+        generation = thread._ensure_consumer()._coordinator.generation
+        await thread.on_partitions_assigned({TP(*tp) for tp in assigned}, generation)
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust's classes are untyped
+    """See the module."""
+
+    lease: Lease
+    fetch_max_wait_ms: int
+    _consumer: AIOKafkaConsumer | None
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = self.fetch_max_wait_ms  # Faust passes a fixed 1,500
+        consumer._auto_offset_reset = "none"  # where to read is decided in start_position.py, and never in silence
+        return consumer
+
+    async def on_start(self) -> None:
+        """Create and connect the client, and watch what the group's coordinator answers."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        coordinator._send_req = _watched(coordinator._send_req, self.lease)
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Called by mode when the thread dies; stock prints to stderr."""
+        log.error("kafka consumer thread died", error=repr(fmt[-1]) if fmt else msg)
+
+    async def run_here(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """From the main loop: run `work` on this thread's loop. Cancelling the wait cancels the work."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+
+    async def take(self, rooms: Mapping[TP, int], most: int, timeout_s: float) -> dict[TP, list[ConsumerRecord]]:
+        """From the main loop: up to `rooms[tp]` records of each partition and about `most` in all, as soon as there are
+        any; nothing after `timeout_s`.
+
+        Raises:
+            aiokafka.errors.OffsetOutOfRangeError: a partition's position is no longer in the log; `args[0]` maps it to
+                the position.
+            aiokafka.errors.KafkaError: what the broker refused for good.
+            aiokafka.errors.ConsumerStoppedError: the client is closed.
+        """
+        return await self.run_here(self._take(rooms, most, timeout_s))
+
+    async def _take(self, rooms: Mapping[TP, int], most: int, timeout_s: float) -> dict[TP, list[ConsumerRecord]]:
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        subscriptions = fetcher._subscriptions
+        deadline = time.monotonic() + timeout_s
+        with subscriptions.fetch_context():
+            while True:
+                if consumer._closed or fetcher._closed:
+                    raise ConsumerStoppedError()
+                if not self.consumer.flow_active or subscriptions.reassignment_in_progress:
+                    return {}
+                taken = _take_parked(fetcher, rooms, most)
+                left = deadline - time.monotonic()
+                if taken or left <= 0:
+                    return taken
+                waiter = fetcher._create_fetch_waiter()
+                await asyncio.wait([waiter], timeout=left)
+                if waiter.done():
+                    waiter.result()  # the group's coordinator passes on its errors here
+                else:
+                    waiter.cancel()
+
+    async def committed(self, partitions: Collection[TP]) -> dict[TP, Commit]:
+        """From the main loop: what the group holds for these partitions, in one request; partitions never committed are
+        absent. Waits while the broker is away."""
+        return await self.run_here(self._committed(partitions))
+
+    async def _committed(self, partitions: Collection[TP]) -> dict[TP, Commit]:
+        coordinator = self._ensure_consumer()._coordinator
+        held = await coordinator.fetch_committed_offsets([TopicPartition(*tp) for tp in partitions])
+        return {TP(*tp): Commit(at.offset, at.metadata or "") for tp, at in held.items() if at.offset >= 0}
+
+    async def bounds(self, partitions: Collection[TP]) -> dict[TP, LogBounds]:
+        """From the main loop: what each log holds now."""
+        return await self.run_here(self._bounds(partitions))
+
+    async def _bounds(self, partitions: Collection[TP]) -> dict[TP, LogBounds]:
+        if not partitions:
+            return {}
+        consumer = self._ensure_consumer()
+        asked = [TopicPartition(*tp) for tp in partitions]
+        starts, ends = await asyncio.gather(consumer.beginning_offsets(asked), consumer.end_offsets(asked))
+        return {TP(*tp): LogBounds(starts[tp], ends[tp]) for tp in asked}
+
+    async def seek_all(self, positions: Mapping[TP, int]) -> bool:
+        """From the main loop: read on from these positions. False, without effect, if the assignment is another one."""
+        return await self.run_here(self._seek_all(positions))
+
+    async def _seek_all(self, positions: Mapping[TP, int]) -> bool:
+        consumer = self._ensure_consumer()
+        if not positions.keys() <= consumer.assignment():
+            return False
+        for tp, offset in positions.items():
+            consumer.seek(TopicPartition(*tp), offset)
+        return True
+
+    async def commit_together(self, commits: Mapping[TP, Commit], group_generation: int) -> bool:
+        """From the main loop: commit these, if the group's generation is still `group_generation`. False if that is
+        not so or if it was refused or not answered; never raises for what Kafka may do."""
+        try:
+            return await self.run_here(self._commit_together(commits, group_generation))
+        except (KafkaError, TimeoutError) as error:
+            log.debug("commit failed", error=repr(error))
+            return False
+
+    async def _commit_together(self, commits: Mapping[TP, Commit], group_generation: int) -> bool:
+        consumer = self._ensure_consumer()
+        coordinator = consumer._coordinator
+        offsets = {TopicPartition(*tp): OffsetAndMetadata(*commit) for tp, commit in commits.items()}
+        async with asyncio.timeout(COMMIT_TIMEOUT_S):
+            await coordinator.ensure_coordinator_known()
+            async with coordinator._commit_lock:
+                # Checked right before the request is made: without a generation the broker takes it for the commit of
+                # a consumer outside any group, and an empty group would accept it from a process that has lost it.
+                if coordinator.generation != group_generation or group_generation == _NO_GENERATION:
+                    return False
+                await coordinator._do_commit_offsets(consumer._subscription.subscription.assignment, offsets)
+        return True
+
+    def keep_membership(self) -> None:
+        """Tell aiokafka that not reading is on purpose. It leaves the group, for good, when nothing was fetched for the
+        maximum poll interval."""
+        self._ensure_consumer()._subscription._last_fetch_ended = time.monotonic()
+
+    def failure(self) -> BaseException | None:
+        """What ended one of the client's background tasks, or what the broker refused for good (authorization). Stock
+        asks for neither and stands still in silence."""
+        if self._consumer is None:
+            return None
+        coordinator, fetcher = self._consumer._coordinator, self._consumer._fetcher
+        if coordinator._pending_exception is not None:
+            return _as_exception(coordinator._pending_exception)
+        for task in (coordinator._coordination_task, fetcher._fetch_task):
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                return _as_exception(task.exception())
+        return None
+
+
+_NO_GENERATION: int = OffsetCommitRequest.DEFAULT_GENERATION_ID
+
+
+def _as_exception(error: Any) -> BaseException:
+    return error if isinstance(error, BaseException) else KafkaError(repr(error))
+
+
+def _take_parked(fetcher: Any, rooms: Mapping[TP, int], most: int) -> dict[TP, list[ConsumerRecord]]:
+    """Records that have arrived already, round robin: a partition that still has some goes to the end of the queue.
+    Nothing is dropped of partitions without room; aiokafka keeps it parked."""
+    taken: dict[TP, list[ConsumerRecord]] = {}
+    for tp in list(fetcher._records):
+        room = rooms.get(tp, 0)
+        if room <= 0:
+            continue
+        parked = fetcher._records[tp]
+        if type(parked) is not FetchResult:
+            if taken:
+                break  # its turn comes with the next fetch
+            _drop(fetcher, tp)
+            parked.check_raise()
+            continue
+        records = parked.getall(min(room, most))
+        if parked.has_more():
+            fetcher._records.move_to_end(tp)
+        else:
+            _drop(fetcher, tp)
+        if records:
+            taken[TP(*tp)] = records
+            most -= len(records)
+            if most <= 0:
+                break
+    return taken
+
+
+def _drop(fetcher: Any, tp: TopicPartition) -> None:
+    del fetcher._records[tp]
+    fetcher._notify(fetcher._wait_consume_future)  # lets the next fetch include it
+
+
+def _watched(
+    send: Callable[[Any], Coroutine[Any, Any, Any]], lease: Lease
+) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    """The coordinator's way to the broker, with the lease told what heartbeats and joins were answered."""
+
+    async def watched(request: Any) -> Any:
+        requested_at = lease.now()
+        response = await send(request)
+        if isinstance(request, HeartbeatRequest | SyncGroupRequest):
+            if response.error_code == _NO_ERROR:
+                lease.renew(requested_at)
+            elif response.error_code in _NOT_A_MEMBER:
+                lease.lose()
+        return response
+
+    return watched
