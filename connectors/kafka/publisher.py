@@ -1,0 +1,405 @@
+"""The durable publisher: a record is written when all in-sync replicas have it, however long that takes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+import time
+from collections import Counter as Tally
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import orjson
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from prometheus_client import Counter, Gauge, Histogram
+
+from connectors.health import Health
+from connectors.kafka.settings import KafkaSettings
+from connectors.outage import Outage
+
+_log = structlog.get_logger(__name__)
+
+STALLED_S = 2.0
+"""A record unacknowledged for so long makes us ask whether the brokers still answer: an ack takes milliseconds."""
+OVERDUE_S = 10.0
+"""A record unacknowledged for so long is shown in health even while brokers answer (no leader, too few replicas)."""
+PROBE_TIMEOUT_S = 2.0
+_PROBE_INTERVAL_S = 1.0
+_POLL_S = 0.2  # how late the poll thread notices stop(); acks wake it at once
+_NOT_STARTED = "not started"
+_SILENCE = "no answer"
+_STATISTICS_MS = 500
+"""librdkafka tells only by its statistics when it holds the producer id that the first record waits for."""
+UNKNOWN_TOPIC_AFTER_S = 5.0
+"""librdkafka believes for so long that a topic it cannot find was only just made (30 s by default). Ours are made by
+an operator, long before."""
+
+_REFUSALS = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.INVALID_REQUIRED_ACKS,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    }
+)
+"""What a broker says about this record or topic, and would say again. Anything else is about the producer itself."""
+
+_published = Counter("commlayer_kafka_published_records", "Records acknowledged by Kafka.", ["topic"])
+_published_bytes = Counter("commlayer_kafka_published_bytes", "Values acknowledged by Kafka, in bytes.", ["topic"])
+_rejected = Counter("commlayer_kafka_rejected_records", "Records that Kafka refused for good.", ["topic"])
+_ack_seconds = Histogram(
+    "commlayer_kafka_ack_seconds",
+    "Time from publish() to the acknowledgement.",
+    ["topic"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+)
+_unacknowledged = Gauge(
+    "commlayer_kafka_unacknowledged_records", "Records handed to publish() and not acknowledged yet.", ["publisher"]
+)
+
+
+class Position(NamedTuple):
+    """Where a record lies in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class PublishRejected(Exception):
+    """Kafka refused this record for good: too large, no such topic or partition, not authorized. Sending it again
+    would not help."""
+
+    def __init__(self, topic: str, detail: str) -> None:
+        super().__init__(f"{topic}: {detail}")
+        self.topic = topic
+        self.detail = detail
+
+
+class PublisherClosed(Exception):
+    """The publisher stopped, or broke, before the record was acknowledged. The record may or may not be in the log:
+    whatever led to it must not be finished."""
+
+
+class _Pending(NamedTuple):
+    since: float
+    size: int
+
+
+class _Waiting(NamedTuple):
+    """A record that librdkafka's full queue did not take yet."""
+
+    future: asyncio.Future[Position]
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int
+    headers: Sequence[tuple[str, bytes]]
+
+
+class DurablePublisher:
+    """Writes records with the idempotent producer and acks=all, and waits out any outage: no delivery timeout.
+
+    Records of one partition are written in the order of the `publish` calls. All methods belong to the event loop in
+    which `start` was called.
+
+    Args:
+        settings: how Kafka is reached.
+        name: shown to brokers, in metrics and in health.
+        on_fatal: told once, in the loop, when the producer can go on no more (Kafka fenced it, or refused it a producer
+            id). The process must end; records that were under way may or may not be in the log.
+        buffer_records: how many records librdkafka holds; further ones wait in order in front of it.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        name: str,
+        on_fatal: Callable[[str], None] | None = None,
+        buffer_records: int = 100_000,
+    ) -> None:
+        self._name = name
+        self._on_fatal = on_fatal
+        self._config: dict[str, object] = {
+            **settings.client_config(),
+            "client.id": name,
+            "enable.idempotence": True,
+            "acks": "all",
+            "message.timeout.ms": 0,
+            "partitioner": "murmur2_random",
+            "linger.ms": 0,
+            "queue.buffering.max.messages": buffer_records,
+            "topic.metadata.propagation.max.ms": int(UNKNOWN_TOPIC_AFTER_S * 1000),
+            "request.timeout.ms": int(settings.request_timeout_s * 1000),
+            "socket.timeout.ms": int(settings.request_timeout_s * 1000),
+            "socket.nagle.disable": True,
+            "reconnect.backoff.max.ms": 1000,
+            "statistics.interval.ms": _STATISTICS_MS,
+            "log_level": 0,  # it repeats itself at every attempt; error_cb says the same to us
+            "error_cb": self._on_error,
+            "stats_cb": self._on_statistics,
+        }
+        self._outage = Outage("Kafka")
+        self._last_error = _SILENCE
+        self._pending: dict[asyncio.Future[Position], _Pending] = {}
+        self._backlog: deque[_Waiting] = deque()
+        # Filled by the poll thread, emptied by the loop.
+        self._reports: deque[tuple[asyncio.Future[Position], KafkaError | None, str, int, int]] = deque()
+        self._resolve_due = False
+        self._stopping = False
+        self._closed: str | None = _NOT_STARTED
+        self._ready = asyncio.Event()
+        self._doubt = asyncio.Event()
+        self._drained: asyncio.Event | None = None
+
+    async def start(self) -> None:
+        """Start the producer in the running loop. Does not wait for a broker.
+
+        Raises:
+            KafkaException: librdkafka does not accept the settings.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._producer = Producer(self._config)
+        self._closed = None
+        self._probes = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{self._name}-probe")
+        self._poller = threading.Thread(target=self._poll, name=f"{self._name}-poll", daemon=True)
+        self._poller.start()
+        self._watcher = asyncio.create_task(self._watch(), name=f"{self._name}-watch")
+        _unacknowledged.labels(self._name).set_function(lambda: len(self._pending))
+
+    async def warm(self) -> None:
+        """Return once brokers answer, know all topics, and gave us the producer id that a first record waits for
+        (seconds on a fresh cluster). However long that takes; `health` tells what it waits for.
+
+        Raises:
+            PublisherClosed: the producer broke meanwhile, or was stopped.
+        """
+        self._doubt.set()
+        await self._ready.wait()
+        if self._closed is not None:
+            raise PublisherClosed(self._closed)
+
+    def publish(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> asyncio.Future[Position]:
+        """Hand over a record; the future resolves when Kafka has acknowledged it.
+
+        Args:
+            partition: explicit, or None for `murmur2_random` of the key.
+
+        The future raises:
+            PublishRejected: Kafka refused the record for good.
+            PublisherClosed: the publisher stopped or broke first.
+        """
+        future: asyncio.Future[Position] = self._loop.create_future()
+        if self._closed is not None:
+            future.set_exception(PublisherClosed(self._closed))
+            return future
+        self._pending[future] = _Pending(time.monotonic(), len(value) if value is not None else 0)
+        record = _Waiting(future, topic, value, key, -1 if partition is None else partition, headers)
+        try:
+            if self._backlog or not self._produce(record):
+                self._backlog.append(record)
+        except BaseException:  # not ours to judge (a value that is no bytes), but it waits for nothing any more
+            del self._pending[future]
+            raise
+        return future
+
+    async def stop(self, timeout_s: float = 10.0) -> None:
+        """Wait for outstanding acknowledgements, but not for ever; what is left then raises PublisherClosed."""
+        if self._stopping or self._closed == _NOT_STARTED:
+            return
+        if self._pending:
+            self._drained = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._drained.wait()
+        self._stopping = True
+        self._close("stopped")
+        self._watcher.cancel()
+        self._probes.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._destroy)
+        _unacknowledged.remove(self._name)
+
+    def health(self) -> Health:
+        """Whether records can be written now."""
+        if self._closed is not None:
+            return Health(False, self._closed)
+        if not self._outage.over:
+            return self._outage.health()
+        if not self._ready.is_set():
+            return Health(False, f"waiting for Kafka: {self._last_error}")
+        waiting_s = self._oldest_s()
+        if waiting_s > OVERDUE_S:
+            return Health(False, f"{len(self._pending)} records unacknowledged, the oldest for {waiting_s:.0f} s")
+        return Health(True)
+
+    # Loop side
+
+    def _produce(self, record: _Waiting) -> bool:
+        """False when librdkafka's queue is full."""
+        try:
+            self._producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                record.partition,
+                functools.partial(self._on_delivery, record.future),
+                headers=list(record.headers),
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            self._failed(record.future, record.topic, error.args[0])
+        return True
+
+    def _resolve(self) -> None:
+        """Hand every report to its future."""
+        self._resolve_due = False
+        now = time.monotonic()
+        records: Tally[str] = Tally()
+        sizes: Tally[str] = Tally()
+        while self._reports:
+            future, error, topic, partition, offset = self._reports.popleft()
+            if error is not None:
+                self._failed(future, topic, error)
+                continue
+            pending = self._pending.pop(future, None)
+            if pending is None:
+                continue
+            if not future.done():  # its owner may have given up waiting
+                future.set_result(Position(topic, partition, offset))
+            records[topic] += 1
+            sizes[topic] += pending.size
+            _ack_seconds.labels(topic).observe(now - pending.since)
+        for topic, count in records.items():
+            _published.labels(topic).inc(count)
+            _published_bytes.labels(topic).inc(sizes[topic])
+        if records:
+            self._reached()
+        while self._backlog:
+            record = self._backlog.popleft()
+            if not self._produce(record):
+                self._backlog.appendleft(record)
+                break
+        if self._drained is not None and not self._pending:
+            self._drained.set()
+
+    def _failed(self, future: asyncio.Future[Position], topic: str, error: KafkaError) -> None:
+        if error.code() not in _REFUSALS:
+            self._break(f"producer failed: {error.str()}")
+            return
+        self._pending.pop(future, None)
+        _rejected.labels(topic).inc()
+        if not future.done():
+            future.set_exception(PublishRejected(topic, error.str()))
+
+    def _break(self, why: str) -> None:
+        """The producer can go on no more."""
+        if self._closed is None:
+            _log.error("publisher broke", publisher=self._name, why=why)
+            self._close(why)
+            if self._on_fatal is not None:
+                self._on_fatal(why)
+
+    def _close(self, why: str) -> None:
+        self._closed = self._closed or why
+        self._backlog.clear()
+        left = [future for future in self._pending if not future.done()]
+        self._pending.clear()
+        for future in left:
+            future.set_exception(PublisherClosed(self._closed))
+        self._ready.set()
+
+    def _oldest_s(self) -> float:
+        oldest = next(iter(self._pending.values()), None)
+        return time.monotonic() - oldest.since if oldest else 0.0
+
+    async def _watch(self) -> None:
+        """Ask the brokers whether they are there: when something made us doubt it, and until they are back."""
+        while True:
+            try:
+                async with asyncio.timeout(_PROBE_INTERVAL_S):
+                    await self._doubt.wait()
+            except TimeoutError:
+                if self._outage.over and self._oldest_s() < STALLED_S:
+                    continue
+            self._doubt.clear()
+            try:
+                await self._loop.run_in_executor(self._probes, self._probe)
+            except KafkaException:  # says "transport failure" only; what we were told before is better
+                self._outage.began(self._last_error)
+                await asyncio.sleep(_PROBE_INTERVAL_S)
+            else:
+                self._reached()
+
+    def _reached(self) -> None:
+        self._last_error = _SILENCE
+        self._outage.ended()
+
+    def _trouble(self, why: str) -> None:
+        self._last_error = why
+        self._doubt.set()
+
+    # Other threads
+
+    def _poll(self) -> None:
+        while not self._stopping:
+            try:
+                self._producer.poll(_POLL_S)
+            except KafkaException as error:  # confluent raises a fatal error here instead of calling error_cb
+                self._tell(functools.partial(self._break, f"fatal: {error.args[0].str()}"))
+                return
+            if self._reports and not self._resolve_due:
+                self._resolve_due = True
+                if not self._tell(self._resolve):
+                    return
+
+    def _on_delivery(self, future: asyncio.Future[Position], error: KafkaError | None, message: Message) -> None:
+        self._reports.append((future, error, message.topic(), message.partition(), message.offset()))
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._tell(functools.partial(self._trouble, error.str()))
+
+    def _on_statistics(self, statistics: str) -> None:
+        if self._ready.is_set():
+            return
+        known = orjson.loads(statistics)
+        if known.get("eos", {}).get("idemp_state") == "Assigned":
+            self._tell(self._ready.set)
+
+    def _tell(self, what: Callable[[], object]) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(what)
+        except RuntimeError:  # the loop was closed without stop()
+            return False
+        return True
+
+    def _probe(self) -> None:
+        self._producer.list_topics(timeout=PROBE_TIMEOUT_S)
+
+    def _destroy(self) -> None:
+        self._poller.join()
+        self._producer.purge()  # close() would wait for the broker, and there is no delivery timeout to end that
+        self._producer.close()

@@ -1,0 +1,203 @@
+"""The durable publisher while Kafka is there: what is written, in which order, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
+from prometheus_client import REGISTRY
+
+from connectors.health import Health
+from connectors.kafka.partitioning import partition_of
+from connectors.kafka.publisher import DurablePublisher, Position, PublisherClosed, PublishRejected
+from connectors.kafka.settings import KafkaSecurity, KafkaSettings
+from tests.support.kafka import Kafka
+from tests.support.kafka_broker import Broker
+from tests.support.waiting import until
+
+
+@pytest.fixture
+async def publisher(kafka: Kafka) -> AsyncIterator[DurablePublisher]:
+    publisher = DurablePublisher(KafkaSettings((kafka.bootstrap,)), name=kafka.unique("publisher"))
+    await publisher.start()
+    await publisher.warm()
+    yield publisher
+    await publisher.stop()
+
+
+def make_topic(kafka: Kafka, partitions: int = 1, *, max_message_bytes: int = 1_048_588) -> str:
+    topic = kafka.unique("published")
+    kafka.create_topics({topic: partitions}, max_message_bytes=str(max_message_bytes))
+    return topic
+
+
+async def test_an_acknowledged_record_lies_where_its_position_says(kafka: Kafka, publisher: DurablePublisher) -> None:
+    topic = make_topic(kafka, 5)
+    keyed = await publisher.publish(topic, b"value", key=b"+14155550100", headers=[("traceparent", b"00-1")])
+    explicit = await publisher.publish(topic, None, key=b"gone", partition=3)
+    assert keyed == Position(topic, partition_of(b"+14155550100", 5), 0)
+    records = {Position(r.topic, r.partition, r.offset): (r.key, r.value, r.headers) for r in kafka.consume_all(topic)}
+    assert records == {
+        keyed: (b"+14155550100", b"value", (("traceparent", b"00-1"),)),
+        explicit: (b"gone", None, ()),
+    }
+    assert explicit.partition == 3
+
+
+@pytest.mark.parametrize("buffer_records", [100_000, 50])
+async def test_records_of_a_partition_keep_the_order_of_the_calls(kafka: Kafka, buffer_records: int) -> None:
+    """With a buffer of 50, librdkafka's queue is full almost all the time: further records wait in front of it."""
+    topic = make_topic(kafka, 3)
+    publisher = DurablePublisher(
+        KafkaSettings((kafka.bootstrap,)), name=kafka.unique("publisher"), buffer_records=buffer_records
+    )
+    await publisher.start()
+    futures = [publisher.publish(topic, b"%d" % n, partition=n % 3) for n in range(3000)]
+    positions = await asyncio.gather(*futures)
+    await publisher.stop()
+    assert [(p.partition, p.offset) for p in positions] == [(n % 3, n // 3) for n in range(3000)]
+    for partition in range(3):
+        stored = [int(r.value or b"") for r in kafka.consume_all(topic) if r.partition == partition]
+        assert stored == list(range(partition, 3000, 3))
+
+
+async def test_a_record_that_is_too_large_is_refused_and_its_neighbours_are_written(
+    kafka: Kafka, publisher: DurablePublisher
+) -> None:
+    topic = make_topic(kafka)
+    before = publisher.publish(topic, b"before")
+    with pytest.raises(PublishRejected, match=f"{topic}: .*too large"):
+        await publisher.publish(topic, b"x" * 2_000_000)
+    await before
+    await publisher.publish(topic, b"after")
+    assert [record.value for record in kafka.consume_all(topic)] == [b"before", b"after"]
+    assert publisher.health() == Health(True)
+
+
+async def test_a_record_that_the_broker_finds_too_large_is_refused(kafka: Kafka, publisher: DurablePublisher) -> None:
+    topic = make_topic(kafka, max_message_bytes=10_000)
+    await publisher.publish(topic, b"before")
+    with pytest.raises(PublishRejected, match=f"{topic}: .*too large"):
+        await publisher.publish(topic, b"x" * 50_000)
+    await publisher.publish(topic, b"after")
+    assert [record.value for record in kafka.consume_all(topic)] == [b"before", b"after"]
+
+
+async def test_an_unknown_topic_is_refused_while_others_are_served(kafka: Kafka, publisher: DurablePublisher) -> None:
+    topic = make_topic(kafka)
+    lost = publisher.publish(kafka.unique("missing"), b"x")
+    for _ in range(10):
+        await publisher.publish(topic, b"x")
+    assert not lost.done()
+    with pytest.raises(PublishRejected, match="Unknown topic or partition"):
+        await lost
+
+
+async def test_an_unknown_partition_is_refused(kafka: Kafka, publisher: DurablePublisher) -> None:
+    topic = make_topic(kafka, 2)
+    with pytest.raises(PublishRejected, match="Unknown partition"):
+        await publisher.publish(topic, b"x", partition=2)
+    with pytest.raises(PublishRejected, match="Unknown partition"):  # known by now, so refused at once
+        await publisher.publish(topic, b"x", partition=2)
+
+
+async def test_a_value_that_is_no_bytes_is_the_callers_error_and_leaves_nothing_behind(
+    kafka: Kafka, publisher: DurablePublisher
+) -> None:
+    with pytest.raises(TypeError):
+        publisher.publish("any", 17)  # type: ignore[arg-type]  # that is the point
+    await publisher.stop()  # at once: nothing is outstanding
+
+
+async def test_what_is_published_is_counted_by_topic(kafka: Kafka, publisher: DurablePublisher) -> None:
+    topic = make_topic(kafka)
+    await asyncio.gather(*(publisher.publish(topic, b"12345") for _ in range(4)))
+    with pytest.raises(PublishRejected):
+        await publisher.publish(topic, b"x" * 2_000_000)
+
+    def sample(name: str) -> float | None:
+        return REGISTRY.get_sample_value(name, {"topic": topic})
+
+    assert sample("commlayer_kafka_published_records_total") == 4
+    assert sample("commlayer_kafka_published_bytes_total") == 20
+    assert sample("commlayer_kafka_ack_seconds_count") == 4
+    assert sample("commlayer_kafka_rejected_records_total") == 1
+
+
+async def test_a_stopped_publisher_takes_nothing(kafka: Kafka) -> None:
+    publisher = DurablePublisher(KafkaSettings((kafka.bootstrap,)), name=kafka.unique("publisher"))
+    assert publisher.health() == Health(False, "not started")
+    await publisher.start()
+    topic = make_topic(kafka)
+    under_way = [publisher.publish(topic, b"x") for _ in range(100)]
+    await publisher.stop()
+    assert all(future.done() and not future.exception() for future in under_way)
+    with pytest.raises(PublisherClosed, match="stopped"):
+        await publisher.publish(topic, b"x")
+    assert publisher.health() == Health(False, "stopped")
+
+
+async def test_an_owner_that_gave_up_waiting_disturbs_nobody(kafka: Kafka, publisher: DurablePublisher) -> None:
+    topic = make_topic(kafka)
+    given_up = publisher.publish(topic, b"1")
+    given_up.cancel()
+    await publisher.publish(topic, b"2")
+    assert [record.value for record in kafka.consume_all(topic)] == [b"1", b"2"]
+
+
+def sasl_settings(user: Kafka, password: str | None = None) -> KafkaSettings:
+    security = KafkaSecurity(
+        protocol="SASL_PLAINTEXT",
+        mechanism="SCRAM-SHA-512",
+        username=str(user.config["sasl.username"]),
+        password=password or str(user.config["sasl.password"]),
+    )
+    return KafkaSettings((user.bootstrap,), security=security)
+
+
+async def test_a_fatal_error_fails_what_is_under_way_and_tells_the_process(
+    sasl_broker: Broker, sasl_user: Callable[[str], Kafka]
+) -> None:
+    """A user who may see topics but write none gets no producer id, and librdkafka gives up."""
+    root = Kafka(sasl_broker.bootstrap)
+    root.create_topics({"seen": 1}, exist_ok=True)
+    may_describe = AclBinding(
+        ResourceType.TOPIC,
+        "seen",
+        ResourcePatternType.LITERAL,
+        "User:nobody",
+        "*",
+        AclOperation.DESCRIBE,
+        AclPermissionType.ALLOW,
+    )
+    for done in root.admin.create_acls([may_describe]).values():
+        done.result(30)
+    fatal: list[str] = []
+    publisher = DurablePublisher(sasl_settings(sasl_user("nobody")), name="nobody", on_fatal=fatal.append)
+    await publisher.start()
+    under_way = publisher.publish("seen", b"x")
+    with pytest.raises(PublisherClosed, match="Cluster authorization failed"):
+        await publisher.warm()
+    with pytest.raises(PublisherClosed, match="Cluster authorization failed"):
+        await under_way
+    with pytest.raises(PublisherClosed, match="Cluster authorization failed"):
+        await publisher.publish("seen", b"x")
+    assert publisher.health() == Health(False, fatal[0])
+    await publisher.stop()
+    assert len(fatal) == 1
+
+
+async def test_a_wrong_password_is_waited_out_and_named_in_health(
+    sasl_broker: Broker, sasl_user: Callable[[str], Kafka]
+) -> None:
+    publisher = DurablePublisher(sasl_settings(sasl_user("typist"), "not the password"), name="typist")
+    await publisher.start()
+    future = publisher.publish("t", b"x")
+    await until(lambda: publisher.health().detail.startswith("Kafka away since "))
+    assert "invalid credentials" in publisher.health().detail
+    assert not future.done()
+    await publisher.stop(timeout_s=0.5)
+    with pytest.raises(PublisherClosed):
+        await future
