@@ -8,6 +8,7 @@ from pydantic import Field
 
 from connectors.kafka.settings import Mechanism, Protocol
 from schemas.topics import PartitionCounts
+from twin.settings import FaultSettings, OutcomeSettings, WebhookSettings
 
 from .fields import Port, PositiveFloat, PositiveInt, SecretRef, Section
 
@@ -81,6 +82,10 @@ class Twin(Section):
     """How `commlayer twin` stands in for Twilio on this machine."""
 
     listen: str = Field(default="127.0.0.1:8090", description="`host:port` to listen on.")
+    outcomes: OutcomeSettings = Field(default=OutcomeSettings(), description="What becomes of messages.")
+    faults: FaultSettings = Field(default=FaultSettings(), description="Troubles that it makes.")
+    webhooks: WebhookSettings = Field(default=WebhookSettings(), description="How it calls the bridge.")
+    price_after_s: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Seconds from `sent` to a price.")
 
 
 DataDir = Annotated[

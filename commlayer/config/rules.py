@@ -60,9 +60,9 @@ class App(Section):
     """An application that asks for messages. Its name is part of its topics, `comms.requests.<app>[.urgent]`."""
 
     categories: tuple[str, ...] = Field(min_length=1, description="Categories it may send.")
-    pool: str | None = Field(default=None, description="Pool that its messages are sent from.")
-    pools: tuple[str, ...] = Field(default=(), description="Further pools it may ask for.")
-    senders: tuple[str, ...] = Field(default=(), description="Senders it may ask for beside those of its pools.")
+    pool: str | None = Field(default=None, description="Pool of senders it may use.")
+    pools: tuple[str, ...] = Field(default=(), description="Further pools it may use.")
+    senders: tuple[str, ...] = Field(default=(), description="Senders it may use beside those of its pools.")
     countries: tuple[Country, ...] | None = Field(
         default=None, description="Countries it may send to; every allowed one when absent."
     )

@@ -34,6 +34,10 @@ class Secrets:
         """
         return self._values[reference]
 
+    def find(self, reference: SecretRef | None) -> str | None:
+        """The secret, or None when there is no reference or this process did not ask for it."""
+        return None if reference is None else self._values.get(reference)
+
     def values(self) -> frozenset[str]:
         """All of them, for the masking of logs."""
         return frozenset(self._values.values())

@@ -1,0 +1,156 @@
+"""What each layer below needs of the configuration, in that layer's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from connectors.kafka.settings import KafkaSecurity, KafkaSettings
+from connectors.twilio.account import Account
+from schemas.topics import PartitionCounts
+from streams.dispatch.lanes import Group, Lane, LaneKind, LaneTable
+from streams.policy.config import AppGrants, Category, PolicyConfig, Sender, SenderType
+
+from .model import Configuration
+from .secrets import Secrets
+from .twilio import Account as AccountSection
+from .twilio import Sender as SenderSection
+
+
+def kafka_settings(config: Configuration, secrets: Secrets) -> KafkaSettings:
+    """How every part of a process reaches Kafka."""
+    kafka = config.kafka
+    security = kafka.security
+    return KafkaSettings(
+        bootstrap=kafka.bootstrap,
+        security=KafkaSecurity(
+            protocol=security.protocol,
+            mechanism=security.mechanism,
+            username=security.username,
+            password=None if security.password is None else secrets.value(security.password),
+            ca_file=security.ca_file,
+        ),
+        session_timeout_s=kafka.session_timeout_s,
+        heartbeat_interval_s=min(3.0, kafka.session_timeout_s / 3),
+        request_timeout_s=kafka.request_timeout_s,
+        # Faust refuses a request timeout below the session timeout.
+        broker_request_timeout_s=max(40.0, kafka.session_timeout_s + 10.0),
+    )
+
+
+def partition_counts(config: Configuration) -> PartitionCounts:
+    """Partitions per kind of topic."""
+    counts = config.kafka.partitions
+    return PartitionCounts(
+        recipient=counts.recipient, dispatch=counts.dispatch, lifecycle=counts.lifecycle, dead=counts.dead
+    )
+
+
+def policy_config(config: Configuration) -> PolicyConfig:
+    """The installation as policy sees it."""
+    return PolicyConfig(
+        version=config.version,
+        apps={
+            name: AppGrants(
+                name=name,
+                categories=frozenset(app.categories),
+                pools=tuple(dict.fromkeys(((app.pool,) if app.pool else ()) + app.pools)),
+                senders=app.senders,
+                countries=None if app.countries is None else frozenset(app.countries),
+                enabled=app.enabled,
+            )
+            for name, app in config.apps.items()
+        },
+        categories={
+            name: Category(
+                name=name,
+                message_class=category.message_class,
+                deadline_s=category.deadline_s,
+                doubt_policy=category.doubt,
+                message_intent=category.intent,
+                validity_period_s=category.validity_period_s,
+                shorten_urls=category.shorten_urls,
+            )
+            for name, category in config.categories.items()
+        },
+        senders={name: _policy_sender(config, name, sender) for name, sender in config.senders.items()},
+        pools=config.pools,
+        countries=frozenset(config.countries.allow),
+    )
+
+
+def lane_table(config: Configuration) -> LaneTable:
+    """Lanes and pacing groups of dispatch."""
+    groups = [Group(name, group.partition, group.rate) for name, group in config.groups.items()]
+    groups += [
+        Group(name, sender.partition)
+        for name, sender in config.senders.items()
+        if sender.group is None and sender.partition is not None
+    ]
+    lanes = [
+        Lane(
+            name=name,
+            account=sender.account,
+            address=lane_address(sender),
+            rate=sender.rate,
+            group=group_of(name, sender),
+            kind=LaneKind.SENDER if sender.messaging_service_sid is None else LaneKind.MESSAGING_SERVICE,
+            channels=sender.usable_channels,
+        )
+        for name, sender in config.senders.items()
+    ]
+    return LaneTable.of(lanes, groups, partitions=config.kafka.partitions.dispatch)
+
+
+def accounts(config: Configuration, secrets: Secrets) -> Mapping[str, Account]:
+    """Twilio accounts by name, with as much of their credentials as this process has read: a bridge cannot send, a
+    dispatch process cannot check signatures."""
+    return {name: _account(name, account, secrets) for name, account in config.accounts.items()}
+
+
+def group_of(name: str, sender: SenderSection) -> str:
+    """The pacing group of a sender; its own when it names none."""
+    return sender.group or name
+
+
+def lane_address(sender: SenderSection) -> str:
+    """What makes a sender one lane. A number is two of them when it is a WhatsApp sender as well."""
+    if sender.messaging_service_sid is not None:
+        return sender.messaging_service_sid
+    prefix = "whatsapp:" if sender.type is SenderType.WHATSAPP else ""
+    return f"{prefix}{sender.address}"
+
+
+def _policy_sender(config: Configuration, name: str, sender: SenderSection) -> Sender:
+    group = group_of(name, sender)
+    partition = config.groups[group].partition if sender.group is not None else sender.partition
+    assert partition is not None  # placement was checked at loading
+    return Sender(
+        name=name,
+        account=sender.account,
+        lane=name,
+        group=group,
+        partition=partition,
+        address=sender.address,
+        messaging_service_sid=sender.messaging_service_sid,
+        type=sender.type,
+        channels=frozenset(sender.usable_channels),
+        countries=None if sender.countries is None else frozenset(sender.countries),
+        rate=sender.rate,
+        smart_encoding=sender.smart_encoding,
+    )
+
+
+def _account(name: str, account: AccountSection, secrets: Secrets) -> Account:
+    if account.api_key is not None:
+        user, password = account.api_key.sid, secrets.find(account.api_key.secret)
+    else:
+        user, password = account.sid, secrets.find(account.auth_token)
+    tokens = [secrets.find(token) for token in (account.auth_token, *account.signing_tokens)]
+    return Account(
+        name=name,
+        sid=account.sid,
+        api_user=user,
+        api_password=password or "",
+        base_url=account.base_url.rstrip("/"),
+        signing_tokens=tuple(dict.fromkeys(token for token in tokens if token)),
+    )
