@@ -32,8 +32,9 @@ def kafka_settings(config: Configuration, secrets: Secrets) -> KafkaSettings:
         session_timeout_s=kafka.session_timeout_s,
         heartbeat_interval_s=min(3.0, kafka.session_timeout_s / 3),
         request_timeout_s=kafka.request_timeout_s,
-        # Faust refuses a request timeout below the session timeout.
-        broker_request_timeout_s=max(40.0, kafka.session_timeout_s + 10.0),
+        # The lease ends with the shorter of session and rebalance, and a request to a broker outlasts both.
+        rebalance_timeout_s=kafka.session_timeout_s,
+        broker_request_timeout_s=kafka.session_timeout_s + 10.0,
     )
 
 

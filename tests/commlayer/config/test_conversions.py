@@ -123,7 +123,7 @@ def test_the_twin_has_the_same_accounts_and_senders_and_answers_to_the_bridge(co
         "t0ken-value",
         {"SK" + "2" * 32: "s3cret-value"},
     )
-    short, name = twin.senders
+    name, short = twin.senders
     assert (short.address, short.type, short.rate, short.country) == ("12345", "short_code", 100, "US")
     assert name.inbound_url == "https://comms.example.com/twilio/inbound"
     assert twin.outcomes.default.error_code == 30003
