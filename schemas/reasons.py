@@ -11,6 +11,7 @@ class Reason(StrEnum):
     explanation: str
 
     def __new__(cls, code: str, explanation: str) -> Reason:
+        """A member is its code, and carries its explanation."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.explanation = explanation
@@ -37,7 +38,10 @@ class Reason(StrEnum):
     BODY_TOO_LONG = "body_too_long", "The body is longer than 1600 characters."
     INVALID_MEDIA = "invalid_media", "A media URL is not usable, or there are too many."
     INVALID_FIELD = "invalid_field", "A field holds a value outside its limits."
-    UNSUPPORTED_CONTENT = "unsupported_content", "This kind of content cannot be sent on this channel or is not configured."
+    UNSUPPORTED_CONTENT = (
+        "unsupported_content",
+        "This kind of content cannot be sent on this channel or is not configured.",
+    )
     DEADLINE_PASSED = "deadline_passed", "The deadline lies in the past."
     DEADLINE_TOO_FAR = "deadline_too_far", "The deadline lies more than 72 h after the earliest moment to send."
     UNKNOWN_SENDER = "unknown_sender", "No sender or pool of that name is configured."

@@ -72,7 +72,8 @@ class Topic:
         name: full name.
         key: what the record key holds, in words.
         count: kind of partition count.
-        explicit: the writer names the partition (pacing group, or that of the recipient); otherwise `murmur2_random` of the key.
+        explicit: the writer names the partition (pacing group, or that of the recipient); otherwise `murmur2_random`
+            of the key.
         records: contracts found in it.
         writers, readers: stages or outside parties, by name.
         retention_ms: how long records stay; None for compacted topics.
@@ -172,18 +173,18 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
     """All topics of an installation with these apps, in the order in which data flows."""
     topics: list[Topic] = []
     for app in sorted(apps):
-        for urgent in (False, True):
-            topics.append(
-                Topic(
-                    name=request_topic(app, urgent=urgent),
-                    key="recipient",
-                    count=Count.RECIPIENT,
-                    records=(MessageRequest, Cancellation),
-                    writers=(f"app:{app}", "gateway", "policy"),
-                    readers=("policy",),
-                    retention_ms=7 * _DAY_MS,
-                )
+        topics += [
+            Topic(
+                name=request_topic(app, urgent=urgent),
+                key="recipient",
+                count=Count.RECIPIENT,
+                records=(MessageRequest, Cancellation),
+                writers=(f"app:{app}", "gateway", "policy"),
+                readers=("policy",),
+                retention_ms=7 * _DAY_MS,
             )
+            for urgent in (False, True)
+        ]
     topics += [
         Topic(PROFILES, "recipient", Count.RECIPIENT, (), ("cdp",), ("policy",), None, compacted=True),
         Topic(
