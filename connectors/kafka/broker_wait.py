@@ -16,7 +16,7 @@ from .settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
-ASK_S = 5.0
+ASK_S = 3.0
 """How long one attempt waits for an answer."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.consumer.fetcher import FetchResult
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError, KafkaTimeoutError
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -76,9 +76,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         """From the main loop: run `work` on this thread's loop. Cancelling the wait cancels the work."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
 
-    async def take(self, rooms: Mapping[TP, int], most: int, timeout_s: float) -> dict[TP, list[ConsumerRecord]]:
-        """From the main loop: up to `rooms[tp]` records of each partition and about `most` in all, as soon as there are
-        any; nothing after `timeout_s`.
+    async def take(
+        self, rooms: Mapping[TP, int], most: int, timeout_s: float, wanted: Callable[[], bool]
+    ) -> dict[TP, list[ConsumerRecord]]:
+        """From the main loop: up to `rooms[tp]` records of each partition and `most` in all, as soon as there are any;
+        nothing after `timeout_s`.
+
+        Taking moves the position, and what nobody delivers is lost. `wanted` is asked at the last moment: a whole
+        rebalance may have passed while this waited for records, and those that came belong to the next generation.
 
         Raises:
             aiokafka.errors.OffsetOutOfRangeError: a partition's position is no longer in the log; `args[0]` maps it to
@@ -86,9 +91,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             aiokafka.errors.KafkaError: what the broker refused for good.
             aiokafka.errors.ConsumerStoppedError: the client is closed.
         """
-        return await self.run_here(self._take(rooms, most, timeout_s))
+        return await self.run_here(self._take(rooms, most, timeout_s, wanted))
 
-    async def _take(self, rooms: Mapping[TP, int], most: int, timeout_s: float) -> dict[TP, list[ConsumerRecord]]:
+    async def _take(
+        self, rooms: Mapping[TP, int], most: int, timeout_s: float, wanted: Callable[[], bool]
+    ) -> dict[TP, list[ConsumerRecord]]:
         consumer = self._ensure_consumer()
         fetcher = consumer._fetcher
         subscriptions = fetcher._subscriptions
@@ -97,7 +104,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             while True:
                 if consumer._closed or fetcher._closed:
                     raise ConsumerStoppedError()
-                if not self.consumer.flow_active or subscriptions.reassignment_in_progress:
+                if subscriptions.reassignment_in_progress or not wanted():
                     return {}
                 taken = _take_parked(fetcher, rooms, most)
                 left = deadline - time.monotonic()
@@ -121,7 +128,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return {TP(*tp): Commit(at.offset, at.metadata or "") for tp, at in held.items() if at.offset >= 0}
 
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, LogBounds]:
-        """From the main loop: what each log holds now."""
+        """From the main loop: what each log holds now. Waits while the broker is away."""
         return await self.run_here(self._bounds(partitions))
 
     async def _bounds(self, partitions: Collection[TP]) -> dict[TP, LogBounds]:
@@ -129,8 +136,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             return {}
         consumer = self._ensure_consumer()
         asked = [TopicPartition(*tp) for tp in partitions]
-        starts, ends = await asyncio.gather(consumer.beginning_offsets(asked), consumer.end_offsets(asked))
-        return {TP(*tp): LogBounds(starts[tp], ends[tp]) for tp in asked}
+        while True:
+            try:
+                starts, ends = await asyncio.gather(consumer.beginning_offsets(asked), consumer.end_offsets(asked))
+            except KafkaTimeoutError:  # the broker is away
+                continue
+            return {TP(*tp): LogBounds(starts[tp], ends[tp]) for tp in asked}
 
     async def seek_all(self, positions: Mapping[TP, int]) -> bool:
         """From the main loop: read on from these positions. False, without effect, if the assignment is another one."""
@@ -168,9 +179,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return True
 
     def keep_membership(self) -> None:
-        """Tell aiokafka that not reading is on purpose. It leaves the group, for good, when nothing was fetched for the
-        maximum poll interval."""
-        self._ensure_consumer()._subscription._last_fetch_ended = time.monotonic()
+        """From the main loop, while it turns: not reading is on purpose. aiokafka leaves the group, for good, when
+        nothing was fetched for the maximum poll interval: while every partition is blocked, or in a long restore."""
+        if self._consumer is not None:
+            self._consumer._subscription._last_fetch_ended = time.monotonic()
 
     def failure(self) -> BaseException | None:
         """What ended one of the client's background tasks, or what the broker refused for good (authorization). Stock

@@ -3,7 +3,8 @@
 One life of an assignment (a *generation*), in order; every step waits for the one before it:
 
 1. **assigned**: the group is stable and heartbeats go on, but no record has been delivered yet. The stage restores what
-   it remembers of these partitions; it may take its time. When all callbacks have returned, records flow.
+   it remembers of these partitions; it may take its time. When all callbacks have returned, records flow. A rebalance
+   meanwhile cancels them, and step 5 follows.
 2. Records flow. A record is *outstanding* from its delivery until `event.ack()`, in any order. Every commit asks
    `position_meta` for the metadata of the offset that it is about to commit, and tells `committed` what the broker
    confirmed.

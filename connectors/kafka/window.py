@@ -6,7 +6,7 @@ no such state to lose in a rebalance (Faust's own lets queue pressure undo a pau
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from .ledger import Ledger
@@ -36,17 +36,17 @@ class Windows:
     anchor: str | None = None
     fair: int = 100
 
-    def served(self, tp: TP, ledger: Ledger) -> bool:
-        """The partition is assigned here together with its anchor."""
-        if tp not in ledger.partitions:
-            return False
-        return self.anchor is None or tp.topic == self.anchor or TP(self.anchor, tp.partition) in ledger.partitions
+    def served(self, tp: TP, assigned: Container[TP]) -> bool:
+        """The partition is among the assigned ones, and so is its anchor."""
+        return tp in assigned and (
+            self.anchor is None or tp.topic == self.anchor or TP(self.anchor, tp.partition) in assigned
+        )
 
     def rooms(self, ledger: Ledger) -> dict[TP, int]:
         """Records that may be taken of each partition in the next fetch; partitions without room are absent."""
         rooms = {}
         for tp in ledger.partitions:
-            if self.served(tp, ledger):
+            if self.served(tp, ledger.partitions):
                 room = min(self.window(tp) - ledger.outstanding(tp), MAX_HELD - ledger.held(tp), self.fair)
                 if room > 0:
                     rooms[tp] = room

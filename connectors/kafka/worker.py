@@ -16,7 +16,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -78,14 +78,16 @@ class StageWorker:
         self._health_port = health_port
         self._health_host = health_host
         self._broker = BrokerWait(app.consumer_options.settings)
+        self._deadline = _Deadline(STOP_WITHIN_S)
+        self._stop_failed = False
         health.ready_when("kafka", self._broker.health)
         health.ready_when("partitions", self._partitions)
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT, or until something breaks. Returns the exit code."""
         say_repeats_once()
-        _use_uvloop()
-        return asyncio.run(self._run())
+        with _uvloop():
+            return asyncio.run(self._run())
 
     async def _run(self) -> int:
         stop = asyncio.Event()
@@ -97,7 +99,10 @@ class StageWorker:
                 code = await self._serve(stop)
             finally:
                 for step in self._after_stop:
-                    await _logged("after stop", step)
+                    await self._stopping(step)
+        self._deadline.cancel()
+        if self._stop_failed:
+            code = code or EXIT_BROKEN
         log.info("stopped", exit_code=code)
         return code
 
@@ -105,7 +110,7 @@ class StageWorker:
         if not stop.is_set():
             log.info("told to stop", signal=signal.Signals(number).name)
             stop.set()
-            _end_process_after(STOP_WITHIN_S)
+            self._deadline.start()
 
     async def _serve(self, stop: asyncio.Event) -> int:
         try:
@@ -134,13 +139,21 @@ class StageWorker:
         broken = app.crash_reason or (started.exception() if started.done() else None)
         if broken is not None:
             log.error("broken, stopping", error=repr(broken), exc_info=broken)
-            _end_process_after(STOP_WITHIN_S)
+            self._deadline.start()
         elif app._consumer is not None:
-            await _logged("let partitions go", app.consumer.let_go)
-        await _logged("stop the app", app.stop)
+            await self._stopping(app.consumer.let_go)
+        await self._stopping(app.stop)
         started.cancel()
         await asyncio.wait([started])
         return EXIT_STOPPED if broken is None and not app.crashed else EXIT_BROKEN
+
+    async def _stopping(self, step: Step) -> None:
+        """What fails while the process ends must not keep the rest from ending."""
+        try:
+            await step()
+        except Exception:
+            self._stop_failed = True
+            log.exception("failed while stopping")
 
     def _partitions(self) -> Health:
         consumer: Any = self._app._consumer
@@ -177,29 +190,36 @@ async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:
     return False
 
 
-async def _logged(what: str, step: Step) -> None:
-    """What fails while the process ends must not keep the rest from ending."""
-    try:
-        await step()
-    except Exception:
-        log.exception("failed while stopping", step=what)
+class _Deadline:
+    """Ends the process if it is still there after so many seconds; the loop itself may be what hangs."""
 
+    def __init__(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
 
-def _end_process_after(seconds: float) -> None:
-    """A last resort on a thread of its own: the loop itself may be what hangs."""
+    def start(self) -> None:
+        if not self._timer.is_alive() and not self._timer.finished.is_set():
+            self._timer.start()
 
-    def end() -> None:
-        log.error("did not stop in time, ending the process", seconds=seconds)
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        log.error("did not stop in time, ending the process", seconds=self._timer.interval)
         os._exit(EXIT_BROKEN)
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
 
-
-def _use_uvloop() -> None:
-    """For the main loop and the one that Faust makes for the consumer's thread (a third less CPU per record)."""
-    with contextlib.suppress(ImportError):
+@contextlib.contextmanager
+def _uvloop() -> Iterator[None]:
+    """For the main loop and the one that Faust makes for the consumer's thread: a third less CPU per record."""
+    try:
         import uvloop
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    except ImportError:  # not made for Windows
+        yield
+        return
+    before = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop_policy(before)
