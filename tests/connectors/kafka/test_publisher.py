@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -48,13 +49,19 @@ async def test_an_acknowledged_record_lies_where_its_position_says(kafka: Kafka,
 
 @pytest.mark.parametrize("buffer_records", [100_000, 50])
 async def test_records_of_a_partition_keep_the_order_of_the_calls(kafka: Kafka, buffer_records: int) -> None:
-    """With a buffer of 50, librdkafka's queue is full almost all the time: further records wait in front of it."""
+    """With a buffer of 50, librdkafka's queue is full almost all the time: further records wait in front of it, also
+    when it has room again and a busy loop has not heard of that yet."""
     topic = make_topic(kafka, 3)
     publisher = DurablePublisher(
         KafkaSettings((kafka.bootstrap,)), name=kafka.unique("publisher"), buffer_records=buffer_records
     )
     await publisher.start()
-    futures = [publisher.publish(topic, b"%d" % n, partition=n % 3) for n in range(3000)]
+    await publisher.warm()
+    futures = []
+    for n in range(3000):
+        futures.append(publisher.publish(topic, b"%d" % n, partition=n % 3))
+        if n % 100 == 0:
+            time.sleep(0.005)  # noqa: ASYNC251  # the busy loop
     positions = await asyncio.gather(*futures)
     await publisher.stop()
     assert [(p.partition, p.offset) for p in positions] == [(n % 3, n // 3) for n in range(3000)]
