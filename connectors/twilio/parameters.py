@@ -1,0 +1,202 @@
+"""A dispatch order as the parameters of Twilio's Create Message, checked against Twilio's documented limits first."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urlsplit
+
+from schemas.records import Channel, Dispatch
+
+from .addresses import format_address
+
+MAX_BODY = 1600
+"""UTF-16 units; Twilio counts an emoji as more than one character (21617)."""
+
+MAX_MEDIA = 10
+MAX_VARIABLES = 100
+MAX_STATUS_CALLBACK = 4000
+
+MIN_VALIDITY_S, MAX_VALIDITY_S = 1, 36_000
+DERIVED_MIN_VALIDITY_S = 6
+"""Twilio advises more than 5; a message whose deadline is nearer still gets this long to leave Twilio."""
+
+MAX_TAGS, MAX_TAG_NAME, MAX_TAG_VALUE = 10, 128, 256
+"""Documented for the Bulk Messaging API only; the Messages API states none."""
+
+INTENTS = frozenset(
+    {
+        "otp", "notifications", "fraud", "security", "customercare", "delivery", "education", "events", "polling",
+        "announcements", "marketing",
+    }
+)  # fmt: skip
+"""Values of MessageIntent."""
+
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
+_CONTENT = re.compile(r"HX[0-9a-fA-F]{32}")
+_TAG = re.compile(r"[A-Za-z0-9._~-]*")
+_HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
+
+
+class ParameterError(ValueError):
+    """The order breaks one of Twilio's limits, so that sending it would be refused.
+
+    Attributes:
+        code: the error code that Twilio would answer with.
+        field: field of the order at fault.
+        detail: what is wrong.
+    """
+
+    def __init__(self, code: int, field: str, detail: str) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.code = code
+        self.field = field
+        self.detail = detail
+
+
+def create_parameters(
+    order: Dispatch, *, status_callback: str | None, now_ms: int, attempt: int | None = None
+) -> list[tuple[str, str]]:
+    """Names and values to POST; a name is repeated for each value of a list.
+
+    Args:
+        order: the admitted message.
+        status_callback: where Twilio reports, with our ids in its query.
+        now_ms: epoch milliseconds UTC; what is left to the deadline bounds the time a message may wait inside Twilio.
+        attempt: how often this message was tried, this time included; informational.
+
+    Raises:
+        ParameterError: a limit is broken.
+    """
+    return [
+        *_addresses(order),
+        *_content(order),
+        *_status_callback(status_callback),
+        *_validity(order, now_ms),
+        *_options(order),
+        *_tags(order),
+        *([("Attempt", str(attempt))] if attempt is not None else []),
+    ]
+
+
+def _addresses(order: Dispatch) -> list[tuple[str, str]]:
+    _check(_E164.fullmatch(order.recipient), 21211, "recipient", "is not an E.164 number")
+    parameters = [("To", format_address(order.channel, order.recipient))]
+    _check(order.sender or order.messaging_service_sid, 21603, "sender", "neither a sender nor a messaging service")
+    if order.sender:
+        _check(order.sender != order.recipient, 21266, "sender", "is the recipient")
+        parameters.append(("From", format_address(order.channel, order.sender)))
+    service = order.messaging_service_sid
+    if service:
+        _check(_SERVICE.fullmatch(service), 21701, "messaging_service_sid", "is not MG and 32 hex digits")
+        parameters.append(("MessagingServiceSid", service))
+    return parameters
+
+
+def _content(order: Dispatch) -> list[tuple[str, str]]:
+    if order.content_sid:
+        return _template(order)
+    _check(not order.content_variables, 21654, "content_variables", "need a content_sid")
+    parameters = []
+    if order.body:
+        _check(_utf16_units(order.body) <= MAX_BODY, 21617, "body", f"is longer than {MAX_BODY} characters")
+        parameters.append(("Body", order.body))
+    _check(parameters or order.media_urls, 21619, "body", "nothing to send: no body, media or content_sid")
+    _check(len(order.media_urls) <= MAX_MEDIA, 21623, "media_urls", f"are more than {MAX_MEDIA}")
+    for url in order.media_urls:
+        _check(_host(url), 21620, "media_urls", "hold something that is no http(s) URL")
+        parameters.append(("MediaUrl", url))
+    if order.channel is Channel.MMS and not order.media_urls:
+        parameters.append(("SendAsMms", "true"))
+    return parameters
+
+
+def _template(order: Dispatch) -> list[tuple[str, str]]:
+    sid = order.content_sid or ""
+    _check(_CONTENT.fullmatch(sid), 21655, "content_sid", "is not HX and 32 hex digits")
+    _check(not order.body and not order.media_urls, 35127, "content_sid", "stands beside a body or media")
+    variables = order.content_variables
+    _check(len(variables) <= MAX_VARIABLES, 21656, "content_variables", f"are more than {MAX_VARIABLES}")
+    parameters = [("ContentSid", sid)]
+    if variables:
+        parameters.append(("ContentVariables", _json(variables, "content_variables")))
+    return parameters
+
+
+def _status_callback(url: str | None) -> list[tuple[str, str]]:
+    if url is None:
+        return []
+    _check(len(url) <= MAX_STATUS_CALLBACK, 21609, "status_callback", f"is longer than {MAX_STATUS_CALLBACK}")
+    valid = url.isascii() and _HOST.fullmatch(_host(url))
+    _check(valid, 21609, "status_callback", "is no http(s) URL with a valid host name (no underscore)")
+    return [("StatusCallback", url)]
+
+
+def _validity(order: Dispatch, now_ms: int) -> list[tuple[str, str]]:
+    asked = order.validity_period_s
+    if asked is not None:
+        in_range = MIN_VALIDITY_S <= asked <= MAX_VALIDITY_S
+        _check(in_range, 21624, "validity_period_s", f"is not in {MIN_VALIDITY_S}..{MAX_VALIDITY_S}")
+    left = max((order.deadline - now_ms) // 1000, DERIVED_MIN_VALIDITY_S)
+    seconds = left if asked is None else min(asked, left)
+    # Not sent where the deadline leaves the maximum, so that a messaging service's own setting holds.
+    return [("ValidityPeriod", str(seconds))] if seconds < MAX_VALIDITY_S or asked is not None else []
+
+
+def _options(order: Dispatch) -> list[tuple[str, str]]:
+    parameters = []
+    if order.shorten_urls is not None:
+        needs_service = order.shorten_urls and not order.messaging_service_sid
+        _check(not needs_service, 30124, "shorten_urls", "needs a messaging service")
+        parameters.append(("ShortenUrls", _flag(order.shorten_urls)))
+    if order.smart_encoding is not None:
+        parameters.append(("SmartEncoded", _flag(order.smart_encoding)))
+    if order.message_intent is not None:
+        _check(order.message_intent in INTENTS, 20422, "message_intent", "is none of Twilio's intents")
+        parameters.append(("MessageIntent", order.message_intent))
+    return parameters
+
+
+def _tags(order: Dispatch) -> list[tuple[str, str]]:
+    if not order.tags:
+        return []
+    _check(len(order.tags) <= MAX_TAGS, 21658, "tags", f"are more than {MAX_TAGS}")
+    for name, value in order.tags.items():
+        fits = 0 < len(name) <= MAX_TAG_NAME and len(value) <= MAX_TAG_VALUE
+        _check(fits, 21658, "tags", f"name 1..{MAX_TAG_NAME}, value 0..{MAX_TAG_VALUE} characters")
+        _check(_TAG.fullmatch(name) and _TAG.fullmatch(value), 21658, "tags", "only A-Z a-z 0-9 . _ ~ -")
+    return [("Tags", _json(order.tags, "tags"))]
+
+
+def _check(holds: object, code: int, field: str, detail: str) -> None:
+    if not holds:
+        raise ParameterError(code, field, detail)
+
+
+def _utf16_units(body: str) -> int:
+    try:
+        return len(body.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:
+        raise ParameterError(21618, "body", "holds half a surrogate pair") from None
+
+
+def _json(values: dict[str, str], field: str) -> str:
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ParameterError(21618, field, "hold half a surrogate pair") from None
+    return text
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "") if parts.scheme in ("http", "https") else ""
+    except ValueError:
+        return ""
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.twilio.errors import ErrorOverride, ErrorPolicy, Retry, Scope, Subject, classify
+
+ROWS: list[dict[str, Any]] = json.loads(
+    files("connectors.twilio").joinpath("data/error_classes.json").read_text(encoding="utf-8")
+)
+BY_CODE = {row["code"]: row for row in ROWS}
+
+# Scopes that a class of the fact sheet may have; a row outside them is a slip of the editor.
+ALLOWED = {
+    "account": {"account", "message", "sender"},  # trial and sandbox limits concern one message or sender
+    "auth": {"account"},
+    "client-bug": {"message", "account"},  # account where every message would fail the same way
+    "compliance": {"message", "recipient"},
+    "config": {"message", "sender", "account"},
+    "content": {"message"},
+    "expired": {"message"},
+    "fraud": {"recipient"},
+    "info": {"message"},
+    "optout": {"recipient"},
+    "recipient": {"recipient"},
+    "sender": {"sender", "message"},
+    "state": {"transient", "message"},
+    "throttle": {"throttled"},
+    "transient": {"transient"},
+    "uncertain": {"in_doubt"},
+    "webhook": {"message"},
+    "window": {"message"},
+}
+
+
+def test_the_table_holds_every_code_once_with_a_title_and_an_action() -> None:
+    assert len(ROWS) == len(BY_CODE) == 287
+    assert [row["code"] for row in ROWS] == sorted(BY_CODE)
+    assert all(10_000 <= row["code"] <= 99_999 and row["title"] and row["action"] for row in ROWS)
+    assert ErrorPolicy().codes() == set(BY_CODE)
+
+
+@pytest.mark.parametrize("code", BY_CODE)
+def test_every_code_is_classified_as_its_row_says(code: int) -> None:
+    row, found = BY_CODE[code], classify(code)
+
+    assert (found.scope, found.retry, found.subject) == (row["scope"], row["retry"], row["subject"])
+    assert (found.title, found.action, found.known) == (row["title"], row["action"], True)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row["code"]))
+def test_every_row_is_consistent(row: dict[str, Any]) -> None:
+    scope, retry, subject = Scope(row["scope"]), Retry(row["retry"]), Subject(row["subject"])
+
+    assert scope in ALLOWED[row["cls"]]
+    assert row["opt_out"] == (row["cls"] == "optout")
+    if scope in (Scope.ACCOUNT, Scope.SENDER, Scope.RECIPIENT, Scope.MESSAGE):
+        assert subject == scope.value
+    if scope in (Scope.ACCOUNT, Scope.SENDER):
+        assert retry in (Retry.FIX, Retry.LATER), "a paused lane or account must be able to come back"
+    if scope is Scope.THROTTLED:
+        assert retry in (Retry.BACKOFF, Retry.LATER)
+        assert subject in (Subject.SENDER, Subject.ACCOUNT)
+    if scope is Scope.TRANSIENT:
+        assert retry is not Retry.NO
+    if row["opt_out"]:
+        assert retry is Retry.NO
+    if row["suppress_after"]:
+        assert scope in (Scope.RECIPIENT, Scope.TRANSIENT)
+
+
+@pytest.mark.parametrize(
+    ("code", "scope", "subject", "retry"),
+    [
+        (20429, Scope.THROTTLED, Subject.ACCOUNT, Retry.BACKOFF),
+        (21611, Scope.THROTTLED, Subject.SENDER, Retry.LATER),
+        (30001, Scope.THROTTLED, Subject.SENDER, Retry.LATER),
+        (21610, Scope.RECIPIENT, Subject.RECIPIENT, Retry.NO),
+        (21211, Scope.RECIPIENT, Subject.RECIPIENT, Retry.NO),
+        (21606, Scope.SENDER, Subject.SENDER, Retry.FIX),
+        (21408, Scope.MESSAGE, Subject.MESSAGE, Retry.FIX),
+        (20003, Scope.ACCOUNT, Subject.ACCOUNT, Retry.FIX),
+        (20404, Scope.ACCOUNT, Subject.ACCOUNT, Retry.FIX),
+        (21608, Scope.MESSAGE, Subject.MESSAGE, Retry.FIX),
+        (30003, Scope.TRANSIENT, Subject.MESSAGE, Retry.LATER),
+        (30410, Scope.IN_DOUBT, Subject.MESSAGE, Retry.NO),
+    ],
+)
+def test_the_codes_that_matter_most_mean_what_we_think(code: int, scope: Scope, subject: Subject, retry: Retry) -> None:
+    found = classify(code)
+
+    assert (found.scope, found.subject, found.retry) == (scope, subject, retry)
+
+
+def test_opt_outs_are_the_four_codes_that_say_so() -> None:
+    assert {code for code in BY_CODE if classify(code).opt_out} == {21610, 30630, 63014, 63033}
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "scope", "retry"),
+    [
+        (None, 500, Scope.IN_DOUBT, Retry.ONCE),
+        (20500, 500, Scope.IN_DOUBT, Retry.ONCE),
+        (21211, 502, Scope.IN_DOUBT, Retry.ONCE),
+        (20429, 503, Scope.THROTTLED, Retry.BACKOFF),
+        (None, 429, Scope.THROTTLED, Retry.BACKOFF),
+        (None, 401, Scope.ACCOUNT, Retry.FIX),
+        (29999, 401, Scope.ACCOUNT, Retry.FIX),
+        (None, 404, Scope.ACCOUNT, Retry.FIX),
+        (29999, 404, Scope.MESSAGE, Retry.NO),
+        (None, 400, Scope.MESSAGE, Retry.NO),
+        (29999, 400, Scope.MESSAGE, Retry.NO),
+        (39999, 400, Scope.MESSAGE, Retry.NO),
+        (None, 408, Scope.IN_DOUBT, Retry.ONCE),
+        (None, 425, Scope.TRANSIENT, Retry.BACKOFF),
+        (None, 302, Scope.IN_DOUBT, Retry.ONCE),
+        (None, 308, Scope.ACCOUNT, Retry.FIX),
+        (39999, None, Scope.TRANSIENT, Retry.ONCE),
+        (63999, None, Scope.TRANSIENT, Retry.ONCE),
+        (29999, None, Scope.MESSAGE, Retry.NO),
+        (None, None, Scope.MESSAGE, Retry.NO),
+    ],
+)
+def test_what_the_table_lacks_gets_the_safe_default_of_its_status(
+    code: int | None, status: int | None, scope: Scope, retry: Retry
+) -> None:
+    found = classify(code, status)
+
+    assert (found.scope, found.retry) == (scope, retry)
+    assert found.known == (code in BY_CODE and found.title == BY_CODE[code]["title"])
+
+
+@given(st.one_of(st.none(), st.integers()), st.one_of(st.none(), st.integers(100, 599)))
+def test_every_code_and_status_has_a_class_and_a_server_error_never_counts_as_refused(
+    code: int | None, status: int | None
+) -> None:
+    found = classify(code, status)
+
+    assert found.title
+    assert found.action
+    if status is not None and status >= 500:
+        assert found.scope in (Scope.IN_DOUBT, Scope.THROTTLED)
+
+
+def test_an_override_changes_only_what_it_names() -> None:
+    policy = ErrorPolicy(
+        {
+            30007: ErrorOverride(retry=Retry.LATER),
+            21408: ErrorOverride(scope=Scope.SENDER, action="call me"),
+            30005: ErrorOverride(suppress_after=5),
+        }
+    )
+
+    assert policy.classify(30007).scope is Scope.MESSAGE
+    assert policy.classify(30007).retry is Retry.LATER
+    changed = policy.classify(21408)
+    assert (changed.scope, changed.subject, changed.action) == (Scope.SENDER, Subject.SENDER, "call me")
+    assert changed.title == classify(21408).title
+    assert policy.classify(30005).suppress_after == 5
+    assert classify(30007).retry is Retry.NO, "the shipped table is untouched"
+
+
+def test_an_override_may_add_a_code_that_the_table_lacks() -> None:
+    policy = ErrorPolicy({31999: ErrorOverride(scope=Scope.RECIPIENT, retry=Retry.NO)})
+
+    assert policy.classify(31999, 400).scope is Scope.RECIPIENT
+    assert policy.classify(31999, 400).known
