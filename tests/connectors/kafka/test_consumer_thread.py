@@ -1,0 +1,206 @@
+"""Taking what has arrived, and what the group's coordinator answers."""
+
+import asyncio
+from collections import OrderedDict
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.consumer.fetcher import FetchError, FetchResult
+from aiokafka.errors import ConsumerStoppedError, OffsetOutOfRangeError
+from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
+
+from connectors.kafka.consumer_thread import ConsumerThread, _take_parked, _watched
+from connectors.kafka.lease import Lease
+from connectors.kafka.topic_partition import TP
+
+A, B, C = TP("a", 0), TP("b", 0), TP("c", 0)
+
+
+def parked(count: int) -> Any:
+    """A real FetchResult over stand-in records; `_take_parked` asks for exactly that type."""
+    records = iter(range(count))
+    result = FetchResult.__new__(FetchResult)
+    state = SimpleNamespace(paused=False, position=0, consumed_to=lambda position: None)
+    result._topic_partition = A
+    result._partition_records = _Records(records)
+    result._assignment = SimpleNamespace(active=True, state_value=lambda tp: state)
+    return result
+
+
+class _Records:
+    next_fetch_offset = 0
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> int:
+        return next(self._records)
+
+
+class Fetcher:
+    def __init__(self, **records: Any) -> None:
+        self._records = OrderedDict((TP(name, 0), result) for name, result in records.items())
+        self._wait_consume_future = object()
+        self._closed = False
+        self.notified = 0
+        self.waiters: list[asyncio.Future[None]] = []
+        self.waited_for = asyncio.Event()
+        self._subscriptions = SimpleNamespace(reassignment_in_progress=False, fetch_context=lambda: _Context())
+
+    def _notify(self, future: Any) -> None:
+        self.notified += 1
+
+    def _create_fetch_waiter(self) -> asyncio.Future[None]:
+        self.waiters.append(asyncio.get_running_loop().create_future())
+        self.waited_for.set()
+        return self.waiters[-1]
+
+
+class _Context:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+def test_each_partition_gives_at_most_its_room_and_keeps_the_rest() -> None:
+    fetcher = Fetcher(a=parked(10), b=parked(2))
+    assert {tp: len(r) for tp, r in _take_parked(fetcher, {A: 3, B: 3}, 100).items()} == {A: 3, B: 2}
+    assert list(fetcher._records) == [A]
+    assert len(_take_parked(fetcher, {A: 100}, 100)[A]) == 7
+
+
+def test_a_partition_without_room_loses_nothing() -> None:
+    fetcher = Fetcher(a=parked(10), b=parked(2))
+    assert list(_take_parked(fetcher, {B: 3}, 100)) == [B]
+    assert len(_take_parked(fetcher, {A: 100}, 100)[A]) == 10
+
+
+def test_one_that_still_has_records_goes_to_the_end_of_the_queue() -> None:
+    fetcher = Fetcher(a=parked(10), b=parked(10), c=parked(10))
+    rooms = {A: 2, B: 2, C: 2}
+    turns = [next(iter(_take_parked(fetcher, rooms, 2))) for _ in range(6)]
+    assert turns == [A, B, C, A, B, C]
+
+
+def test_an_emptied_partition_may_be_fetched_again_at_once() -> None:
+    fetcher = Fetcher(a=parked(1))
+    _take_parked(fetcher, {A: 3}, 100)
+    assert fetcher.notified == 1
+
+
+def test_an_error_waits_until_what_was_taken_is_delivered() -> None:
+    error = FetchError(error=OffsetOutOfRangeError({A: 5}), backoff=0)
+    fetcher = Fetcher(b=parked(1), a=error)
+    assert list(_take_parked(fetcher, {A: 3, B: 3}, 100)) == [B]
+    with pytest.raises(OffsetOutOfRangeError):
+        _take_parked(fetcher, {A: 3, B: 3}, 100)
+    assert not fetcher._records
+
+
+def test_an_error_of_a_partition_without_room_stays() -> None:
+    fetcher = Fetcher(a=FetchError(error=OffsetOutOfRangeError({A: 5}), backoff=0))
+    assert _take_parked(fetcher, {B: 3}, 100) == {}
+    assert list(fetcher._records) == [A]
+
+
+def thread_over(fetcher: Fetcher) -> ConsumerThread:
+    thread = ConsumerThread.__new__(ConsumerThread)
+    thread._consumer = SimpleNamespace(_fetcher=fetcher, _closed=False)
+    return thread
+
+
+async def test_records_that_arrive_after_a_rebalance_are_left_to_the_next_generation() -> None:
+    """A take may wait through a whole rebalance; what it took then, nobody would deliver."""
+    fetcher = Fetcher()
+    generation = 1
+    taking = asyncio.ensure_future(thread_over(fetcher)._take({A: 3}, 100, 60, lambda: generation == 1))
+    await fetcher.waited_for.wait()
+    generation = 2
+    fetcher._records[A] = parked(3)
+    fetcher.waiters[-1].set_result(None)
+    async with asyncio.timeout(10):
+        assert await taking == {}
+    assert len(_take_parked(fetcher, {A: 3}, 100)[A]) == 3
+
+
+async def test_taking_waits_for_records_and_returns_as_soon_as_there_are_some() -> None:
+    fetcher = Fetcher()
+    taking = asyncio.ensure_future(thread_over(fetcher)._take({A: 3}, 100, 60, lambda: True))
+    await fetcher.waited_for.wait()
+    fetcher._records[A] = parked(2)
+    fetcher.waiters[-1].set_result(None)
+    async with asyncio.timeout(10):
+        assert {tp: len(r) for tp, r in (await taking).items()} == {A: 2}
+
+
+async def test_taking_gives_up_in_time() -> None:
+    assert await thread_over(Fetcher())._take({A: 3}, 100, 0.01, lambda: True) == {}
+
+
+async def test_taking_from_a_closed_client_is_an_error() -> None:
+    fetcher = Fetcher(a=parked(1))
+    fetcher._closed = True
+    with pytest.raises(ConsumerStoppedError):
+        await thread_over(fetcher)._take({A: 3}, 100, 1, lambda: True)
+
+
+HEARTBEAT = HeartbeatRequest("g", 1, "m")
+SYNC = SyncGroupRequest("g", 1, "m", None, [])
+LEAVE = LeaveGroupRequest("g", "m")
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "error_code", "valid"),
+    [
+        ("a heartbeat that is answered", HEARTBEAT, 0, True),
+        ("the end of a join", SYNC, 0, True),
+        ("a heartbeat during a rebalance", HEARTBEAT, 27, False),
+        ("anything else", LEAVE, 0, False),
+    ],
+)
+async def test_the_lease_is_renewed_by(name: str, request_: Any, error_code: int, valid: bool) -> None:
+    async def send(request: Any) -> Any:
+        return SimpleNamespace(error_code=error_code)
+
+    lease = Lease(20)
+    await _watched(send, lease)(request_)
+    assert lease.valid() is valid, name
+
+
+@pytest.mark.parametrize("error_code", [22, 25, 82])
+async def test_the_lease_ends_at_once_when_the_group_does_not_know_us(error_code: int) -> None:
+    async def send(request: Any) -> Any:
+        return SimpleNamespace(error_code=error_code)
+
+    lease = Lease(20)
+    lease.renew(lease.now())
+    await _watched(send, lease)(HEARTBEAT)
+    assert not lease.valid()
+
+
+async def test_the_lease_counts_from_before_the_request() -> None:
+    clock = SimpleNamespace(now=100.0)
+    lease = Lease(20, max_loop_lag_s=1e9, clock=lambda: clock.now)
+
+    async def send(request: Any) -> Any:
+        clock.now += 15
+        return SimpleNamespace(error_code=0)
+
+    await _watched(send, lease)(HEARTBEAT)
+    assert lease.age_s() == 15
+
+
+async def test_what_fails_on_the_way_renews_nothing() -> None:
+    async def send(request: Any) -> Any:
+        raise ConnectionError
+
+    lease = Lease(20)
+    with pytest.raises(ConnectionError):
+        await _watched(send, lease)(HEARTBEAT)
+    assert not lease.valid()

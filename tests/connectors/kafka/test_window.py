@@ -1,0 +1,81 @@
+"""How much of each partition is fetched next."""
+
+import pytest
+
+from connectors.kafka.ledger import Ledger
+from connectors.kafka.topic_partition import TP
+from connectors.kafka.window import MAX_HELD, Windows
+
+CRITICAL, BULK, OTHER = TP("critical", 5), TP("bulk", 5), TP("bulk", 6)
+
+
+def ledger_of(*partitions: TP) -> Ledger:
+    ledger = Ledger()
+    ledger.begin(1, dict.fromkeys(partitions, 0))
+    return ledger
+
+
+def deliver(ledger: Ledger, tp: TP, count: int) -> None:
+    for offset in range(count):
+        ledger.deliver(tp, offset)
+
+
+def test_an_empty_partition_gives_as_much_as_is_fair() -> None:
+    assert Windows(lambda tp: 1000).rooms(ledger_of(BULK)) == {BULK: 100}
+
+
+def test_room_is_what_the_window_leaves() -> None:
+    ledger = ledger_of(BULK)
+    deliver(ledger, BULK, 30)
+    assert Windows(lambda tp: 50).rooms(ledger) == {BULK: 20}
+
+
+@pytest.mark.parametrize("window", [30, 20, 0])
+def test_a_partition_at_its_window_or_above_is_not_read(window: int) -> None:
+    ledger = ledger_of(BULK)
+    deliver(ledger, BULK, 30)
+    assert Windows(lambda tp: window).rooms(ledger) == {}
+
+
+def test_a_finished_record_makes_room_even_behind_one_that_takes_long() -> None:
+    ledger = ledger_of(BULK)
+    deliver(ledger, BULK, 30)
+    ledger.finish(BULK, 17, 1)
+    assert Windows(lambda tp: 30).rooms(ledger) == {BULK: 1}
+
+
+def test_a_full_partition_leaves_the_others_alone() -> None:
+    ledger = ledger_of(BULK, CRITICAL)
+    deliver(ledger, BULK, 20)
+    assert Windows(lambda tp: 20).rooms(ledger) == {CRITICAL: 20}
+
+
+def test_each_partition_has_its_own_window() -> None:
+    windows = Windows(lambda tp: {BULK: 20, CRITICAL: 40}[tp])
+    assert windows.rooms(ledger_of(BULK, CRITICAL)) == {BULK: 20, CRITICAL: 40}
+
+
+def test_what_a_crash_would_deliver_again_is_bounded() -> None:
+    ledger = ledger_of(BULK)
+    deliver(ledger, BULK, MAX_HELD)
+    for offset in range(1, MAX_HELD):
+        ledger.finish(BULK, offset, 1)
+    windows = Windows(lambda tp: 1000)
+    assert windows.rooms(ledger) == {}
+    ledger.finish(BULK, 0, 1)
+    assert windows.rooms(ledger) == {BULK: 100}
+
+
+def test_a_partition_is_read_only_where_its_anchor_is() -> None:
+    windows = Windows(lambda tp: 10, anchor="critical")
+    assert windows.rooms(ledger_of(CRITICAL, BULK, OTHER)) == {CRITICAL: 10, BULK: 10}
+    assert windows.served(OTHER, {CRITICAL, BULK, OTHER}) is False
+    assert windows.served(OTHER, {CRITICAL, BULK, OTHER, TP("critical", 6)}) is True
+
+
+def test_the_anchor_itself_needs_no_other_topic() -> None:
+    assert Windows(lambda tp: 10, anchor="critical").rooms(ledger_of(CRITICAL)) == {CRITICAL: 10}
+
+
+def test_a_partition_that_is_not_assigned_is_not_served() -> None:
+    assert Windows(lambda tp: 10).served(BULK, {CRITICAL}) is False
