@@ -77,7 +77,7 @@ def configure(
     """
     stream = sys.stderr if stream is None else stream
     level = _level(environment)
-    readable = _readable(environment, stream)
+    text = readable(environment, stream)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -100,7 +100,7 @@ def configure(
                 structlog.processors.StackInfoRenderer(),
                 structlog.processors.format_exc_info,
                 SafetyNet(secrets),
-                _console(stream) if readable else _json,
+                _console(stream) if text else _json,
             ],
         )
     )
@@ -160,7 +160,13 @@ def _level(environment: Mapping[str, str]) -> int:
     return int(getattr(logging, word))
 
 
-def _readable(environment: Mapping[str, str], stream: TextIO) -> bool:
+def readable(environment: Mapping[str, str] = os.environ, stream: TextIO | None = None) -> bool:
+    """Whether lines are text for people; else JSON.
+
+    Raises:
+        ValueError: an unknown format.
+    """
+    stream = sys.stderr if stream is None else stream
     word = environment.get(FORMAT_VARIABLE, "text" if stream.isatty() else "json").lower()
     if word not in ("text", "json"):
         raise ValueError(f"{FORMAT_VARIABLE} is {word!r}; write json or text")

@@ -1,0 +1,105 @@
+"""`commlayer run policy|dispatch|feedback|bridge|all`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from commlayer import logs
+from commlayer.config import Loaded, Purpose, load
+from commlayer.processes import PURPOSES, Process, RunOptions
+from commlayer.processes.parentage import Orphaned, die_with_parent
+
+from .failures import Failure, Misconfigured
+
+
+@click.group("run")
+def command() -> None:
+    """Run a stage, the bridge, or everything.
+
+    A process stops within 15 s of SIGTERM or Ctrl-C. Exit codes: 0 told to stop, 1 something broke (start it again),
+    2 configuration or topics are wrong.
+    """
+
+
+def _stage(process: Process, line: str) -> click.Command:
+    @click.option("--health-port", type=click.IntRange(0, 65535), help="In place of the configured one; 0: any free.")
+    @click.option(
+        "--instance-id",
+        envvar="COMMLAYER_INSTANCE_ID",
+        show_envvar=True,
+        help="Static group membership: a quick restart disturbs nobody. Unique among the copies of this stage.",
+    )
+    @click.pass_context
+    def run(ctx: click.Context, health_port: int | None, instance_id: str | None) -> None:
+        bind_to_parent()
+        loaded = load(ctx.obj, PURPOSES[process])
+        configure_logs(process.value, loaded)
+        module = importlib.import_module(f"commlayer.processes.{process.value}")
+        ctx.exit(module.run(loaded, RunOptions(health_port, instance_id)))
+
+    run.__doc__ = line
+    return click.command(process.value)(run)
+
+
+for _process, _line in {
+    Process.POLICY: "May it be sent, by whom, when, how urgently?",
+    Process.DISPATCH: "Send what policy admitted, at each sender's pace.",
+    Process.FEEDBACK: "Tell what became of messages and what people answered.",
+    Process.BRIDGE: "Take Twilio's webhooks.",
+}.items():
+    command.add_command(_stage(_process, _line))
+
+
+@command.command("all")
+@click.option("--twin", is_flag=True, help="Serve the twin as well (see the section `twin:`).")
+@click.pass_context
+def everything(ctx: click.Context, twin: bool) -> None:
+    """Every stage and the bridge as processes of their own, on one machine.
+
+    A process that breaks is started again, after 1 s and then longer, up to 30 s.
+    """
+    path: Path = ctx.obj
+    loaded = load(path, frozenset(Purpose))  # all mistakes at once, before anything starts
+    configure_logs("all", loaded)
+    ctx.exit(asyncio.run(_supervise(path, readable=logs.readable(), twin=twin)))
+
+
+async def _supervise(path: Path, *, readable: bool, twin: bool) -> int:
+    from commlayer.processes.supervisor import Child, Supervisor
+
+    environment = {logs.FORMAT_VARIABLE: "text" if readable else "json"}
+    base = [sys.executable, "-m", "commlayer", "--config", str(path)]
+    children = [Child(process.value, [*base, "run", process.value], environment) for process in Process]
+    if twin:
+        children.insert(0, Child("twin", [*base, "twin"], environment))
+
+    def write(name: str, line: str) -> None:
+        # JSON lines name their process themselves, and must stay JSON.
+        click.echo(f"{name:<8} | {line}" if readable else line, err=True)
+
+    return await Supervisor(children, write=write).run()
+
+
+def configure_logs(process: str, loaded: Loaded) -> None:
+    """Logging for this process, and what the configuration warns of."""
+    import structlog
+
+    try:
+        logs.configure(process, secrets=loaded.secrets.values())
+    except ValueError as error:
+        raise Misconfigured(str(error)) from error
+    for warning in loaded.warnings:
+        structlog.get_logger(__name__).warning("configuration", at=warning.place, what=warning.what, fix=warning.fix)
+
+
+def bind_to_parent() -> None:
+    """Do not outlive a `run all` that started this process."""
+    try:
+        die_with_parent()
+    except Orphaned as orphaned:
+        raise Failure(str(orphaned)) from orphaned

@@ -1,0 +1,54 @@
+"""`commlayer twin`: a Twilio that runs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from commlayer.config import Purpose, load
+
+from .failures import Failure, Misconfigured
+
+
+@click.command("twin")
+@click.option("--listen", help="host:port, in place of `twin.listen`; port 0: any free.")
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file of twin settings (accounts, senders, outcomes, faults), in place of the configuration.",
+)
+@click.pass_obj
+def command(path: Path, listen: str | None, settings: Path | None) -> None:
+    """Serve a Twilio that runs on this machine, with the accounts and senders of the configuration.
+
+    Its books are under /__twin__/. Prints its URL once it listens.
+    """
+    from pydantic import ValidationError
+
+    from commlayer import logs
+    from commlayer.cli.run import bind_to_parent, configure_logs
+    from commlayer.config.standin import twin_settings
+    from twin.run import serve
+    from twin.settings import TwinSettings
+
+    bind_to_parent()
+    if settings is not None:
+        try:
+            chosen = TwinSettings.load(settings)
+        except ValidationError as error:
+            raise Misconfigured(f"{settings}: {error}") from error
+        logs.configure("twin")
+        listen = listen or "127.0.0.1:8090"
+    else:
+        loaded = load(path, frozenset({Purpose.SENDING, Purpose.SIGNING}))
+        configure_logs("twin", loaded)
+        chosen = twin_settings(loaded.config, loaded.secrets)
+        listen = listen or loaded.config.twin.listen
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise Misconfigured(f"not a host and port: {listen}", "write host:port, for example 127.0.0.1:8090.")
+    try:
+        serve(chosen, host, int(port), ready=lambda url: click.echo(f"twin: {url}"))
+    except OSError as error:
+        raise Failure(f"cannot listen on {listen}: {error.strerror or error}", "choose another --listen.") from error

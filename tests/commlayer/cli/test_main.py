@@ -1,0 +1,73 @@
+"""What every command has in common: help without loading anything, and clear failures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import commlayer.cli
+from commlayer.cli import COMMANDS
+
+from .conftest import Commlayer
+
+CLI = Path(commlayer.cli.__file__).parent
+
+
+def test_help_lists_every_command_that_exists(commlayer: Commlayer) -> None:
+    listed = commlayer("--help").output
+    for name, line in COMMANDS.items():
+        assert (f"{name} " in listed and line in listed) == (CLI / f"{name}.py").exists()
+
+
+def test_help_says_what_exit_codes_mean(commlayer: Commlayer) -> None:
+    assert "Exit codes: 0 done, 1 failed" in " ".join(commlayer("--help").output.split())
+
+
+def test_the_version_is_that_of_the_distribution(commlayer: Commlayer) -> None:
+    assert commlayer("version").output.startswith("commlayer 0.")
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    program = (
+        "import sys; from commlayer.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'faust', 'twilio', 'confluent_kafka', 'pydantic', 'aiohttp'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_command_is_a_usage_error(commlayer: Commlayer) -> None:
+    result = commlayer("snd")
+    assert result.exit_code == 2
+    assert "No such command 'snd'" in result.output
+
+
+def test_a_wrong_configuration_is_listed_whole_with_exit_code_2(commlayer: Commlayer, config_file: Path) -> None:
+    text = config_file.read_text().replace("rate: 50", "rate: 0").replace("pool: all", "pool: al")
+    config_file.write_text(text)
+    for command in (["config", "check"], ["run", "policy"], ["run", "all"], ["twin"]):
+        result = commlayer(*command)
+        assert result.exit_code == 2, command
+        assert "2 errors" in result.stderr
+        assert "senders.us.rate" in result.stderr
+        assert "apps.shop.pool" in result.stderr
+        assert "did you mean `all`?" in result.stderr
+        assert result.stdout == ""
+
+
+def test_a_missing_file_is_told_with_the_way_to_name_one(commlayer: Commlayer) -> None:
+    result = commlayer("--config", "nowhere.yaml", "config", "check")
+    assert result.exit_code == 2
+    assert "nowhere.yaml: 1 error" in result.stderr
+    assert "COMMLAYER_CONFIG" in result.stderr
+
+
+def test_python_m_commlayer_is_the_same_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "commlayer", "version"], capture_output=True, text=True, check=True, cwd=CLI.parents[1]
+    )
+    assert done.stdout.startswith("commlayer 0.")
