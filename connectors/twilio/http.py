@@ -1,8 +1,8 @@
 """The HTTP side of the official SDK: one shared aiohttp session, no hidden retries, timeouts that hold.
 
 The SDK's own async client ignores its timeout, retries POSTs on request and keeps no headers of an error. This one
-sends every request once. A request that fails is `RequestNotSent` where no connection was ever handed to it, so that
-Twilio cannot have seen a byte, and `AnswerLost` in all other cases.
+sends every request once. A request that fails is `RequestNotSent` where it got no connection, so that Twilio cannot
+have seen a byte, and `AnswerLost` in all other cases.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from logging import getLogger
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -43,6 +42,10 @@ class HttpSettings:
     keepalive_s: float = 15.0
     max_answer_bytes: int = 16 * 1024 * 1024
 
+    def __post_init__(self) -> None:
+        if not 0 < self.connect_timeout_s < self.total_timeout_s:
+            raise ValueError("the connect timeout must be shorter than the total timeout")
+
 
 class RequestNotSent(Exception):
     """No byte of the request left: Twilio certainly knows nothing of it. The text says why."""
@@ -71,7 +74,6 @@ class TwilioSession:
                 ceil_threshold=_NEVER_ROUND_UP_S,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[_connection_witness()],
         )
 
     async def stop(self) -> None:
@@ -152,7 +154,6 @@ class LeanHttpClient(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no t
         options: dict[str, Any] = {}
         if timeout is not None:
             options["timeout"] = aiohttp.ClientTimeout(total=timeout, ceil_threshold=_NEVER_ROUND_UP_S)
-        witness = SimpleNamespace(connected=False)
         try:
             async with self._session.request(
                 method,
@@ -160,16 +161,18 @@ class LeanHttpClient(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no t
                 data=form,
                 headers={**(headers or {}), "Authorization": self._authorization, "Accept-Encoding": "identity"},
                 allow_redirects=False,
-                trace_request_ctx=witness,
                 **options,
             ) as answer:
                 body = await _read(answer, self._max_answer_bytes)
                 return Response(answer.status, body.decode("utf-8", "replace"), answer.headers)
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}".rstrip(": ")[:_WHY_LENGTH]
-            if witness.connected:
-                raise AnswerLost(why) from error
-            raise RequestNotSent(why) from error
+        except _NO_CONNECTION as error:
+            raise RequestNotSent(_why(error)) from error
+        except Exception as error:  # of any kind: a POST that is believed lost and was not is a second message
+            raise AnswerLost(_why(error)) from error
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")[:_WHY_LENGTH]
 
 
 _WHY_LENGTH = 200
@@ -179,15 +182,9 @@ _NEVER_ROUND_UP_S = 3600.0
 """aiohttp rounds timeouts above its threshold of 5 s up to a whole second of the loop's clock; ours are promises."""
 
 
-def _connection_witness() -> aiohttp.TraceConfig:
-    async def connected(_session: object, context: Any, _parameters: object) -> None:
-        context.trace_request_ctx.connected = True
-
-    # A request is written only to a connection that one of these two announced before.
-    witness = aiohttp.TraceConfig()
-    witness.on_connection_create_end.append(connected)
-    witness.on_connection_reuseconn.append(connected)
-    return witness
+_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+"""Raised by aiohttp only while it looks for a connection (DNS, TCP, TLS, a place in the pool). A total timeout in that
+phase is not among them: it looks the same later, and the connect timeout comes first anyway."""
 
 
 async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.twilio.http import AnswerLost, TwilioSession, router
+from connectors.twilio.http import AnswerLost, HttpSettings, TwilioSession, router
 from tests.connectors.twilio.orders import ACCOUNT_SID, account
 from tests.connectors.twilio.raw_server import RawServer, answering, hang, response
 
@@ -53,3 +53,9 @@ async def test_two_accounts_share_the_session_but_not_their_credentials() -> Non
 
         assert server.connections == 1
         assert len({seen.headers["authorization"] for seen in server.requests}) == 2
+
+
+def test_connecting_must_take_less_than_the_whole() -> None:
+    """Otherwise a connection that never came would be told as a lost answer."""
+    with pytest.raises(ValueError, match="shorter"):
+        HttpSettings(total_timeout_s=4.0, connect_timeout_s=4.0)

@@ -320,7 +320,7 @@ async def test_a_refused_connection_is_certainly_not_sent(session: TwilioSession
 
 
 async def test_an_unknown_host_is_certainly_not_sent(session: TwilioSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unknown(*_: object) -> None:
+    async def unknown(*_: object, **__: object) -> None:
         raise OSError(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(ThreadedResolver, "resolve", unknown)
