@@ -1,0 +1,25 @@
+"""The policy process: may it be sent, by whom, when, how urgently?"""
+
+from __future__ import annotations
+
+from commlayer.config import Loaded, conversions
+from schemas.topics import POLICY_ANCHOR
+from streams.policy.stage import PolicyStage, window
+
+from . import Process, RunOptions
+from .stage import Ground, run_stage, wall_clock_ms
+
+
+def run(loaded: Loaded, options: RunOptions) -> int:
+    """Run until told to stop. Returns the exit code."""
+
+    def build(ground: Ground) -> PolicyStage:
+        return PolicyStage(
+            conversions.policy_config(loaded.config),
+            codec=ground.codec,
+            publisher=ground.publisher,
+            partitions=loaded.config.kafka.partitions.recipient,
+            now_ms=wall_clock_ms,
+        )
+
+    return run_stage(Process.POLICY, loaded, options, build=build, anchor=POLICY_ANCHOR, window=window)
