@@ -46,7 +46,7 @@ class Count(StrEnum):
     RECIPIENT = "recipient"
     DISPATCH = "dispatch"
     LIFECYCLE = "lifecycle"
-    ONE = "one"
+    CONTROL = "control"
     DEAD = "dead"
 
 
@@ -58,10 +58,11 @@ class PartitionCounts:
     dispatch: int = 64
     lifecycle: int = 16
     dead: int = 4
+    control: int = 1
 
     def of(self, count: Count) -> int:
         """Number of partitions of a topic of this kind."""
-        return 1 if count is Count.ONE else int(getattr(self, count.value))
+        return int(getattr(self, count.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
         Topic(
             CONTROL,
             "subject",
-            Count.ONE,
+            Count.CONTROL,
             (Control,),
             ("operator", "dispatch", "feedback"),
             ("policy", "dispatch"),

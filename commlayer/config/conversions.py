@@ -42,7 +42,11 @@ def partition_counts(config: Configuration) -> PartitionCounts:
     """Partitions per kind of topic."""
     counts = config.kafka.partitions
     return PartitionCounts(
-        recipient=counts.recipient, dispatch=counts.dispatch, lifecycle=counts.lifecycle, dead=counts.dead
+        recipient=counts.recipient,
+        dispatch=counts.dispatch,
+        lifecycle=counts.lifecycle,
+        dead=counts.dead,
+        control=counts.control,
     )
 
 

@@ -38,6 +38,7 @@ class Partitions(Section):
     )
     lifecycle: PositiveInt = Field(default=_COUNTS.lifecycle, description="Topics keyed by message id.")
     dead: PositiveInt = Field(default=_COUNTS.dead, description="`comms.dead`.")
+    control: PositiveInt = Field(default=_COUNTS.control, description="`comms.control`.")
 
 
 class Kafka(Section):
