@@ -170,7 +170,7 @@ class Intake:
 
     def health(self) -> Health:
         """Not ok while a record waits for the registry."""
-        return self._registry.health()
+        return self._registry.health() if self._asking.locked() else Health(True)
 
     async def _decode(self, data: bytes) -> Record:
         try:
