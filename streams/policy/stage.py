@@ -1,0 +1,221 @@
+"""The policy stage: takes requests and what comes back from the wheel, gives each recipient one decision at a time,
+writes decisions down and finishes the input.
+
+    decide → dispatch (or wheel) record acked → lifecycle acked → input finished
+
+A crash in between repeats the decision under the same message id. What a repeat finds out (the decision stored before,
+the flag `again`) comes with policy's state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from connectors.health import Health, HealthBoard, Progress
+from connectors.kafka.app import StageApp
+from connectors.kafka.intake import Intake
+from connectors.kafka.publisher import DurablePublisher
+from connectors.kafka.topic_partition import TP
+from connectors.kafka.window import DEFAULT_WINDOW
+from schemas.codec import Codec
+from schemas.records import Stage
+from schemas.topics import DEFERRAL_TIERS_MS, deferral_topic, is_urgent, request_topic
+
+from . import metrics
+from .config import PolicyConfig
+from .desk import Desk, HoldUntil, TakeTurnAs
+from .turns import Turns
+from .wheel import TIER_OF_TOPIC, Waiting
+
+log = structlog.get_logger(__name__)
+
+MAX_UNDER_WAY = 1000
+"""Records being decided at once. Each waits for two acknowledgements of some milliseconds: enough for 20,000/s."""
+
+WHEEL_WINDOW = 200
+"""Records of one wheel partition held at once. They are held for hours, so this is memory; those behind them wait in
+the log, in due order."""
+
+WHEEL_TICK_S = 0.05
+"""How often the wheel is looked at: short against the second that a message may be late."""
+
+STUCK_AFTER_S = 60.0
+"""Not live when records could be decided for so long and none was."""
+
+
+def window(tp: TP) -> int:
+    """Delivery window of a partition, for `create_app`."""
+    return WHEEL_WINDOW if tp.topic in TIER_OF_TOPIC else DEFAULT_WINDOW
+
+
+class PolicyStage:
+    """One process's share of policy.
+
+    Args:
+        config: the installation.
+        codec: reads and writes records.
+        publisher: writes to Kafka.
+        partitions: partitions of every topic that is keyed by recipient.
+        now_ms: wall clock, epoch milliseconds UTC.
+    """
+
+    def __init__(
+        self,
+        config: PolicyConfig,
+        *,
+        codec: Codec,
+        publisher: DurablePublisher,
+        partitions: int,
+        now_ms: Callable[[], int],
+        max_under_way: int = MAX_UNDER_WAY,
+    ) -> None:
+        self._config = config
+        self._publisher = publisher
+        self._now_ms = now_ms
+        self._intake = Intake(stage=Stage.POLICY, codec=codec, publisher=publisher, now_ms=now_ms)
+        self._desk = Desk(
+            config,
+            intake=self._intake,
+            codec=codec,
+            publisher=publisher,
+            partitions=partitions,
+            now_ms=now_ms,
+            may_act=self._may_act,
+        )
+        self._turns: Turns[Any] = Turns(max_under_way)
+        self._held: Waiting[Any] = Waiting()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._suspended = False
+        self._wheel: asyncio.Task[None] | None = None
+        self._progress = Progress(STUCK_AFTER_S)
+        self._app: StageApp
+
+    def topics(self) -> list[str]:
+        """What the stage reads."""
+        requests = [request_topic(app, urgent=urgent) for app in sorted(self._config.apps) for urgent in (True, False)]
+        return requests + [deferral_topic(tier) for tier in DEFERRAL_TIERS_MS]
+
+    def register(self, app: StageApp) -> None:
+        """Add an agent for every topic, and be told of assignments."""
+        self._app = app
+        for topic in self.topics():
+            app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name=f"policy {topic}")(self._agent)
+        app.hooks.on_assigned(self._on_assigned)
+        app.hooks.on_revoked(self._on_revoked)
+        app.hooks.on_released(self._on_released)
+
+    async def start(self) -> None:
+        """Begin to turn the wheel."""
+        metrics.under_way.set_function(lambda: self._turns.under_way)
+        metrics.waiting.set_function(lambda: self._turns.waiting)
+        metrics.held.set_function(lambda: len(self._held))
+        self._wheel = asyncio.create_task(self._turn_wheel(), name="policy wheel")
+
+    async def stop(self) -> None:
+        """Let go of everything unfinished; it is delivered again."""
+        if self._wheel is not None:
+            self._wheel.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *([self._wheel] if self._wheel else []), return_exceptions=True)
+
+    def board(self, board: HealthBoard) -> None:
+        """Add the stage's checks."""
+        board.ready_when("policy intake", self._intake.health)
+        board.live_while("policy", self._live)
+
+    def offer(self, event: Any) -> None:
+        """Take a record; returns at once. It is finished when all that follows from it was acknowledged."""
+        message = event.message
+        tier_ms = TIER_OF_TOPIC.get(message.topic)
+        if tier_ms is not None:
+            self._held.add(int(message.timestamp * 1000) + tier_ms, event)
+        else:
+            self._take_turn(event, urgent=is_urgent(message.topic))
+
+    # Turns ------------------------------------------------------------------------------------------------------------
+
+    async def _agent(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            self.offer(event)
+
+    def _take_turn(self, event: Any, *, urgent: bool) -> None:
+        message = event.message
+        # The key is the recipient; a record without one belongs to nobody until it was read.
+        key = message.key if message.key is not None else (message.tp, message.offset)
+        self._turns.add(key, event, urgent=urgent)
+        self._start_ready()
+
+    def _start_ready(self) -> None:
+        while not self._suspended and (started := self._turns.start()) is not None:
+            self._idle.clear()
+            task = asyncio.create_task(self._serve(*started))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._tell_progress()
+
+    async def _serve(self, key: Any, event: Any) -> None:
+        try:
+            first = await self._desk.serve(event, key)
+        except Exception as error:
+            log.exception("policy cannot go on", topic=event.message.topic, partition=event.message.partition)
+            await self._app.crash(error)
+            return
+        self._turns.done(key)
+        if isinstance(first, HoldUntil):
+            self._held.add(first.moment, event)
+        elif isinstance(first, TakeTurnAs):
+            self._turns.add(first.key, event, urgent=is_urgent(event.message.topic))
+        self._progress.finished()
+        if not self._turns.under_way:
+            self._idle.set()
+        self._start_ready()
+
+    async def _turn_wheel(self) -> None:
+        while True:
+            for event in self._held.due(self._now_ms()):
+                self._take_turn(event, urgent=False)
+            await asyncio.sleep(WHEEL_TICK_S)
+
+    # Ownership --------------------------------------------------------------------------------------------------------
+
+    async def _may_act(self, event: Any) -> bool:
+        """True with no await left before the act; waits while the lease is in doubt, False once the record is another
+        owner's."""
+        consumer = self._app.consumer
+        generation = event.message.generation_id
+        while not consumer.holds(generation):
+            if generation != consumer.generation:
+                return False
+            await asyncio.sleep(WHEEL_TICK_S)
+        return True
+
+    def _on_assigned(self, partitions: frozenset[TP], generation: int) -> None:
+        self._suspended = False
+
+    async def _on_revoked(self, partitions: frozenset[TP]) -> None:
+        self._suspended = True
+        await self._idle.wait()
+
+    def _on_released(self, partitions: frozenset[TP]) -> None:
+        # Every rebalance takes all partitions and gives them out anew.
+        self._turns.drop(lambda event: True)
+        self._held.drop(lambda event: True)
+        self._tell_progress()
+
+    # Health -----------------------------------------------------------------------------------------------------------
+
+    def _tell_progress(self) -> None:
+        self._progress.runnable(0 if self._suspended else self._turns.under_way + self._turns.waiting)
+
+    def _live(self) -> Health:
+        if not (self._publisher.health().ok and self._intake.health().ok):
+            self._progress.runnable(0)  # what waits for Kafka or the registry could not go on after a restart either
+            self._tell_progress()
+        return self._progress.check()
