@@ -13,8 +13,8 @@ from commlayer.config.problems import Path, Problem
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _HOST_PORT = re.compile(rf"{_HOST}:(\d{{1,5}})")
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
-MIN_SESSION_S = 9.0
-"""Three heartbeats of 3 s: with less, one lost heartbeat takes the partitions away."""
+MIN_SESSION_S = 6.0
+"""Brokers refuse less (group.min.session.timeout.ms, 6,000 by default)."""
 
 
 def endpoints(draft: Draft) -> Iterator[Problem]:
@@ -40,7 +40,7 @@ def _kafka(kafka: Kafka) -> Iterator[Problem]:
         yield from _listen(("kafka", "bootstrap", index), address, zero=False)
     if kafka.session_timeout_s < MIN_SESSION_S:
         fix = f"write {MIN_SESSION_S:.0f} or more; 30 lets a worker restart without disturbing others."
-        yield Problem(("kafka", "session_timeout_s"), "too short for three heartbeats.", fix)
+        yield Problem(("kafka", "session_timeout_s"), "shorter than brokers accept.", fix)
     if kafka.request_timeout_s >= kafka.session_timeout_s:
         what = f"not shorter than session_timeout_s ({kafka.session_timeout_s:g}): a worker could never send."
         yield Problem(("kafka", "request_timeout_s"), what, "a third of session_timeout_s is a good value.")

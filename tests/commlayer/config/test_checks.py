@@ -106,7 +106,7 @@ ERRORS = [
     (put("registry.url", "registry:8080"), "registry.url", "not a URL", "https://host"),
     (put("health", {"policy": 9, "dispatch": 9}), "health.dispatch", "health.policy has the same port 9", "0"),
     (put("health", {"policy": 8080}), "health.policy", "bridge.listen has the same port 8080", "its own port"),
-    (put("kafka.session_timeout_s", 5), "kafka.session_timeout_s", "too short for three heartbeats", "9 or more"),
+    (put("kafka.session_timeout_s", 5), "kafka.session_timeout_s", "shorter than brokers accept", "6 or more"),
     (put("kafka.request_timeout_s", 30), "kafka.request_timeout_s", "not shorter than session_timeout_s", "a third"),
     # names and references
     (put("apps.Shop", {"categories": ["otp"], "pool": "login"}), "apps.Shop", "part of its topics", "example `shop`"),

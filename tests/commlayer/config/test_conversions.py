@@ -43,9 +43,9 @@ def test_kafka_settings_carry_addresses_times_and_credentials(config_data: dict[
 
 
 def test_the_shortest_session_still_allows_three_heartbeats(config_data: dict[str, Any]) -> None:
-    config_data["kafka"] |= {"session_timeout_s": 9, "request_timeout_s": 3}
+    config_data["kafka"] |= {"session_timeout_s": 6, "request_timeout_s": 2}
     each = loaded(config_data)
-    assert conversions.kafka_settings(each.config, each.secrets).heartbeat_interval_s == 3
+    assert conversions.kafka_settings(each.config, each.secrets).heartbeat_interval_s == 2
 
 
 def test_policy_sees_apps_categories_senders_and_pools(config_data: dict[str, Any]) -> None:

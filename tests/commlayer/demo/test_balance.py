@@ -18,8 +18,8 @@ REQUESTED = {
     "m3": planned("3", Fate.REFUSED),
     "m4": planned("4", Fate.DENIED),
 }
-ACCEPTED = [BookEntry("m1", "+11", "delivered"), BookEntry("m2", "+12", "undelivered")]
-REFUSED = ["+13"]
+ACCEPTED = [BookEntry("m1", "delivered"), BookEntry("m2", "undelivered")]
+REFUSED = ["m3"]
 STATUSES = {"m1": "delivered", "m2": "undelivered", "m3": "failed", "m4": "denied"}
 
 
@@ -38,12 +38,10 @@ def test_when_everything_goes_as_planned_the_books_balance() -> None:
         pytest.param(ACCEPTED, REFUSED * 2, STATUSES, 0, 1, id="a refused message was tried twice"),
         pytest.param(ACCEPTED, [], STATUSES, 1, 0, id="a message that should be refused was never tried"),
         pytest.param(ACCEPTED, REFUSED, {**STATUSES, "m4": "admitted"}, 1, 0, id="a message stays without outcome"),
-        pytest.param(
-            [BookEntry("m1", "+11", "sent"), ACCEPTED[1]], REFUSED, STATUSES, 1, 0, id="Twilio never got to an end"
-        ),
+        pytest.param([BookEntry("m1", "sent"), ACCEPTED[1]], REFUSED, STATUSES, 1, 0, id="Twilio never got to an end"),
         pytest.param(ACCEPTED, REFUSED, {**STATUSES, "m1": "sent"}, 0, 0, id="feedback never learnt of the delivery"),
-        pytest.param([*ACCEPTED, BookEntry("x", "+19", "delivered")], REFUSED, STATUSES, 0, 0, id="a stranger"),
-        pytest.param([*ACCEPTED, BookEntry("m4", "+14", "delivered")], REFUSED, STATUSES, 0, 0, id="denied, yet sent"),
+        pytest.param([*ACCEPTED, BookEntry("x", "delivered")], REFUSED, STATUSES, 0, 0, id="a stranger"),
+        pytest.param([*ACCEPTED, BookEntry("m4", "delivered")], REFUSED, STATUSES, 0, 0, id="denied, yet sent"),
     ],
 )
 def test_what_went_wrong_keeps_the_books_from_balancing(
