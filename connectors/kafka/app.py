@@ -96,6 +96,7 @@ def create_app(
         broker_commit_interval=settings.commit_interval_s,
         broker_max_poll_records=settings.max_poll_records,
         consumer_max_fetch_size=settings.max_fetch_bytes,
+        consumer_metadata_max_age_ms=int(settings.metadata_max_age_s * 1000),
         consumer_group_instance_id=instance_id,
         processing_guarantee="at_least_once",
         key_serializer="raw",

@@ -81,6 +81,7 @@ class KafkaSettings:
         max_poll_records: records of all partitions together in one poll.
         fair_poll_records: records of one partition in one poll, so that a full partition cannot take it all.
         in_flight_wait_s: how long a revoke waits for work under way before the partitions are let go.
+        metadata_max_age_s: how soon added partitions are noticed.
         broker_request_timeout_s: how long one request to a broker may take. Faust demands at least the session timeout,
             and joining the group is one request that lasts up to the rebalance timeout.
 
@@ -102,6 +103,7 @@ class KafkaSettings:
     max_poll_records: int = 500
     fair_poll_records: int = 100
     in_flight_wait_s: float = 5.0
+    metadata_max_age_s: float = 60.0
     broker_request_timeout_s: float = 40.0
 
     def __post_init__(self) -> None:
