@@ -153,7 +153,8 @@ def _primitive_misfit(value: Any, kind: str, path: str) -> Misfit | None:
     }[kind]
     if check(value):
         return None
-    return Misfit(path, "is too large" if type(value) is int else _is_a(value), fix)
+    too_large = type(value) is int and kind in ("int", "long", "float", "double")
+    return Misfit(path, "is too large" if too_large else _is_a(value), fix)
 
 
 def _resolve(node: Any, types: Types) -> Any:

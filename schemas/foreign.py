@@ -34,9 +34,10 @@ def foreign_schema(text: str, schema_id: int) -> Schema:
     try:
         if len(text) > MAX_TEXT:
             raise _Refused(f"the schema's text is longer than {MAX_TEXT} characters")
-        parsed = schema(_without_logical_types(json.loads(text)))
-        if not isinstance(parsed.parsed, dict) or parsed.parsed["type"] != "record":
+        definition = _without_logical_types(json.loads(text))
+        if not isinstance(definition, dict) or definition["type"] in ("enum", "fixed", "array", "map"):
             raise DecodeError(Reason.UNEXPECTED_RECORD, "the schema is no record", schema_id=schema_id)
+        parsed = schema(definition)
         _Scale(named_types(parsed.parsed)).least_bytes(parsed.parsed)
     except DecodeError:
         raise

@@ -127,6 +127,8 @@ class Registry:
             return bool(self._ask(lambda: self._client.test_compatibility_all_versions(ours.name, _confluent(ours))))
         except _NotThere:
             return True
+        except _Conflict:  # it finds it invalid
+            return False
 
     def compatibility(self, name: str) -> str | None:
         """The level that a subject enforces; None when it has none of its own."""
