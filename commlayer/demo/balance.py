@@ -15,12 +15,10 @@ class BookEntry:
 
     Attributes:
         message_id: `m` of its status callback URL.
-        to: recipient.
         status: Twilio's status at the end.
     """
 
     message_id: str
-    to: str
     status: str
 
 
@@ -63,7 +61,7 @@ def balance(
     Args:
         requested: acknowledged requests by message id.
         accepted: everything in the twin's books, strangers included.
-        refused: recipients of POSTs the twin refused, once per refusal.
+        refused: message ids of the POSTs that the twin refused, once per refusal.
         final_statuses: last status of each message on `comms.feedback.status`, by message id.
     """
     entries: dict[str, list[BookEntry]] = {}
@@ -72,13 +70,13 @@ def balance(
         if entry.message_id in requested:
             entries.setdefault(entry.message_id, []).append(entry)
         else:
-            surprises.append(f"the twin sent a message that nobody requested ({entry.message_id or 'without id'})")
+            surprises.append(f"the twin accepted a message that nobody requested ({entry.message_id or 'without id'})")
     refusals = Counter(refused)
     delivered = failed = lost = 0
     for message_id, planned in requested.items():
         found = entries.get(message_id, [])
         status = final_statuses.get(message_id)
-        outcome = _outcome(found, refusals[planned.to], status)
+        outcome = _outcome(found, refusals[message_id], status)
         if outcome is None:
             lost += 1
             surprises.append(f"{planned.key}: lost (last status: {status or 'none'})")
@@ -91,7 +89,7 @@ def balance(
         else:
             failed += 1
     duplicated = sum(len(found) - 1 for found in entries.values()) + sum(
-        refusals[planned.to] - 1 for planned in requested.values() if refusals[planned.to] > 1
+        refusals[message_id] - 1 for message_id in requested if refusals[message_id] > 1
     )
     return Balance(len(requested), delivered, failed, lost, duplicated, tuple(surprises))
 
