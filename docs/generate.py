@@ -1,12 +1,14 @@
-"""Writes the pages that repeat what the code says: docs/topics.md and docs/reasons.md.
+"""Writes the pages that repeat what the code says: docs/topics.md, docs/reasons.md and the reference in
+docs/configuration.md.
 
-Run `python docs/generate.py` after a change of the topic catalogue or of the reasons; a test compares.
+Run `python docs/generate.py` after a change of the topic catalogue, the reasons or the configuration; a test compares.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from commlayer.config.reference import reference
 from schemas.reasons import Reason
 from schemas.topics import PartitionCounts, Topic, catalogue
 
@@ -56,7 +58,14 @@ def reasons_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"topics.md": topics_page, "reasons.md": reasons_page}
+def configuration_page() -> str:
+    """The hand-written part of the page as it stands, then every key."""
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    return page.partition(_REFERENCE)[0] + f"{_REFERENCE}\n\n{reference()}"
+
+
+PAGES = {"topics.md": topics_page, "reasons.md": reasons_page, "configuration.md": configuration_page}
+_REFERENCE = "<!-- From here on written by `python docs/generate.py`. -->"
 
 
 def _kept(topic: Topic) -> str:

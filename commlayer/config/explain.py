@@ -49,7 +49,7 @@ def section_at(path: Path) -> Any:
     """The type that the models expect at a path, None where they expect nothing."""
     annotation: Any = Configuration
     for part in path:
-        annotation = _bare(annotation)
+        annotation = bare(annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = _fields(annotation).get(str(part))
             annotation = None if field is None else field.annotation
@@ -58,7 +58,7 @@ def section_at(path: Path) -> Any:
             annotation = arguments[-1 if typing.get_origin(annotation) is dict else 0] if arguments else None
         if annotation is None:
             return None
-    return _bare(annotation)
+    return bare(annotation)
 
 
 def _problem(found: ErrorDetails) -> Problem:
@@ -109,12 +109,12 @@ def _fields(section: Any) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
-def _bare(annotation: Any) -> Any:
-    """The annotation without Annotated and without None."""
+def bare(annotation: Any) -> Any:
+    """An annotation without Annotated and without None."""
     if typing.get_origin(annotation) is Annotated:
-        return _bare(typing.get_args(annotation)[0])
+        return bare(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return _bare(next(part for part in typing.get_args(annotation) if part is not type(None)))
+        return bare(next(part for part in typing.get_args(annotation) if part is not type(None)))
     return annotation
 
 

@@ -15,7 +15,7 @@ from .twilio import Account, Bridge, Group, Sender
 
 
 class Configuration(Section):
-    """An installation of commlayer."""
+    """The top of the file: an installation of commlayer."""
 
     kafka: Kafka = Field(description="The brokers and the topics on them.")
     registry: Registry | None = Field(default=None, description="Schema registry; optional.")
