@@ -1,0 +1,82 @@
+"""How many requests to one Twilio account may be in flight: found out by additive increase, multiplicative decrease.
+
+Twilio limits concurrent requests per account, publishes no number, tells the current one in the header
+Twilio-Concurrent-Requests and answers 429 / 20429 above it; such a request was never processed (error page 20429).
+"""
+
+from __future__ import annotations
+
+DEFAULT_LIMIT = 96
+"""In flight at start and at most. Measured: more than 128 buy nothing at server latencies up to 150 ms per process."""
+MIN_LIMIT = 2
+DECREASE = 0.7
+CUT_EVERY_S = 0.5
+"""One burst of 20429 is one signal: requests that were in flight together are refused together."""
+CRITICAL_PART = 10
+"""One in this many slots, at least one, is kept for critical messages."""
+
+
+class Concurrency:
+    """Slots of one account in this process.
+
+    Attributes:
+        limit: slots now; between `MIN_LIMIT` and `ceiling`.
+        in_flight: requests under way.
+        reported: what Twilio last said about the whole account, all processes together; 0 if it never did.
+    """
+
+    __slots__ = ("_cut_at", "_slots", "ceiling", "in_flight", "limit", "reported")
+
+    def __init__(self, ceiling: int = DEFAULT_LIMIT) -> None:
+        self.ceiling = max(ceiling, 1)
+        self.limit = float(self.ceiling)
+        self._slots = self.ceiling
+        self.in_flight = 0
+        self.reported = 0
+        self._cut_at = float("-inf")
+
+    @property
+    def slots(self) -> int:
+        """Slots for critical messages: all of them."""
+        return self._slots
+
+    @property
+    def common_slots(self) -> int:
+        """Slots for everything else."""
+        kept = max(1, self._slots // CRITICAL_PART)
+        return max(1, self._slots - kept)
+
+    def room(self, critical: bool) -> bool:
+        """Whether one more may start."""
+        return self.in_flight < (self._slots if critical else self.common_slots)
+
+    def started(self) -> None:
+        """A request starts."""
+        self.in_flight += 1
+
+    def answered(self, reported: int | None = None) -> None:
+        """A request was answered without 20429. Grows the limit by about one per round of requests, while it is
+        used."""
+        if self.limit < self.ceiling and self.in_flight >= 0.8 * self.common_slots:
+            self.limit = min(self.ceiling, self.limit + 1.0 / self.limit)
+            self._slots = int(self.limit)
+        self._ended(reported)
+
+    def throttled(self, now: float, reported: int | None = None) -> bool:
+        """A request was refused with 20429. Returns whether the limit was cut by it."""
+        cut = now - self._cut_at >= CUT_EVERY_S
+        if cut:
+            self._cut_at = now
+            self.limit = max(min(MIN_LIMIT, self.ceiling), DECREASE * min(self.limit, max(1, self.in_flight)))
+            self._slots = int(self.limit)
+        self._ended(reported)
+        return cut
+
+    def abandoned(self) -> None:
+        """A request ended without an answer."""
+        self._ended(None)
+
+    def _ended(self, reported: int | None) -> None:
+        self.in_flight -= 1
+        if reported is not None:
+            self.reported = reported

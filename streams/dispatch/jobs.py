@@ -1,0 +1,82 @@
+"""A message that dispatch holds, from its record's arrival until its record is finished."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from schemas.records import Dispatch
+
+from .shares import CLASSES
+
+_RANKS = {message_class: rank for rank, message_class in enumerate(CLASSES)}
+
+
+class JobState(IntEnum):
+    """Where a job is. The scheduler moves it from `WAITING` to `SENDING`."""
+
+    WAITING = 0
+    """In its lane's queue."""
+    DELAYED = 1
+    """Retry: not before a moment."""
+    PREPARING = 2
+    """Chosen for a slot; its INTENT is being written."""
+    PREPARED = 3
+    """Its INTENT is acknowledged; may start as soon as pace and slots allow."""
+    SENDING = 4
+    """Charged; its POST runs."""
+    OUT = 5
+    """No longer the scheduler's: finished, expired, or dropped with its partition."""
+
+
+class Job:
+    """One (message, round) on its way out.
+
+    Attributes:
+        order: the dispatch record.
+        segments: what it costs the lane.
+        rank: of its class.
+        deadline: epoch milliseconds; sending may not start later.
+        attempt: number of the current or next POST; 1 for the first.
+        arrived: monotonic seconds.
+        intent_at: epoch milliseconds of the INTENT of the current attempt; 0 while there is none.
+        records: the Kafka records this job stands for; more than one when a repeat has joined it.
+        generation: assignment under which it was taken in.
+    """
+
+    __slots__ = (
+        "arrived",
+        "attempt",
+        "deadline",
+        "generation",
+        "intent_at",
+        "order",
+        "rank",
+        "records",
+        "retry_at",
+        "segments",
+        "sequence",
+        "state",
+    )
+
+    def __init__(self, order: Dispatch, *, arrived: float = 0.0, generation: int = 0, record: Any = None) -> None:
+        self.order = order
+        self.segments = order.segments if order.segments > 0 else 1
+        self.rank = _RANKS[order.message_class]
+        self.deadline = order.deadline
+        self.attempt = 1
+        self.arrived = arrived
+        self.generation = generation
+        self.intent_at = 0
+        self.retry_at = 0.0
+        self.records: list[Any] = [] if record is None else [record]
+        self.sequence = 0
+        self.state = JobState.OUT
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """(message id, round): what repeats of one record have in common."""
+        return self.order.message_id, self.order.round
+
+    def __repr__(self) -> str:
+        return f"<Job {self.order.message_id} r{self.order.round} a{self.attempt} {self.state.name}>"
