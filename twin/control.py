@@ -1,0 +1,152 @@
+"""What the twin's owner may ask and tell: `/__twin__/…`, JSON, without credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from twin.exchange import Exchange
+from twin.settings import AccountSettings, FaultSettings, OutcomeSettings, SenderSettings, ServiceSettings
+
+PREFIX = "/__twin__"
+_PAGE = 100_000
+
+
+class Control:
+    """Serves an exchange's books and switches."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def add_routes(self, app: web.Application) -> None:
+        """Serve everything below `/__twin__`."""
+        books = self._exchange.books
+        app.router.add_get(PREFIX, self._summary)
+        for name, rows in (
+            ("messages", books.message_rows),
+            ("callbacks", books.webhook_rows),
+            ("refusals", books.refusal_rows),
+        ):
+            app.router.add_get(f"{PREFIX}/{name}", _rows(rows))
+        app.router.add_get(f"{PREFIX}/alerts", self._alerts)
+        app.router.add_get(f"{PREFIX}/optouts", self._optouts)
+        app.router.add_get(f"{PREFIX}/duplicates", self._duplicates)
+        app.router.add_get(f"{PREFIX}/pacing", self._pacing)
+        app.router.add_get(f"{PREFIX}/senders", self._senders)
+        app.router.add_get(f"{PREFIX}/clock", self._clock)
+        app.router.add_post(f"{PREFIX}/clock", self._advance)
+        app.router.add_post(f"{PREFIX}/settle", self._settle)
+        app.router.add_post(f"{PREFIX}/reset", self._reset)
+        app.router.add_post(f"{PREFIX}/inbound", self._inbound)
+        exchange, directory = self._exchange, self._exchange.directory
+        for name, model, put in (
+            ("outcomes", OutcomeSettings, exchange.plan_outcomes),
+            ("faults", FaultSettings, exchange.plan_faults),
+            ("accounts", AccountSettings, directory.put_account),
+            ("senders", SenderSettings, directory.put_sender),
+            ("services", ServiceSettings, directory.put_service),
+        ):
+            app.router.add_put(f"{PREFIX}/{name}", _put(model, put))
+
+    async def _summary(self, _: web.Request) -> web.Response:
+        exchange = self._exchange
+        return _json(
+            exchange.books.summary()
+            | {
+                "now": exchange.clock.now(),
+                "underway": exchange.journey.open_messages,
+                "webhooks_pending": exchange.notices.caller.pending,
+            }
+        )
+
+    async def _alerts(self, _: web.Request) -> web.Response:
+        alerts = self._exchange.books.alerts
+        return _json([{"at": a.at, "code": a.code, "sid": a.sid, "url": a.url, "detail": a.detail} for a in alerts])
+
+    async def _optouts(self, _: web.Request) -> web.Response:
+        return _json(self._exchange.optouts.as_rows())
+
+    async def _duplicates(self, _: web.Request) -> web.Response:
+        return _json(self._exchange.books.duplicates())
+
+    async def _pacing(self, request: web.Request) -> web.Response:
+        tolerance_s = float(request.query.get("tolerance_s", "0"))
+        return _json(self._exchange.books.pacing(self._exchange.directory.rates(), tolerance_s=tolerance_s))
+
+    async def _senders(self, _: web.Request) -> web.Response:
+        return _json(
+            [
+                {
+                    "address": sender.address,
+                    "type": sender.type,
+                    "rate": sender.rate,
+                    "queued": sender.queued,
+                    "wait_s": sender.wait_s(),
+                }
+                for sender in self._exchange.directory.senders.values()
+            ]
+        )
+
+    async def _clock(self, _: web.Request) -> web.Response:
+        clock = self._exchange.clock
+        return _json({"now": clock.now(), "virtual": clock.virtual})
+
+    async def _advance(self, request: web.Request) -> web.Response:
+        given = await request.json()
+        try:
+            await self._exchange.advance(float(given["advance"]))
+        except TypeError as error:
+            return _json({"error": str(error)}, status=409)
+        return await self._clock(request)
+
+    async def _settle(self, request: web.Request) -> web.Response:
+        await self._exchange.settled()
+        return await self._summary(request)
+
+    async def _reset(self, request: web.Request) -> web.Response:
+        self._exchange.reset()
+        return await self._summary(request)
+
+    async def _inbound(self, request: web.Request) -> web.Response:
+        given = await request.json()
+        try:
+            receipt = await self._exchange.inbound(
+                given["from"],
+                given["to"],
+                given.get("body", ""),
+                media=given.get("media", ()),
+                extra=given.get("extra"),
+            )
+        except KeyError as missing:
+            return _json({"error": f"no such sender or field: {missing.args[0]}"}, status=404)
+        return _json(receipt.as_json())
+
+
+def _rows(rows: Callable[[Mapping[str, str]], Iterable[dict[str, object]]]) -> Callable[[web.Request], Any]:
+    async def serve(request: web.Request) -> web.Response:
+        offset, limit = int(request.query.get("offset", "0")), int(request.query.get("limit", str(_PAGE)))
+        return _json(list(islice(rows(request.query), offset, offset + limit)))
+
+    return serve
+
+
+def _put(model: type[BaseModel], put: Callable[[Any], None]) -> Callable[[web.Request], Any]:
+    async def serve(request: web.Request) -> web.Response:
+        try:
+            put(model.model_validate_json(await request.read()))
+        except ValidationError as error:
+            return _json({"error": error.errors(include_url=False, include_context=False)}, status=422)
+        except KeyError as missing:
+            return _json({"error": f"not found: {missing.args[0]}"}, status=404)
+        return _json({"ok": True})
+
+    return serve
+
+
+def _json(value: object, *, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
