@@ -1,0 +1,33 @@
+"""A broker for the stage tests of one module, with the topics of an installation: their names are fixed, so stages that
+are tested elsewhere must not read along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from schemas.codec import SingleObjectCodec
+from schemas.records import Record
+from schemas.topics import PartitionCounts, catalogue
+from tests.support.brokers import start_own_broker
+from tests.support.kafka import Kafka
+
+COUNTS = PartitionCounts(recipient=4, dispatch=8, lifecycle=4, dead=1)
+CODEC = SingleObjectCodec()
+
+
+@contextmanager
+def own_cluster(apps: Iterable[str]) -> Iterator[Kafka]:
+    """A cluster with every topic of an installation with these apps."""
+    broker = start_own_broker()
+    try:
+        kafka = Kafka(broker.bootstrap)
+        kafka.create_topics({topic.name: COUNTS.of(topic.count) for topic in catalogue(apps)})
+        yield kafka
+    finally:
+        broker.close()
+
+
+def records(kafka: Kafka, topic: str) -> list[Record]:
+    """What is in a topic now, by partition and offset."""
+    return [CODEC.decode(stored.value or b"") for stored in kafka.consume_all(topic)]

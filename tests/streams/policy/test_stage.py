@@ -1,0 +1,263 @@
+"""The stage on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from connectors.health import HealthBoard
+from connectors.kafka.app import create_app
+from connectors.kafka.publisher import DurablePublisher
+from schemas import ids
+from schemas.reasons import Reason
+from schemas.records import (
+    DeadLetter,
+    Deferral,
+    Dispatch,
+    LifecycleEvent,
+    MessageClass,
+    MessageStatus,
+    Record,
+    Stage,
+)
+from schemas.topics import DEAD, LIFECYCLE, POLICY_ANCHOR, deferral_topic, dispatch_topic, request_topic
+from streams.policy.config import PolicyConfig
+from streams.policy.stage import WHEEL_WINDOW, PolicyStage, window
+from tests.streams.cluster import CODEC, COUNTS, own_cluster, records
+from tests.streams.policy.installation import config, request
+from tests.support.kafka import Kafka, Outgoing
+from tests.support.stage import quick_settings, running
+
+WAIT_S = 60.0
+R = TypeVar("R", bound=Record)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Kafka]:
+    with own_cluster(config().apps) as kafka:
+        yield kafka
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def policy(
+    kafka: Kafka, datadir: Path, *, group: str, configured: PolicyConfig | None = None
+) -> AsyncIterator[PolicyStage]:
+    settings = quick_settings(kafka.bootstrap)
+    publisher = DurablePublisher(settings, name=f"policy-{group}")
+    await publisher.start()
+    await publisher.warm()
+    stage = PolicyStage(
+        configured or config(), codec=CODEC, publisher=publisher, partitions=COUNTS.recipient, now_ms=wall_ms
+    )
+    app = create_app(settings, group=group, anchor=POLICY_ANCHOR, window=window, datadir=datadir)
+    stage.register(app)
+    await stage.start()
+    try:
+        async with running(app):
+            yield stage
+    finally:
+        await stage.stop()
+        await publisher.stop()
+
+
+def person(number: int) -> str:
+    return f"+41791{number:06d}"
+
+
+def ask(number: int, *, app: str = "login", urgent: bool = False, key: bytes | None = b"", **changes: Any) -> Outgoing:
+    """A request of the app to person `number`; with the person as its key unless told otherwise."""
+    asked = request(**{"recipient": person(number), "created_at": wall_ms(), **changes})
+    return Outgoing(
+        request_topic(app, urgent=urgent), CODEC.encode(asked), asked.recipient.encode() if key == b"" else key
+    )
+
+
+async def found(kafka: Kafka, topic: str, kind: type[R], wanted: Callable[[R], bool], count: int) -> list[R]:
+    """The records of this kind that are wanted, once there are so many."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        read = await asyncio.to_thread(records, kafka, topic)
+        matching = [record for record in read if isinstance(record, kind) and wanted(record)]
+        if len(matching) >= count:
+            return matching
+        assert time.monotonic() < deadline, f"{len(matching)} of {count} on {topic}"
+        await asyncio.sleep(0.1)
+
+
+async def finished(kafka: Kafka, group: str, topic: str) -> None:
+    """Wait until the group has committed all that is in the topic."""
+
+    def all_committed() -> bool:
+        committed = kafka.committed(group, topic)
+        return all(committed.get(partition) == end for partition, end in kafka.end_offsets(topic).items() if end)
+
+    deadline = time.monotonic() + WAIT_S
+    while not await asyncio.to_thread(all_committed):
+        assert time.monotonic() < deadline, f"{topic}: {kafka.committed(group, topic)}, not all is committed"
+        await asyncio.sleep(0.1)
+
+
+OTP = dispatch_topic(MessageClass.CRITICAL)
+
+
+def ours(*numbers: int) -> Callable[[Any], bool]:
+    """Whether a record is about one of these people. Every test has people of its own."""
+    people = {person(number) for number in numbers}
+    return lambda record: record.recipient in people
+
+
+async def test_every_request_is_decided_once_and_its_offset_committed(cluster: Kafka, tmp_path: Path) -> None:
+    group = cluster.unique("policy")
+    good, bad = range(200), range(200, 220)
+    asked = [ask(number, idempotency_key="k", urgent=number % 2 == 0) for number in good]
+    asked += [ask(number, app="shop", category="otp") for number in bad]
+    async with policy(cluster, tmp_path, group=group):
+        await asyncio.to_thread(cluster.produce, asked)
+        sent = await found(cluster, OTP, Dispatch, ours(*good, *bad), 200)
+        told = await found(cluster, LIFECYCLE, LifecycleEvent, ours(*good, *bad), 220)
+        for topic in {record.topic for record in asked}:
+            await finished(cluster, group, topic)
+    assert {dispatch.message_id for dispatch in sent} == {
+        ids.message_id_by_key("login", person(number), "k") for number in good
+    }
+    assert len(sent) == 200
+    assert Counter((event.status, event.reason) for event in told) == {
+        (MessageStatus.ADMITTED, None): 200,
+        (MessageStatus.DENIED, Reason.CATEGORY_NOT_GRANTED): 20,
+    }
+
+
+async def test_a_dispatch_record_lies_in_the_partition_of_its_group(cluster: Kafka, tmp_path: Path) -> None:
+    people = range(300, 340)
+    async with policy(cluster, tmp_path, group=cluster.unique("policy")):
+        await asyncio.to_thread(cluster.produce, [ask(number, app="shop", category="service") for number in people])
+        topic = dispatch_topic(MessageClass.NORMAL)
+        sent = await found(cluster, topic, Dispatch, ours(*people), 40)
+        stored = await asyncio.to_thread(cluster.consume_all, topic)
+    partitions = {CODEC.decode(one.value or b"").message_id: one.partition for one in stored}  # type: ignore[attr-defined]  # a Dispatch
+    configured = config().senders
+    assert {dispatch.lane for dispatch in sent} == {"promo-a", "promo-b"}
+    assert all(partitions[dispatch.message_id] == configured[dispatch.lane].partition for dispatch in sent)
+
+
+async def test_poison_is_kept_and_its_neighbours_are_served(cluster: Kafka, tmp_path: Path) -> None:
+    group = cluster.unique("policy")
+    marker = cluster.unique("poison").encode()
+    key = person(400).encode()
+    topic = request_topic("login")
+    asked = [ask(400), Outgoing(topic, marker, key), Outgoing(topic, None, key), ask(400)]
+    async with policy(cluster, tmp_path, group=group):
+        await asyncio.to_thread(cluster.produce, asked)
+        assert len(await found(cluster, OTP, Dispatch, ours(400), 2)) == 2
+        [letter] = await found(cluster, DEAD, DeadLetter, lambda letter: letter.value == marker, 1)
+        await finished(cluster, group, topic)
+    assert (letter.stage, letter.reason, letter.source_topic) == (Stage.POLICY, Reason.UNDECODABLE, topic)
+
+
+async def test_one_persons_requests_leave_in_their_order_whoever_else_asks(cluster: Kafka, tmp_path: Path) -> None:
+    rounds, people = 30, range(500, 520)
+    asked = [ask(number, correlation_id=f"{turn:03d}") for turn in range(rounds) for number in people]
+    async with policy(cluster, tmp_path, group=cluster.unique("policy")):
+        await asyncio.to_thread(cluster.produce, asked)
+        sent = await found(cluster, OTP, Dispatch, ours(*people), rounds * len(people))
+    by_person: dict[str, list[str | None]] = defaultdict(list)
+    for dispatch in sent:
+        by_person[dispatch.recipient].append(dispatch.correlation_id)
+    assert all(order == sorted(order, key=str) and len(order) == rounds for order in by_person.values())
+
+
+async def test_records_of_wrong_partition_or_key_are_decided_once_under_their_first_place(
+    cluster: Kafka, tmp_path: Path
+) -> None:
+    group = cluster.unique("policy")
+    people = range(600, 616)
+    topic = request_topic("login")
+    asked = []
+    for number in people:
+        record = ask(number, key=[person(number).encode(), b"someone", None][number % 3])
+        asked.append(record._replace(partition=number % COUNTS.recipient))
+    async with policy(cluster, tmp_path, group=group):
+        places = await asyncio.to_thread(cluster.produce, asked)
+        sent = await found(cluster, OTP, Dispatch, ours(*people), len(people))
+        await finished(cluster, group, topic)
+        sent = await found(cluster, OTP, Dispatch, ours(*people), len(people))
+    assert {d.recipient: d.message_id for d in sent} == {
+        person(number): ids.message_id_by_origin(*place) for number, place in zip(people, places, strict=True)
+    }
+    assert len(sent) == len(people)
+
+
+async def test_a_message_for_later_is_sent_then_and_not_before(cluster: Kafka, tmp_path: Path) -> None:
+    group = cluster.unique("policy")
+    async with policy(cluster, tmp_path, group=group):
+        due_at = wall_ms() + 3_300
+        await asyncio.to_thread(cluster.produce, [ask(700, not_before=due_at)])
+        [sent] = await found(cluster, OTP, Dispatch, ours(700), 1)
+        told = await found(cluster, LIFECYCLE, LifecycleEvent, ours(700), 2)
+        for tier in ("1s", "10s"):
+            await finished(cluster, group, deferral_topic(tier))
+        hops = await found(cluster, deferral_topic("1s"), Deferral, lambda d: d.due_at == due_at, 1)
+    assert len(hops) <= 4, "each hop waits its tier's time"
+    assert sent.round == 1
+    assert sent.decided_at >= due_at
+    assert sent.deadline == due_at + 600_000
+    assert [(event.status, event.round) for event in told] == [
+        (MessageStatus.DEFERRED, 0),
+        (MessageStatus.ADMITTED, 1),
+    ]
+
+
+async def test_what_waits_survives_a_restart_and_long_waits_hold_up_nobody(cluster: Kafka, tmp_path: Path) -> None:
+    group = cluster.unique("policy")
+    far = wall_ms() + 7 * 3_600_000
+    soon = wall_ms() + 6_000
+    crowd = range(801, 801 + 2 * WHEEL_WINDOW)
+    async with policy(cluster, tmp_path, group=group):
+        await asyncio.to_thread(cluster.produce, [ask(800, not_before=soon)])
+        await asyncio.to_thread(cluster.produce, [ask(number, not_before=far) for number in crowd])
+        await found(cluster, LIFECYCLE, LifecycleEvent, ours(800, *crowd), 1 + len(crowd))
+        assert len(await found(cluster, deferral_topic("6h"), Deferral, lambda d: d.due_at == far, len(crowd)))
+    async with policy(cluster, tmp_path, group=group):
+        await asyncio.to_thread(cluster.produce, [ask(3000)])
+        [_] = await found(cluster, OTP, Dispatch, ours(3000), 1)
+        [sent] = await found(cluster, OTP, Dispatch, ours(800), 1)
+        assert sent.decided_at >= soon
+        assert not await found(cluster, OTP, Dispatch, ours(*crowd), 0)
+        held = sum(cluster.committed(group, deferral_topic("6h")).values())
+    assert held == 0, "what waits is not finished"
+
+
+async def test_two_workers_share_the_work_and_what_changes_hands_is_decided(cluster: Kafka, tmp_path: Path) -> None:
+    group = cluster.unique("policy")
+    people = range(4000, 4400)
+    asked = [ask(number, idempotency_key="k") for number in people]
+    async with policy(cluster, tmp_path / "one", group=group):
+        await asyncio.to_thread(cluster.produce, asked[:200])
+        async with policy(cluster, tmp_path / "two", group=group):
+            await asyncio.to_thread(cluster.produce, asked[200:300])
+        await asyncio.to_thread(cluster.produce, asked[300:])
+        await found(cluster, OTP, Dispatch, ours(*people), len(people))
+        await finished(cluster, group, request_topic("login"))
+    sent = await found(cluster, OTP, Dispatch, ours(*people), len(people))
+    assert len({dispatch.message_id for dispatch in sent}) == len(people)
+
+
+async def test_health_tells_of_a_stage_that_works(cluster: Kafka, tmp_path: Path) -> None:
+    board = HealthBoard()
+    async with policy(cluster, tmp_path, group=cluster.unique("policy")) as stage:
+        stage.board(board)
+        await asyncio.to_thread(cluster.produce, [ask(900)])
+        await found(cluster, OTP, Dispatch, ours(900), 1)
+        assert board.live()[0]
+        assert board.ready()[0]
