@@ -21,7 +21,7 @@ MOST_SURPRISES = 20
     show_envvar=True,
     help="Length of the traffic; starting and draining come on top.",
 )
-@click.option("--bootstrap", help="host:port of a Kafka with the demo's topics, in place of the embedded broker.")
+@click.option("--bootstrap", help="host:port of an empty Kafka, in place of the embedded broker.")
 @click.pass_context
 def command(ctx: click.Context, seconds: float, bootstrap: str | None) -> None:
     """Run every process with a twin and an embedded broker; two apps send, a few customers answer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +16,8 @@ from schemas.registry import Registry
 from schemas.releasing import check_registry, register_all, write_release
 
 from .failures import Failure, Misconfigured
+
+ASK_AGAIN_S = 1.0
 
 
 @click.group("schemas")
@@ -46,19 +49,25 @@ def check(path: Path, released_only: bool) -> None:
 
 
 @command.command("register")
+@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for the registry.")
 @click.pass_obj
-def register(path: Path) -> None:
+def register(path: Path, wait_s: float) -> None:
     """Register today's schemas. Registering again changes nothing."""
     registry = _registry(path)
     if registry is None:
         fix = "add `registry: {url: ...}`; without one, records need no registration."
         raise Misconfigured("no registry is configured", fix)
-    try:
-        ids = register_all(registry)
-    except IncompatibleSchema as error:
-        raise Failure(f"{registry.url} refuses {error.name}: {error.detail}", _FIX) from error
-    except RegistryUnavailable as error:
-        _unavailable(error)
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            ids = register_all(registry)
+            break
+        except IncompatibleSchema as error:
+            raise Failure(f"{registry.url} refuses {error.name}: {error.detail}", _FIX) from error
+        except RegistryUnavailable as error:
+            if time.monotonic() >= deadline:
+                _unavailable(error)
+            time.sleep(ASK_AGAIN_S)
     for name, schema_id in ids.items():
         click.echo(f"{name}: id {schema_id}")
 

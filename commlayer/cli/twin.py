@@ -28,6 +28,7 @@ def command(path: Path, listen: str | None, settings: Path | None) -> None:
 
     from commlayer import logs
     from commlayer.cli.run import bind_to_parent, configure_logs
+    from commlayer.config.fields import host_and_port
     from commlayer.config.standin import twin_settings
     from twin.run import serve
     from twin.settings import TwinSettings
@@ -45,10 +46,11 @@ def command(path: Path, listen: str | None, settings: Path | None) -> None:
         configure_logs("twin", loaded)
         chosen = twin_settings(loaded.config, loaded.secrets)
         listen = listen or loaded.config.twin.listen
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
-        raise Misconfigured(f"not a host and port: {listen}", "write host:port, for example 127.0.0.1:8090.")
     try:
-        serve(chosen, host, int(port), ready=lambda url: click.echo(f"twin: {url}"))
+        host, port = host_and_port(listen)
+    except ValueError as error:
+        raise Misconfigured(str(error), "write host:port, for example 127.0.0.1:8090.") from error
+    try:
+        serve(chosen, host, port, ready=lambda url: click.echo(f"twin: {url}"))
     except OSError as error:
         raise Failure(f"cannot listen on {listen}: {error.strerror or error}", "choose another --listen.") from error

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connectors.kafka.acls import AppAccess, ConsumerAccess
+from connectors.kafka.plan import Actual, Plan, plan_installation
 from connectors.kafka.settings import KafkaSecurity, KafkaSettings
 from connectors.twilio.account import Account
-from schemas.topics import PartitionCounts
+from connectors.webhooks.settings import BridgeSettings
+from schemas import topics
+from schemas.topics import PartitionCounts, catalogue
 from streams.dispatch.lanes import Group, Lane, LaneKind, LaneTable
 from streams.policy.config import AppGrants, Category, PolicyConfig, Sender, SenderType
 
+from .fields import host_and_port
 from .model import Configuration
+from .rules import FeedbackTopic
 from .secrets import Secrets
 from .twilio import Account as AccountSection
 from .twilio import Sender as SenderSection
+
+BRIDGE_DRAIN_S = 4.0
+"""How long a stopping bridge waits for webhooks in flight: with the publisher's 10 s that is within the 15 s of every
+process. Twilio tries again what was cut off."""
+
+_FEEDBACK_TOPICS = {
+    FeedbackTopic.STATUS: topics.FEEDBACK_STATUS,
+    FeedbackTopic.INBOUND: topics.FEEDBACK_INBOUND,
+    FeedbackTopic.ENGAGEMENT: topics.FEEDBACK_ENGAGEMENT,
+    FeedbackTopic.CONSENT: topics.CONSENT,
+}
 
 
 def kafka_settings(config: Configuration, secrets: Secrets) -> KafkaSettings:
@@ -47,6 +64,42 @@ def partition_counts(config: Configuration) -> PartitionCounts:
         lifecycle=counts.lifecycle,
         dead=counts.dead,
         control=counts.control,
+    )
+
+
+def topic_plan(config: Configuration, actual: Actual, *, dev: bool) -> Plan:
+    """What `topics apply` would do to the cluster as it is.
+
+    Args:
+        dev: accept fewer replicas than keep records safe.
+    """
+    apps = [AppAccess(name, app.principal) for name, app in config.apps.items()]
+    consumers = [
+        ConsumerAccess(name, each.principal, tuple(_FEEDBACK_TOPICS[topic] for topic in each.topics))
+        for name, each in config.consumers.items()
+    ]
+    return plan_installation(
+        catalogue=catalogue(config.apps),
+        counts=partition_counts(config),
+        replication=config.kafka.replication,
+        dev=dev,
+        apps=apps,
+        consumers=consumers,
+        stage_principals={party.value: principal for party, principal in config.kafka.principals.items()},
+        actual=actual,
+    )
+
+
+def bridge_settings(config: Configuration, secrets: Secrets) -> BridgeSettings:
+    """Where the bridge listens, and whose webhooks it takes."""
+    host, port = host_and_port(config.bridge.listen)
+    return BridgeSettings(
+        public_url=config.bridge.public_url,
+        accounts=tuple(accounts(config, secrets).values()),
+        host=host,
+        port=port,
+        max_body=config.bridge.max_body,
+        drain_s=BRIDGE_DRAIN_S,
     )
 
 

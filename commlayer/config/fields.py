@@ -12,6 +12,10 @@ from pydantic_core import PydanticCustomError
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 """Names of accounts, senders, groups, pools, categories and consumers: they appear in logs, metrics and URLs."""
 
+_HOST_AND_PORT = re.compile(
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})"
+)
+
 
 class Section(BaseModel):
     """Base of all sections: unknown keys are refused, values never change after loading."""
@@ -55,6 +59,18 @@ def _country(value: str) -> str:
 def _text(value: Any) -> Any:
     """A short code stands in YAML as a number; it is text."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """The two parts of `host:port`; an IPv6 address stands in brackets.
+
+    Raises:
+        ValueError: it is no such pair.
+    """
+    match = _HOST_AND_PORT.fullmatch(address)
+    if match is None or int(match["port"]) > 65_535:
+        raise ValueError(f"not a host and port: `{address}`")
+    return match["host"].strip("[]"), int(match["port"])
 
 
 def twilio_sid(prefix: str, of: str) -> AfterValidator:

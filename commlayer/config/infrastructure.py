@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -41,6 +42,19 @@ class Partitions(Section):
     control: PositiveInt = Field(default=_COUNTS.control, description="`comms.control`.")
 
 
+class Party(StrEnum):
+    """Who, besides apps and consumers, touches topics: names of the topic catalogue."""
+
+    POLICY = "policy"
+    DISPATCH = "dispatch"
+    FEEDBACK = "feedback"
+    BRIDGE = "bridge"
+    GATEWAY = "gateway"
+    OPERATOR = "operator"
+    CDP = "cdp"
+    CRM = "crm"
+
+
 class Kafka(Section):
     """The brokers and the topics on them."""
 
@@ -49,6 +63,11 @@ class Kafka(Section):
     partitions: Partitions = Field(default=Partitions(), description="Partition counts by kind of topic.")
     replication: PositiveInt = Field(
         default=3, description="Copies of every partition. Less than 3 needs `topics apply --dev`."
+    )
+    principals: dict[Party, str] = Field(
+        default={},
+        description="Kafka principals of our processes and of outside parties, for the ACLs of `topics apply`: "
+        "policy, dispatch, feedback, bridge, gateway, operator, cdp, crm. Who is left out gets no ACL.",
     )
     session_timeout_s: PositiveFloat = Field(
         default=30.0, description="Silence after which the group takes a worker's partitions away, seconds."

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from commlayer.config.draft import Draft
+from commlayer.config.fields import host_and_port
 from commlayer.config.infrastructure import Kafka, Security
 from commlayer.config.problems import Path, Problem
 
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
-_HOST_PORT = re.compile(rf"{_HOST}:(\d{{1,5}})")
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_SESSION_S = 6.0
 """Brokers refuse less (group.min.session.timeout.ms, 6,000 by default)."""
@@ -84,8 +83,9 @@ def _ports(draft: Draft) -> Iterator[Problem]:
     if draft.health is None:
         return
     taken: dict[int, str] = {}
-    if draft.bridge is not None and (listen := _HOST_PORT.fullmatch(draft.bridge.listen)):
-        taken[int(listen[1])] = "bridge.listen"
+    if draft.bridge is not None:
+        with contextlib.suppress(ValueError):  # told elsewhere
+            taken[host_and_port(draft.bridge.listen)[1]] = "bridge.listen"
     for process in ("policy", "dispatch", "feedback"):
         port = getattr(draft.health, process)
         other = taken.setdefault(port, f"health.{process}")
@@ -94,8 +94,11 @@ def _ports(draft: Draft) -> Iterator[Problem]:
 
 
 def _listen(path: Path, address: str, *, zero: bool = True) -> Iterator[Problem]:
-    match = _HOST_PORT.fullmatch(address)
-    if match is None or not (0 if zero else 1) <= int(match[1]) <= 65_535:
+    try:
+        _, port = host_and_port(address)
+    except ValueError:
+        port = -1
+    if port < (0 if zero else 1):
         yield Problem(path, f"not a host and port: `{address}`.", "write host:port, for example 127.0.0.1:9092.")
 
 

@@ -31,6 +31,8 @@ def rules(draft: Draft) -> Iterator[Problem]:
     for name, members in draft.pools.items():
         if not members:
             yield Problem(("pools", name), "must not be empty.", "name at least one sender.")
+    for party, principal in () if draft.kafka is None else draft.kafka.principals.items():
+        yield from _principal(("kafka", "principals", party.value), principal)
     for name, consumer in draft.consumers.items():
         yield from _principal(("consumers", name, "principal"), consumer.principal)
     if draft.categories and not any(each.message_class is MessageClass.CRITICAL for each in draft.categories.values()):
