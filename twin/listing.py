@@ -63,7 +63,7 @@ def read_query(params: Mapping[str, str]) -> Query | ApiError:
         text = params.get(name)
         if not text:
             continue
-        span = _span(text)
+        span = _span(text, day_at_midnight=name == "DateSent")
         if span is None:
             return refuse(20001)
         if name != "DateSent<":
@@ -154,8 +154,12 @@ def _links(path: str, query: Query) -> Callable[[int, str], str]:
     return link
 
 
-def _span(text: str) -> tuple[float, float] | None:
-    """First second of what a date names, and the second after its last: a day, or a single second."""
+def _span(text: str, *, day_at_midnight: bool) -> tuple[float, float] | None:
+    """First second of what a date names, and the second after its last: a day, or a single second.
+
+    Args:
+        day_at_midnight: midnight to the second stands for the day, since SDKs write days so.
+    """
     if _DAY.fullmatch(text):
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
         return day.timestamp(), (day + timedelta(days=1)).timestamp()
@@ -169,4 +173,4 @@ def _span(text: str) -> tuple[float, float] | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     second = float(int(moment.timestamp()))
-    return second, second + 1
+    return second, second + (86_400 if day_at_midnight and second % 86_400 == 0 else 1)
