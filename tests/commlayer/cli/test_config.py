@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from .conftest import SECRETS, Commlayer
+from tests.commlayer.conftest import SECRETS, Commlayer
 
 
 def test_check_says_ok_with_version_and_size(commlayer: Commlayer) -> None:

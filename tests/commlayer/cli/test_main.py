@@ -8,8 +8,7 @@ from pathlib import Path
 
 import commlayer.cli
 from commlayer.cli import COMMANDS
-
-from .conftest import Commlayer
+from tests.commlayer.conftest import Commlayer
 
 CLI = Path(commlayer.cli.__file__).parent
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.loading import current, file_stems
-
-from .conftest import Commlayer
+from tests.commlayer.conftest import Commlayer
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .conftest import Commlayer
+from tests.commlayer.conftest import Commlayer
 
 VECTORS = Path(__file__).parents[2] / "connectors" / "twilio" / "data" / "segment-vectors.json"
 

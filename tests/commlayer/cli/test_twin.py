@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import Commlayer
-from .programs import Program
+from tests.commlayer.conftest import Commlayer
+from tests.commlayer.programs import Program
 
 
 @pytest.fixture

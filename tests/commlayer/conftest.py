@@ -1,6 +1,8 @@
+"""A small installation: its file, its secrets, and a broker of its own where one is needed."""
+
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from commlayer.cli import main
+from tests.support.brokers import start_own_broker
+from tests.support.kafka import Kafka
 from tests.support.processes import free_ports
 
 SECRETS = {"TOKEN": "t0ken-value", "SECRET": "s3cret-value"}
@@ -23,6 +27,9 @@ def data() -> dict[str, Any]:
         "kafka": {
             "bootstrap": ["127.0.0.1:1"],
             "partitions": {"recipient": 2, "dispatch": 2, "lifecycle": 2, "dead": 1},
+            "replication": 1,
+            "session_timeout_s": 6.0,
+            "request_timeout_s": 2.0,
         },
         "bridge": {"public_url": f"http://127.0.0.1:{bridge}", "listen": f"127.0.0.1:{bridge}"},
         "accounts": {
@@ -38,9 +45,8 @@ def data() -> dict[str, Any]:
         },
         "pools": {"all": ["us"]},
         "categories": {"otp": {"class": "critical", "doubt": "resend"}, "news": {"class": "bulk", "doubt": "stop"}},
-        "apps": {"shop": {"categories": ["otp", "news"], "pool": "all", "principal": "User:shop"}},
+        "apps": {"shop": {"categories": ["otp", "news"], "pool": "all"}},
         "countries": {"allow": ["US"]},
-        "consumers": {"cdp": {"principal": "User:cdp", "topics": ["status"]}},
         "health": {"policy": 0, "dispatch": 0, "feedback": 0},
         "twin": {"listen": f"127.0.0.1:{twin}"},
     }
@@ -62,3 +68,20 @@ def commlayer(config_file: Path) -> Commlayer:
         return CliRunner(env=variables).invoke(main, arguments, input=input, catch_exceptions=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Kafka]:
+    """A broker for the installation of these tests, whose topics have fixed names: not the one that others fill."""
+    broker = start_own_broker()
+    yield Kafka(broker.bootstrap)
+    broker.close()
+
+
+@pytest.fixture
+def on_kafka(config_file: Path, cluster: Kafka, commlayer: Commlayer) -> Kafka:
+    """The installation's broker, its topics there."""
+    config_file.write_text(config_file.read_text().replace("127.0.0.1:1\n", f"{cluster.bootstrap}\n"))
+    applied = commlayer("topics", "apply", "--dev")
+    assert applied.exit_code == 0, applied.output
+    return cluster

@@ -11,11 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.commlayer.conftest import SECRETS
 from tests.support.processes import Child
 
-from .conftest import SECRETS
-
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 class Program:
