@@ -151,6 +151,8 @@ class Hook:
     answers: list[Any] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     port: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
     _runner: web.AppRunner | None = None
     _released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -159,7 +161,7 @@ class Hook:
         app.router.add_route("*", "/{path:.*}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
         self.port = self._runner.addresses[0][1]
         return self
 
@@ -180,8 +182,12 @@ class Hook:
         url = f"http://{request.host}{request.raw_path}"
         self.calls.append(Call(request.method, url, dict(request.headers), await request.read()))
         answer = self.answers.pop(0) if self.answers else 204
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         if answer == "hang":
             await self._released.wait()
+        await asyncio.sleep(0)
+        self.at_once -= 1
         if answer in ("reset", "hang"):
             assert request.transport is not None
             request.transport.abort()

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from tests.twin.rig import ACCOUNT, LONG, Caller
+from twin.faults import FaultPlan
+from twin.server import Twin
+from twin.settings import CallbackFault, FaultSettings, RequestFault
+
+
+def _plan(twin: Twin, **fault: object) -> None:
+    twin.plan_faults(FaultSettings(requests=(RequestFault.model_validate(fault),)))
+
+
+async def test_an_error_before_accepting_leaves_nothing(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="error_before", first=1, status=500)
+    answers = [await caller.create(), await caller.create()]
+    assert [answer.status for answer in answers] == [500, 201]
+    assert answers[0].json["code"] == 20500
+    assert len(twin.books.messages) == 1
+
+
+async def test_an_error_after_accepting_is_the_duplicate_trap(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="error_after", first=1)
+    assert (await caller.create(StatusCallback="https://a.example/cb?m=1")).status == 503
+    assert (await caller.create(StatusCallback="https://a.example/cb?m=1")).status == 201
+    (refusal,) = twin.books.refusals
+    assert refusal.accepted_sid == twin.books.messages[0].sid
+    (duplicate,) = twin.books.duplicates()
+    assert (duplicate["m"], duplicate["count"]) == ("1", 2)
+
+
+@pytest.mark.parametrize(("kind", "accepted"), [("reset_before", 0), ("reset_after", 1)])
+async def test_a_reset_tears_the_connection(kind: str, accepted: int, twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind=kind, first=1)
+    with pytest.raises(aiohttp.ClientError):
+        await caller.create()
+    assert len(twin.books.messages) == accepted
+    (refusal,) = twin.books.refusals
+    assert (refusal.code, refusal.accepted_sid is not None) == (None, bool(accepted))
+    assert (await caller.create()).status == 201
+
+
+async def test_a_hang_gives_no_answer(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="hang_after", delay_s=60, first=1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await caller.create()
+    assert len(twin.books.messages) == 1
+
+
+async def test_a_burst_of_20429_ends(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="throttle", from_s=10, until_s=20)
+    statuses = []
+    for _ in range(3):
+        statuses.append((await caller.create()).status)
+        await twin.advance(10)
+    assert statuses == [201, 429, 201]
+
+
+async def test_troubles_can_be_aimed(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="throttle", to_suffix="5311", from_address=LONG, skip=1, first=1)
+    assert (await caller.create()).status == 201
+    assert [(await caller.create(To="+15558675311")).status for _ in range(3)] == [201, 429, 201]
+    _plan(twin, kind="error_before", on="read")
+    assert (await caller.create()).status == 201
+    assert (await caller.get("/Messages.json")).status == 503
+
+
+async def test_latency_counts_as_a_request_in_flight(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="latency", delay_s=[0.3, 0.3])
+    answers = await asyncio.gather(*(caller.create() for _ in range(3)))
+    assert max(int(answer.headers["Twilio-Concurrent-Requests"]) for answer in answers) == 3
+    assert all(float(answer.headers["Twilio-Request-Duration"]) >= 0.3 for answer in answers)
+    assert twin.exchange.directory.accounts[ACCOUNT].in_flight == 0
+
+
+def test_shares_are_drawn_by_seed() -> None:
+    settings = FaultSettings(
+        seed=3,
+        requests=(RequestFault(kind="throttle", share=0.25),),
+        callbacks=(CallbackFault(kind="lose", share=0.25),),
+    )
+
+    def run() -> list[bool]:
+        plan = FaultPlan(settings, 0.0)
+        requests = [plan.for_request("create", "+1", "+2", 0.0).before is not None for _ in range(400)]
+        return requests + [plan.for_callback("status", "sent").lost for _ in range(400)]
+
+    assert run() == run()
+    assert 60 < sum(run()[:400]) < 140
+    assert 60 < sum(run()[400:]) < 140
