@@ -105,6 +105,8 @@ class Topic:
         return settings
 
 
+PREFIX = "comms."
+"""Every topic of ours begins so; others are none of our business."""
 REQUESTS_PREFIX = "comms.requests."
 URGENT_SUFFIX = ".urgent"
 DEAD = "comms.dead"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.support.brokers import given_bootstrap, start_own_broker
 from tests.support.kafka import Kafka
-from tests.support.kafka_broker import Broker, add_users
+from tests.support.kafka_broker import Broker
 from tests.support.mock_kafka import MockKafka
 from tests.support.registry import start_registry
+from tests.support.users import user_of
 
 _used: list[str] = []
 
@@ -58,22 +60,7 @@ def sasl_broker() -> Iterator[Broker]:
 @pytest.fixture(scope="session")
 def sasl_user(sasl_broker: Broker) -> Callable[[str], Kafka]:
     """Makes a user of that name and returns the cluster as this user sees it."""
-
-    def make(name: str) -> Kafka:
-        password = f"{name}-password"
-        add_users(sasl_broker.bootstrap, {name: password})
-        assert sasl_broker.sasl_bootstrap is not None
-        return Kafka(
-            sasl_broker.sasl_bootstrap,
-            config={
-                "security.protocol": "SASL_PLAINTEXT",
-                "sasl.mechanism": "SCRAM-SHA-512",
-                "sasl.username": name,
-                "sasl.password": password,
-            },
-        )
-
-    return make
+    return functools.partial(user_of, sasl_broker)
 
 
 @pytest.fixture

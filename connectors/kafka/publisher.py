@@ -368,8 +368,9 @@ class DurablePublisher:
         while not self._stopping:
             try:
                 self._producer.poll(_POLL_S)
-            except KafkaException as error:  # confluent raises a fatal error here instead of calling error_cb
-                self._tell(functools.partial(self._break, f"fatal: {error.args[0].str()}"))
+            except Exception as error:  # confluent raises a fatal error here (or a SystemError about it): no error_cb
+                why = error.args[0].str() if isinstance(error, KafkaException) else repr(error)
+                self._tell(functools.partial(self._break, f"fatal: {why}"))
                 return
             if self._reports and not self._resolve_due:
                 self._resolve_due = True

@@ -13,9 +13,10 @@ from prometheus_client import REGISTRY
 from connectors.health import Health
 from connectors.kafka.partitioning import partition_of
 from connectors.kafka.publisher import DurablePublisher, Position, PublisherClosed, PublishRejected
-from connectors.kafka.settings import KafkaSecurity, KafkaSettings
+from connectors.kafka.settings import KafkaSettings
 from tests.support.kafka import Kafka
 from tests.support.kafka_broker import Broker
+from tests.support.users import settings_of
 from tests.support.waiting import until
 
 
@@ -154,16 +155,6 @@ async def test_an_owner_that_gave_up_waiting_disturbs_nobody(kafka: Kafka, publi
     assert [record.value for record in kafka.consume_all(topic)] == [b"1", b"2"]
 
 
-def sasl_settings(user: Kafka, password: str | None = None) -> KafkaSettings:
-    security = KafkaSecurity(
-        protocol="SASL_PLAINTEXT",
-        mechanism="SCRAM-SHA-512",
-        username=str(user.config["sasl.username"]),
-        password=password or str(user.config["sasl.password"]),
-    )
-    return KafkaSettings((user.bootstrap,), security=security)
-
-
 async def test_a_fatal_error_fails_what_is_under_way_and_tells_the_process(
     sasl_broker: Broker, sasl_user: Callable[[str], Kafka]
 ) -> None:
@@ -182,7 +173,7 @@ async def test_a_fatal_error_fails_what_is_under_way_and_tells_the_process(
     for done in root.admin.create_acls([may_describe]).values():
         done.result(30)
     fatal: list[str] = []
-    publisher = DurablePublisher(sasl_settings(sasl_user("nobody")), name="nobody", on_fatal=fatal.append)
+    publisher = DurablePublisher(settings_of(sasl_user("nobody")), name="nobody", on_fatal=fatal.append)
     await publisher.start()
     under_way = publisher.publish("seen", b"x")
     with pytest.raises(PublisherClosed, match="Cluster authorization failed"):
@@ -199,7 +190,7 @@ async def test_a_fatal_error_fails_what_is_under_way_and_tells_the_process(
 async def test_a_wrong_password_is_waited_out_and_named_in_health(
     sasl_broker: Broker, sasl_user: Callable[[str], Kafka]
 ) -> None:
-    publisher = DurablePublisher(sasl_settings(sasl_user("typist"), "not the password"), name="typist")
+    publisher = DurablePublisher(settings_of(sasl_user("typist"), password="not the password"), name="typist")
     await publisher.start()
     future = publisher.publish("t", b"x")
     await until(lambda: publisher.health().detail.startswith("Kafka away since "))
