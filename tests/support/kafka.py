@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 _TIMEOUT_S = 60.0
@@ -174,18 +174,39 @@ class Kafka:
 
     def committed_with_metadata(self, group: str, topic: str) -> dict[int, tuple[int, str]]:
         """The same with the metadata string that was committed."""
-        asked = [ConsumerGroupTopicPartitions(group)]
-        answer = self.admin.list_consumer_group_offsets(asked)[group].result(_TIMEOUT_S)
-        return {
-            tp.partition: (tp.offset, tp.metadata or "")
-            for tp in answer.topic_partitions
-            if tp.topic == topic and tp.offset >= 0
-        }
+        # Not by the AdminClient: librdkafka 2.16.0 ends the process there (segmentation fault) when the group's
+        # coordinator is not ready, as on a broker that has just started.
+        partitions = self.admin.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions
+        asked = [TopicPartition(topic, partition) for partition in partitions]
+        consumer = Consumer({**self._quiet, "group.id": group})
+        deadline = time.monotonic() + _TIMEOUT_S
+        try:
+            while True:
+                try:
+                    held = consumer.committed(asked, _TIMEOUT_S)
+                    break
+                except KafkaException as error:
+                    if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_COORDINATOR:
+                        raise
+                    assert time.monotonic() < deadline, f"no coordinator for group {group}"
+                    time.sleep(0.1)
+        finally:
+            consumer.close()
+        return {tp.partition: (tp.offset, tp.metadata or "") for tp in held if tp.offset >= 0}
 
     def _offsets(self, topic: str, spec: OffsetSpec) -> dict[int, int]:
         partitions = self.admin.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions
         asked = {TopicPartition(topic, partition): spec for partition in partitions}
-        return {tp.partition: done.result(_TIMEOUT_S).offset for tp, done in self.admin.list_offsets(asked).items()}
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                answers = self.admin.list_offsets(asked)
+                return {tp.partition: answer.result(_TIMEOUT_S).offset for tp, answer in answers.items()}
+            except KafkaException as error:
+                # The controller knows a new leader a moment before the leader itself does.
+                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def _led(self, topic: str, count: int) -> bool:
         found = self.admin.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions
