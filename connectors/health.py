@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -33,6 +34,15 @@ class HealthBoard:
     def __init__(self) -> None:
         self._ready: dict[str, Callable[[], Health]] = {}
         self._live: dict[str, Callable[[], Health]] = {}
+        self._views: dict[str, Callable[[], Any]] = {}
+
+    def show(self, name: str, view: Callable[[], Any]) -> None:
+        """Serve what `view` returns (plain values) as JSON at `/<name>`, for people and for the demo's live view."""
+        self._views[name] = view
+
+    def views(self) -> dict[str, Callable[[], Any]]:
+        """The views by name."""
+        return dict(self._views)
 
     def ready_when(self, name: str, check: Callable[[], Health]) -> None:
         """The process is ready only while this check holds (a broker reached, partitions restored)."""
@@ -84,7 +94,7 @@ class Progress:
 
 
 def add_routes(app: web.Application, board: HealthBoard, registry: CollectorRegistry = REGISTRY) -> None:
-    """Serve `/health/live`, `/health/ready` and Prometheus `/metrics`."""
+    """Serve `/health/live`, `/health/ready`, Prometheus `/metrics`, and the views that the board has by now."""
 
     async def answer(evaluate: Callable[[], tuple[bool, dict[str, Health]]]) -> web.Response:
         ok, parts = evaluate()
@@ -103,6 +113,15 @@ def add_routes(app: web.Application, board: HealthBoard, registry: CollectorRegi
     app.router.add_get("/health/live", live)
     app.router.add_get("/health/ready", ready)
     app.router.add_get("/metrics", metrics)
+    for name, view in board.views().items():
+        app.router.add_get(f"/{name}", _shown(view))
+
+
+def _shown(view: Callable[[], Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def show(_: web.Request) -> web.Response:
+        return web.json_response(view())
+
+    return show
 
 
 def _evaluate(checks: dict[str, Callable[[], Health]]) -> tuple[bool, dict[str, Health]]:

@@ -41,6 +41,7 @@ class Job:
         arrived: monotonic seconds.
         intent_at: epoch milliseconds of the INTENT of the current attempt; 0 while there is none.
         records: the Kafka records this job stands for; more than one when a repeat has joined it.
+        refusal: why the last look let it not start, if it did not.
         generation: assignment under which it was taken in.
     """
 
@@ -53,7 +54,7 @@ class Job:
         "order",
         "rank",
         "records",
-        "retry_at",
+        "refusal",
         "segments",
         "sequence",
         "state",
@@ -68,7 +69,7 @@ class Job:
         self.arrived = arrived
         self.generation = generation
         self.intent_at = 0
-        self.retry_at = 0.0
+        self.refusal: Any = None
         self.records: list[Any] = [] if record is None else [record]
         self.sequence = 0
         self.state = JobState.OUT

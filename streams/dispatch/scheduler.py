@@ -174,6 +174,10 @@ class Scheduler:
         """Whether `plan` has something to do right now."""
         return bool(self._dirty)
 
+    def startable(self, now: float) -> bool:
+        """Whether `pop` would probably return a job."""
+        return any(account.may_start_any(now) and account.choose() is not None for account in self._accounts)
+
     def pop(self, now: float) -> Job | None:
         """A job to POST right now, charged; None when nothing may start. Call `plan` first."""
         accounts = self._accounts

@@ -1,0 +1,125 @@
+"""What dispatch counts and measures. Gauges of queues and accounts are read from the scheduler when asked (`watch`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from prometheus_client import REGISTRY, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from .scheduler import Scheduler
+from .shares import CLASSES
+
+_sent = Counter("commlayer_dispatch_posts", "POSTs started, by lane and class.", ["lane", "class"])
+_segments = Counter("commlayer_dispatch_segments", "Segments started, by lane.", ["lane"])
+_answers = Counter(
+    "commlayer_dispatch_answers",
+    "Ends of POSTs, by account, outcome and Twilio's error code.",
+    ["account", "outcome", "code"],
+)
+_ended = Counter(
+    "commlayer_dispatch_ended",
+    "Messages that left dispatch, by class, status and reason.",
+    ["class", "status", "reason"],
+)
+_latency = Histogram(
+    "commlayer_dispatch_request_to_post_seconds",
+    "Time from the app's request to the start of the POST, by class.",
+    ["class"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
+)
+_wait = Histogram(
+    "commlayer_dispatch_wait_seconds",
+    "Time from the arrival in dispatch to the start of the POST: INTENT, pace and slots, by class.",
+    ["class"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 60, 600),
+)
+_post = Histogram(
+    "commlayer_dispatch_post_seconds",
+    "Duration of a POST, by account.",
+    ["account"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+joined = Counter("commlayer_dispatch_joined", "Records of a message that was already held.")
+moved = Counter("commlayer_dispatch_moved", "Records written again in their lane's partition.")
+
+
+@lru_cache(maxsize=8192)
+def sent(lane: str, message_class: str) -> Counter:
+    """The counter of these labels; finding it each time would cost more than counting."""
+    return _sent.labels(lane, message_class)
+
+
+@lru_cache(maxsize=4096)
+def segments(lane: str) -> Counter:
+    """Segments of a lane."""
+    return _segments.labels(lane)
+
+
+@lru_cache(maxsize=4096)
+def answers(account: str, outcome: str, code: str) -> Counter:
+    """Answers of one kind."""
+    return _answers.labels(account, outcome, code)
+
+
+@lru_cache(maxsize=256)
+def ended(message_class: str, status: str, reason: str) -> Counter:
+    """Messages that left in one way."""
+    return _ended.labels(message_class, status, reason)
+
+
+@lru_cache(maxsize=8)
+def latency(message_class: str) -> Histogram:
+    """Request to POST of a class."""
+    return _latency.labels(message_class)
+
+
+@lru_cache(maxsize=8)
+def wait(message_class: str) -> Histogram:
+    """Arrival to POST of a class."""
+    return _wait.labels(message_class)
+
+
+@lru_cache(maxsize=256)
+def post(account: str) -> Histogram:
+    """Duration of POSTs of an account."""
+    return _post.labels(account)
+
+
+class SchedulerCollector(Collector):
+    """Queues, pace and slots as they are at the moment of the question."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Called by prometheus_client."""
+        queued = GaugeMetricFamily(
+            "commlayer_dispatch_queued", "Messages held that wait for their slot.", labels=["lane", "class"]
+        )
+        rate = GaugeMetricFamily("commlayer_dispatch_lane_rate", "Segments per second allowed.", labels=["lane"])
+        held = GaugeMetricFamily("commlayer_dispatch_lane_held", "1 while a lane is paused.", labels=["lane"])
+        for name, lane in self._scheduler.lanes.items():
+            for rank, message_class in enumerate(CLASSES):
+                queued.add_metric([name, message_class.value], lane.backlog(rank))
+            rate.add_metric([name], lane.pace.bucket.rate)
+            held.add_metric([name], 0 if lane.breaker.closed else 1)
+        in_flight = GaugeMetricFamily("commlayer_dispatch_in_flight", "POSTs under way.", labels=["account"])
+        slots = GaugeMetricFamily("commlayer_dispatch_slots", "POSTs that may be under way.", labels=["account"])
+        reported = GaugeMetricFamily(
+            "commlayer_dispatch_reported_concurrency", "What Twilio last reported for the account.", labels=["account"]
+        )
+        for name, account in self._scheduler.accounts.items():
+            in_flight.add_metric([name], account.concurrency.in_flight)
+            slots.add_metric([name], account.concurrency.slots)
+            reported.add_metric([name], account.concurrency.reported)
+        yield from (queued, rate, held, in_flight, slots, reported)
+
+
+def watch(scheduler: Scheduler, registry: CollectorRegistry = REGISTRY) -> SchedulerCollector:
+    """Show a scheduler's state among the metrics, until the collector is unregistered."""
+    collector = SchedulerCollector(scheduler)
+    registry.register(collector)
+    return collector

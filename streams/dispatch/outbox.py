@@ -1,0 +1,54 @@
+"""What dispatch writes for others to read: the end of each message's stay here, on comms.lifecycle."""
+
+from __future__ import annotations
+
+from connectors.kafka.publisher import DurablePublisher
+from schemas.codec import Codec
+from schemas.records import Deferral, Dispatch, LifecycleEvent
+from schemas.topics import LIFECYCLE, deferral_topic, dispatch_topic
+
+_FIRST_TIER = "1s"
+"""Where a message enters the wheel; policy passes it on to the tier of its due time."""
+
+
+class Outbox:
+    """Writes through the durable publisher; every method returns once Kafka has acknowledged.
+
+    All raise PublishRejected and PublisherClosed as the publisher does.
+    """
+
+    def __init__(self, codec: Codec, publisher: DurablePublisher) -> None:
+        self._codec = codec
+        self._publisher = publisher
+
+    async def tell(self, event: LifecycleEvent, traceparent: str | None) -> None:
+        """One step of a message's story."""
+        await self._publisher.publish(
+            LIFECYCLE,
+            self._codec.encode(event),
+            key=event.message_id.encode(),
+            headers=_trace(traceparent),
+        )
+
+    async def move(self, order: Dispatch, partition: int) -> None:
+        """A dispatch record again, in the partition of its lane's group."""
+        await self._publisher.publish(
+            dispatch_topic(order.message_class),
+            self._codec.encode(order),
+            key=order.message_id.encode(),
+            partition=partition,
+            headers=_trace(order.traceparent),
+        )
+
+    async def defer(self, deferral: Deferral, recipient: str, traceparent: str | None) -> None:
+        """A message back to the wheel, for a new decision."""
+        await self._publisher.publish(
+            deferral_topic(_FIRST_TIER),
+            self._codec.encode(deferral),
+            key=recipient.encode(),
+            headers=_trace(traceparent),
+        )
+
+
+def _trace(traceparent: str | None) -> list[tuple[str, bytes]]:
+    return [] if traceparent is None else [("traceparent", traceparent.encode())]

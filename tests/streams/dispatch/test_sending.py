@@ -1,0 +1,232 @@
+"""The sender: from a taken record to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from connectors.kafka.publisher import PublisherClosed
+from connectors.twilio.answers import InDoubt, NotSent
+from schemas.reasons import Reason
+from schemas.records import Deferral, DoubtPolicy, MessageClass, MessageStatus
+from streams.dispatch.breaker import Backoff
+
+from .simulation import lane, order
+from .test_verdict import rejected
+from .world import Consumed, sid, wall_ms, world
+
+QUICK = Backoff(first_s=0.05, cap_s=0.1)
+
+
+async def test_an_accepted_message_is_told_with_its_sid_and_then_finished() -> None:
+    async with world() as here:
+        sent = order()
+        record = here.take(sent)
+        await here.until(lambda: record.finished)
+        [event] = here.told()
+        assert (event.status, event.sid, event.attempt) == (MessageStatus.ACCEPTED, sid(1), 1)
+        assert event.recipient == sent.recipient
+        [(_, attempt, callback)] = here.twilio.posts
+        assert attempt == 1
+        assert callback == f"https://bridge.example/twilio/status?m={sent.message_id}&r=0&a=1#rc=5&rp=all"
+        assert here.sender.held == {}
+
+
+async def test_nothing_is_finished_before_its_end_is_acknowledged() -> None:
+    async with world() as here:
+        here.kafka.failure = PublisherClosed("gone")
+        record = here.take(order())
+        with pytest.raises(PublisherClosed):
+            await here.until(lambda: record.finished)
+        assert not record.finished
+        here.broken.clear()
+
+
+async def test_a_refused_message_is_told_with_code_and_class() -> None:
+    async with world() as here:
+        here.twilio.answer = lambda *_: rejected(21610)
+        record = here.take(order())
+        await here.until(lambda: record.finished)
+        [event] = here.told()
+        assert (event.status, event.reason) == (MessageStatus.FAILED, Reason.REJECTED_BY_TWILIO)
+        assert (event.error_code, event.error_class) == (21610, "recipient")
+
+
+async def test_a_throttled_message_is_sent_again_under_its_next_number() -> None:
+    async with world() as here:
+        here.twilio.answer = lambda _, attempt, number: (
+            rejected(20429, 429) if attempt < 3 else here.twilio.accepted(number)
+        )
+        record = here.take(order())
+        await here.until(lambda: record.finished)
+        assert [attempt for _, attempt, _ in here.twilio.posts] == [1, 2, 3]
+        assert [event.attempt for event in here.told()] == [3]
+        assert here.scheduler.accounts["main"].concurrency.slots < here.scheduler.accounts["main"].concurrency.ceiling
+
+
+async def test_a_full_queue_holds_its_lane_alone_and_is_probed_by_one_message() -> None:
+    async with world(lane("a", 1e6), lane("b", 1e6), lane_backoff=QUICK) as here:
+        full = [True]
+        here.twilio.answer = lambda sent, _, number: (
+            rejected(21611, 429, retry_after_s=0.3) if sent.lane == "a" and full[0] else here.twilio.accepted(number)
+        )
+        slow = [here.take(order(lane="a")) for _ in range(20)]
+        await here.until(lambda: here.scheduler.lanes["a"].breaker.troubles)
+        fast = [here.take(order(lane="b")) for _ in range(20)]
+        await here.until(lambda: all(record.finished for record in fast))
+        assert not any(record.finished for record in slow)
+        posts = len(here.twilio.posts)
+        await here.until(lambda: here.scheduler.lanes["a"].breaker.troubles == 2)
+        assert len(here.twilio.posts) == posts + 1
+        full[0] = False
+        await here.until(lambda: all(record.finished for record in slow))
+        assert here.troubles.health().ok
+
+
+async def test_refused_credentials_hold_the_account_and_keep_every_message() -> None:
+    async with world(account_backoff=QUICK) as here:
+        wrong = [True]
+        here.twilio.answer = lambda _, __, number: rejected(20003, 401) if wrong[0] else here.twilio.accepted(number)
+        records = [here.take(order()) for _ in range(10)]
+        await here.until(lambda: not here.troubles.health().ok)
+        assert "20003" in here.troubles.health().detail
+        await here.until(lambda: here.scheduler.accounts["main"].breaker.troubles >= 3)
+        assert not any(record.finished for record in records)
+        wrong[0] = False
+        await here.until(lambda: all(record.finished for record in records))
+        assert here.troubles.health().ok
+        assert Counter(event.status for event in here.told()) == {MessageStatus.ACCEPTED: 10}
+
+
+async def test_twilio_away_is_waited_for_by_probes_and_costs_no_message() -> None:
+    async with world(account_backoff=QUICK) as here:
+        away = [True]
+        here.twilio.answer = lambda _, __, number: NotSent("refused") if away[0] else here.twilio.accepted(number)
+        records = [here.take(order()) for _ in range(200)]
+        await here.until(lambda: here.scheduler.accounts["main"].breaker.troubles >= 5)
+        assert here.twilio.most_in_flight <= 96
+        asked_while_away = len(here.twilio.posts)
+        assert asked_while_away <= 96 + 10, "after the first refusals one probe at a time"
+        away[0] = False
+        await here.until(lambda: all(record.finished for record in records))
+        assert Counter(event.status for event in here.told()) == {MessageStatus.ACCEPTED: 200}
+
+
+async def test_a_repeat_of_a_held_message_joins_it_and_both_are_finished_by_one_post() -> None:
+    async with world() as here:
+        here.twilio.hold = asyncio.Event()
+        sent = order()
+        first, again = here.take(sent), here.take(sent)
+        await here.until(lambda: here.twilio.posts)
+        late = here.take(sent)
+        here.twilio.hold.set()
+        await here.until(lambda: first.finished and again.finished and late.finished)
+        assert len(here.twilio.posts) == 1
+        assert len(here.told()) == 1
+
+
+async def test_an_expired_message_is_never_sent() -> None:
+    async with world() as here:
+        record = here.take(order(deadline=wall_ms() - 1))
+        await here.until(lambda: record.finished)
+        [event] = here.told()
+        assert (event.status, event.reason, event.attempt) == (
+            MessageStatus.EXPIRED,
+            Reason.DEADLINE_PASSED,
+            None,
+        )
+        assert here.twilio.posts == []
+
+
+async def test_a_message_expires_on_a_lane_that_is_held() -> None:
+    async with world() as here:
+        here.scheduler.trip_lane("a", 0.0, "21611", at_least_s=1e9)
+        record = here.take(order(deadline=wall_ms() + 300))
+        await here.until(lambda: record.finished)
+        assert here.told()[0].status is MessageStatus.EXPIRED
+        assert here.twilio.posts == []
+
+
+async def test_quiet_hours_that_have_begun_return_a_message_to_policy() -> None:
+    async with world() as here:
+        late = order()
+        late.allowed_until = wall_ms() - 1
+        record = here.take(late)
+        await here.until(lambda: record.finished)
+        [deferral] = here.told("comms.deferred.1s")
+        assert isinstance(deferral, Deferral)
+        assert (deferral.message_id, deferral.round) == (late.message_id, 1)
+        assert here.twilio.posts == []
+
+
+async def test_a_lost_answer_is_never_repeated_where_the_category_says_stop() -> None:
+    async with world() as here:
+        here.twilio.answer = lambda *_: InDoubt("timeout")
+        record = here.take(order(doubt_policy=DoubtPolicy.STOP))
+        await here.until(lambda: record.finished)
+        assert len(here.twilio.posts) == 1
+        assert (here.told()[0].status, here.told()[0].reason) == (MessageStatus.UNKNOWN, Reason.IN_DOUBT)
+
+
+async def test_a_message_of_an_unknown_lane_ends_with_that_reason() -> None:
+    async with world() as here:
+        record = Consumed()
+        here.sender.refuse_unknown_lane(order(lane="gone"), record)
+        await here.until(lambda: record.finished)
+        assert (here.told()[0].status, here.told()[0].reason) == (MessageStatus.FAILED, Reason.UNKNOWN_LANE)
+
+
+async def test_no_more_posts_are_under_way_than_there_are_slots_and_critical_finds_one() -> None:
+    async with world(max_in_flight=10) as here:
+        here.twilio.hold = asyncio.Event()
+        bulk = [here.take(order(message_class=MessageClass.BULK)) for _ in range(50)]
+        await here.until(lambda: len(here.twilio.posts) == 9)
+        urgent = here.take(order(message_class=MessageClass.CRITICAL))
+        await here.until(lambda: len(here.twilio.posts) == 10)
+        assert here.twilio.posts[-1][0].message_class is MessageClass.CRITICAL
+        here.twilio.hold.set()
+        await here.until(lambda: urgent.finished and all(record.finished for record in bulk))
+        assert here.twilio.most_in_flight == 10
+
+
+async def test_without_a_valid_lease_nothing_is_sent_and_with_it_everything_goes_on() -> None:
+    async with world() as here:
+        here.allowed = False
+        record = here.take(order())
+        await asyncio.sleep(0.2)
+        assert here.twilio.posts == []
+        here.allowed = True
+        await here.until(lambda: record.finished)
+
+
+async def test_closing_waits_for_what_is_under_way_and_starts_nothing_more() -> None:
+    async with world(max_in_flight=5) as here:
+        here.twilio.hold = asyncio.Event()
+        records = [here.take(order()) for _ in range(20)]
+        await here.until(lambda: len(here.twilio.posts) == 4)
+        closing = asyncio.ensure_future(here.sender.close())
+        await asyncio.sleep(0.05)
+        assert not closing.done()
+        here.twilio.hold.set()
+        await asyncio.wait_for(closing, 10)
+        assert len(here.twilio.posts) == 4
+        assert sum(record.finished for record in records) == 4
+        here.sender.drop()
+        assert here.sender.held == {}
+
+
+async def test_a_retry_of_a_dropped_message_is_not_sent_here_again() -> None:
+    async with world() as here:
+        here.twilio.hold = asyncio.Event()
+        here.twilio.answer = lambda *_: rejected(20429, 429)
+        here.take(order())
+        await here.until(lambda: here.twilio.posts)
+        here.sender.drop()
+        here.sender.open(2)
+        here.twilio.hold.set()
+        await here.until(lambda: not here.sender.under_way)
+        await asyncio.sleep(0.3)
+        assert len(here.twilio.posts) == 1
+        assert here.sender.held == {}

@@ -1,0 +1,113 @@
+"""What follows from each kind of answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.twilio.answers import Accepted, Answer, InDoubt, NotSent, Rejected
+from connectors.twilio.errors import TwilioError, classify
+from schemas.reasons import Reason
+from schemas.records import AttemptOutcome, Follows, MessageStatus
+from streams.dispatch.verdict import Paused, Verdict, judge
+
+
+def _judge(answer: Answer, attempt: int = 1) -> Verdict:
+    return judge(answer, attempt, lambda: 0.5)
+
+
+def rejected(code: int | None, http_status: int = 400, *, retry_after_s: float | None = None) -> Rejected:
+    error = TwilioError(code, f"about +14155550123, {code}", http_status, classify(code, http_status))
+    return Rejected(error, "RQ1", 3, retry_after_s)
+
+
+def test_an_accepted_message_is_final_and_proves_that_lane_and_account_work() -> None:
+    verdict = _judge(Accepted("SM" + "0" * 32, "queued", 2, "RQ1", 3, 1))
+    assert (verdict.outcome, verdict.follows, verdict.status) == (
+        AttemptOutcome.ACCEPTED,
+        Follows.FINAL,
+        MessageStatus.ACCEPTED,
+    )
+    assert verdict.worked
+
+
+@pytest.mark.parametrize("code", [21602, 21617, 21610, 21211, 21614, 21408, 21612])
+def test_errors_of_the_message_or_recipient_are_final(code: int) -> None:
+    verdict = _judge(rejected(code))
+    assert (verdict.follows, verdict.status, verdict.reason) == (
+        Follows.FINAL,
+        MessageStatus.FAILED,
+        Reason.REJECTED_BY_TWILIO,
+    )
+    assert verdict.worked
+    assert verdict.pause is None
+
+
+def test_no_number_reaches_the_story() -> None:
+    assert "5550123" not in (_judge(rejected(21211)).detail or "")
+
+
+def test_429_alone_decides_nothing_20429_is_the_account_and_21611_the_sender() -> None:
+    account, sender = _judge(rejected(20429, 429)), _judge(rejected(21611, 429))
+    assert account.outcome is sender.outcome is AttemptOutcome.THROTTLED
+    assert account.follows is sender.follows is Follows.RETRY
+    assert account.throttled
+    assert account.pause is None
+    assert not sender.throttled
+    assert sender.pause is not None
+    assert sender.pause.what is Paused.LANE
+
+
+def test_a_throttled_message_backs_off_and_obeys_retry_after() -> None:
+    assert _judge(rejected(20429, 429), attempt=1).retry_in_s == pytest.approx(0.1)
+    assert _judge(rejected(20429, 429), attempt=4).retry_in_s == pytest.approx(0.8)
+    assert _judge(rejected(20429, 429), attempt=40).retry_in_s == pytest.approx(30.0)
+    assert _judge(rejected(20429, 429, retry_after_s=7.0)).retry_in_s == 7.0
+
+
+@pytest.mark.parametrize(("code", "http_status"), [(20003, 401), (20005, 403), (None, 401), (None, 404)])
+def test_account_errors_pause_the_account_with_a_fix_and_keep_the_message(code: int | None, http_status: int) -> None:
+    verdict = _judge(rejected(code, http_status))
+    assert verdict.follows is Follows.RETRY
+    assert verdict.pause is not None
+    assert verdict.pause.what is Paused.ACCOUNT
+    assert verdict.pause.fix
+    assert not verdict.worked
+
+
+@pytest.mark.parametrize("code", [21212, 21606, 21659])
+def test_sender_errors_pause_the_lane_with_a_fix_and_keep_the_message(code: int) -> None:
+    verdict = _judge(rejected(code))
+    assert verdict.follows is Follows.RETRY
+    assert verdict.pause is not None
+    assert verdict.pause.what is Paused.LANE
+    assert verdict.pause.fix
+
+
+def test_a_daily_limit_pauses_the_account_for_a_minute_at_least() -> None:
+    verdict = _judge(rejected(63038, 429))
+    assert verdict.pause is not None
+    assert verdict.pause.what is Paused.ACCOUNT
+    assert verdict.pause.at_least_s >= 60.0
+
+
+def test_what_was_not_sent_is_tried_again_when_twilio_can_be_reached() -> None:
+    verdict = _judge(NotSent("refused"))
+    assert (verdict.outcome, verdict.follows) == (AttemptOutcome.TRANSIENT, Follows.RETRY)
+    assert verdict.pause is not None
+    assert verdict.pause.what is Paused.ACCOUNT
+
+
+def test_an_error_to_be_retried_once_is_final_the_second_time() -> None:
+    first, second = _judge(rejected(20409, 409), attempt=1), _judge(rejected(20409, 409), attempt=2)
+    assert (first.follows, first.outcome) == (Follows.RETRY, AttemptOutcome.TRANSIENT)
+    assert (second.follows, second.status) == (Follows.FINAL, MessageStatus.FAILED)
+
+
+def test_a_lost_answer_is_in_doubt_and_follows_nothing_by_itself() -> None:
+    verdict = _judge(InDoubt("timeout"))
+    assert (verdict.outcome, verdict.follows, verdict.reason) == (AttemptOutcome.IN_DOUBT, None, Reason.IN_DOUBT)
+
+
+def test_what_our_own_check_refused_proves_nothing_about_twilio() -> None:
+    error = TwilioError(21617, "body: too long", None, classify(21617))
+    assert not _judge(Rejected(error)).worked
