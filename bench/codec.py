@@ -1,6 +1,6 @@
 """Encode and decode rates of the contracts, without and with Confluent's registry framing.
 
-    python -m bench.codec
+python -m bench.codec
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ class Installation:
                 "partitions": dict.fromkeys(("recipient", "dispatch", "lifecycle", "dead", "control"), PARTITIONS),
                 "replication": 1,
                 "session_timeout_s": SESSION_TIMEOUT_S,
+                "request_timeout_s": SESSION_TIMEOUT_S / 3,
             },
             "bridge": {"public_url": f"http://{bridge}", "listen": bridge},
             "accounts": {
@@ -85,7 +86,14 @@ class Installation:
                 }
             },
             "senders": {
-                name: {"account": "main", "address": address, "type": kinds[name], "rate": rate, "partition": partition}
+                name: {
+                    "account": "main",
+                    "address": address,
+                    "type": kinds[name],
+                    "rate": rate,
+                    "partition": partition,
+                    "countries": ["US"],
+                }
                 for partition, (name, (address, rate)) in enumerate(SENDERS.items())
             },
             "pools": {LOGIN: ["short-code"], SHOP: list(SENDERS)},

@@ -87,6 +87,7 @@ def run_stage(
     kafka = conversions.kafka_settings(config, secrets)
     contracts = Contracts(open_registry(config, secrets))
     datadir = Path(config.data_dir) / (options.instance_id or process.value)
+    datadir.mkdir(parents=True, exist_ok=True)  # Faust makes only the last folder of the path
     group = f"commlayer.{process.value}"
     more = {} if window is None else {"window": window}
     app = create_app(kafka, group=group, anchor=anchor, instance_id=options.instance_id, datadir=datadir, **more)
