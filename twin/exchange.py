@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Mapping, Sequence
@@ -112,6 +113,7 @@ class Exchange:
         target = clock.now() + seconds
         while True:
             while not clock.run_until(target):
+                await asyncio.sleep(0)  # others may run
                 await idle.wait()
             await idle.wait()
             due = clock.next_due()

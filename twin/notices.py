@@ -45,7 +45,7 @@ class Notices:
         )
         if self._goes(webhook, trouble):
             if trouble.delay_s:
-                self._clock.call_at(self._clock.now() + trouble.delay_s, self.caller.submit, webhook)
+                self.caller.submit_at(self._clock.now() + trouble.delay_s, webhook)
             else:
                 self.caller.submit(webhook)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import quote_plus, urljoin
 
-from twin.clock import Clock
+from twin.clock import Clock, Timer
 from twin.http_client import HttpClient, NoAnswer, NoConnection
 from twin.overrides import Overrides, split
 from twin.settings import WebhookSettings
@@ -96,6 +96,7 @@ class Caller:
         self._finished = finished
         self._waiting: deque[tuple[Webhook, asyncio.Future[None] | None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._later: dict[Webhook, Timer] = {}
         self._client = HttpClient()
         self.idle = asyncio.Event()
         self.idle.set()
@@ -103,11 +104,17 @@ class Caller:
     @property
     def pending(self) -> int:
         """Webhooks that wait or are being called."""
-        return len(self._waiting) + len(self._tasks)
+        return len(self._waiting) + len(self._tasks) + len(self._later)
 
     def submit(self, webhook: Webhook) -> None:
         """Call it when there is room."""
         self._enqueue(webhook, None)
+
+    def submit_at(self, when: float, webhook: Webhook) -> None:
+        """Call it at `when`, on the twin's clock."""
+        self._later[webhook] = self._clock.call_at(when, self._due, webhook)
+        if not self._clock.virtual:
+            self.idle.clear()
 
     async def call(self, webhook: Webhook) -> None:
         """Call it when there is room, and wait for its last try."""
@@ -121,6 +128,10 @@ class Caller:
             if done is not None:
                 done.cancel()
         self._waiting.clear()
+        for timer in self._later.values():
+            timer.cancel()
+        self._later.clear()
+        self._rest()
 
     async def close(self) -> None:
         """Stop at once."""
@@ -130,6 +141,15 @@ class Caller:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._client.close()
+
+    def _due(self, webhook: Webhook) -> None:
+        del self._later[webhook]
+        self.submit(webhook)
+
+    def _rest(self) -> None:
+        """Be idle if nothing goes on; what waits for a virtual clock to move does not count."""
+        if not self._tasks and not self._waiting and (self._clock.virtual or not self._later):
+            self.idle.set()
 
     def _enqueue(self, webhook: Webhook, done: asyncio.Future[None] | None) -> None:
         self.idle.clear()
@@ -150,8 +170,7 @@ class Caller:
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler({"message": "webhook task failed", "exception": error})
         self._start_some()
-        if not self._tasks:
-            self.idle.set()
+        self._rest()
 
     async def _run(self, webhook: Webhook) -> None:
         bare, overrides = split(webhook.url)

@@ -161,3 +161,20 @@ async def test_only_so_many_webhooks_are_called_at_once(hook: Hook) -> None:
         await twin.advance(10)
     assert len(hook.calls) == 20
     assert hook.most_at_once <= 3
+
+
+async def test_a_real_clock_settles_only_after_delayed_callbacks(hook: Hook) -> None:
+    delay = CallbackFault(kind="delay", statuses=("sent",), delay_s=(0.3, 0.3))
+    async with Twin(settings(clock="real", start=None, faults=FaultSettings(callbacks=(delay,)))) as twin:
+        await Caller(twin).create(StatusCallback=hook.url())
+        await twin.settled()
+        assert hook.statuses() == ["delivered", "sent"]
+
+
+async def test_a_reset_forgets_delayed_callbacks(twin: Twin, caller: Caller, hook: Hook) -> None:
+    twin.plan_faults(FaultSettings(callbacks=(CallbackFault(kind="delay", delay_s=(5, 5)),)))
+    await caller.create(StatusCallback=hook.url())
+    await twin.advance(1)
+    twin.reset()
+    await twin.advance(10)
+    assert hook.calls == []

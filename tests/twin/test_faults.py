@@ -44,11 +44,12 @@ async def test_a_reset_tears_the_connection(kind: str, accepted: int, twin: Twin
     assert (await caller.create()).status == 201
 
 
-async def test_a_hang_gives_no_answer(twin: Twin, caller: Caller) -> None:
-    _plan(twin, kind="hang_after", delay_s=60, first=1)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await caller.create()
+async def test_a_hang_gives_no_answer_and_tears_the_connection_in_the_end(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="hang_after", delay_s=0.5, first=1)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(aiohttp.ClientError):
+        await caller.create()
+    assert asyncio.get_running_loop().time() - began >= 0.5
     assert len(twin.books.messages) == 1
 
 
@@ -71,10 +72,10 @@ async def test_troubles_can_be_aimed(twin: Twin, caller: Caller) -> None:
 
 
 async def test_latency_counts_as_a_request_in_flight(twin: Twin, caller: Caller) -> None:
-    _plan(twin, kind="latency", delay_s=[0.3, 0.3])
+    _plan(twin, kind="latency", delay_s=[1.0, 1.0])
     answers = await asyncio.gather(*(caller.create() for _ in range(3)))
     assert max(int(answer.headers["Twilio-Concurrent-Requests"]) for answer in answers) == 3
-    assert all(float(answer.headers["Twilio-Request-Duration"]) >= 0.3 for answer in answers)
+    assert all(float(answer.headers["Twilio-Request-Duration"]) >= 0.99 for answer in answers)
     assert twin.exchange.directory.accounts[ACCOUNT].in_flight == 0
 
 

@@ -64,6 +64,8 @@ async def test_validity_ends_in_the_queue(twin: Twin, caller: Caller, hook: Hook
     for _ in range(4):
         await caller.create(From=SECOND, ValidityPeriod="2", StatusCallback=hook.url("/twilio/status?m=1"))
     await caller.create(From=SECOND, Body="patient")
+    await twin.advance(2.5)
+    assert twin.books.messages[3].status == "failed"  # not only when its turn would have come
     await twin.advance(10)
     rows = list(twin.books.message_rows({}))
     assert [(row["status"], row["error_code"]) for row in rows] == [

@@ -59,7 +59,7 @@ def closed_port() -> int:
         (404, "rc=5&rp=4xx", ["4xx", "2xx"]),
         ("reset", "rp=rt", ["rt", "2xx"]),
         ("reset", "rc=5&rp=all", ["rt", "2xx"]),
-        ("hang", "rt=100&rc=1&rp=rt", ["rt", "2xx"]),
+        ("hang", "rt=1500&rc=1&rp=rt", ["rt", "2xx"]),
         (500, "rc=0&rp=all", ["5xx"]),
     ],
 )
@@ -90,12 +90,11 @@ async def test_every_try_is_the_same_request(hook: Hook) -> None:
 async def test_all_tries_happen_within_the_total_time(hook: Hook) -> None:
     hook.answers = ["hang"] * 6
     webhook = await _call(hook.url() + "#rt=200&tt=500&rc=5&rp=all")
-    assert 2 <= len(webhook.tries) <= 4
+    assert 1 <= len(webhook.tries) <= 3
     assert sum(one.took_s for one in webhook.tries) < 5
 
 
-async def test_an_unreachable_host_is_a_connect_failure() -> None:
-    assert _results(await _call("http://no-such-host.invalid/cb")) == ["ct", "ct"]
+async def test_an_address_that_is_no_web_address_cannot_be_connected() -> None:
     assert _results(await _call("gopher://127.0.0.1/cb#rc=0")) == ["ct"]
 
 
