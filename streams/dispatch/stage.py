@@ -8,7 +8,6 @@ lies in the scheduler, all that is done in the sender.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from connectors.health import Health, HealthBoard, Progress
 from connectors.kafka.app import StageApp
@@ -74,6 +73,7 @@ class DispatchStage:
         now_ms: wall clock, epoch milliseconds UTC.
         policy: what Twilio's errors mean; the table as shipped when None.
         posts: sends instead of Twilio's Messages API (tests, benchmarks).
+        registry: where the gauges of the scheduler are shown; one stage per registry.
 
     Raises:
         ValueError: a lane names an account that is not among `accounts`.
@@ -90,11 +90,13 @@ class DispatchStage:
         now_ms: Callable[[], int],
         policy: ErrorPolicy | None = None,
         posts: Posts | None = None,
+        registry: CollectorRegistry = REGISTRY,
     ) -> None:
         missing = sorted({lane.account for lane in table.lanes.values()} - set(accounts))
         if missing:
             raise ValueError(f"lanes use accounts that are not configured: {', '.join(missing)}")
         self.table = table
+        self._registry = registry
         self._codec = codec
         self._publisher = publisher
         self._session = TwilioSession(settings.http)
@@ -103,6 +105,7 @@ class DispatchStage:
         self._troubles = Troubles(time.monotonic)
         self._progress = Progress(STUCK_AFTER_S)
         self._served: frozenset[int] = frozenset()
+        self._collector: metrics.SchedulerCollector | None = None
         self._routine: asyncio.Task[None] | None = None
         self._reading: set[asyncio.Task[None]] = set()
         self._app: StageApp
@@ -145,14 +148,15 @@ class DispatchStage:
     async def start(self) -> None:
         """Open the session to Twilio (nothing is asked yet) and begin to turn."""
         await self._session.start()
-        self._collector = metrics.watch(self.scheduler)
+        self._collector = metrics.watch(self.scheduler, self._registry)
         self.sender.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
 
     async def stop(self) -> None:
         """Let go of everything unfinished; it is delivered again."""
-        with contextlib.suppress(KeyError, AttributeError):
-            REGISTRY.unregister(self._collector)
+        if self._collector is not None:
+            self._registry.unregister(self._collector)
+            self._collector = None
         tasks = [*self._reading, *([self._routine] if self._routine else [])]
         for task in tasks:
             task.cancel()

@@ -1,0 +1,194 @@
+"""The stage on a real broker, sending to a twin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.health import HealthBoard
+from schemas.reasons import Reason
+from schemas.records import DeadLetter, MessageClass, MessageStatus
+from schemas.topics import DEAD, dispatch_topic
+from tests.streams.cluster import own_cluster, records
+from tests.support.kafka import Kafka, Outgoing
+from tests.support.waiting import until
+from twin.server import Twin
+
+from .cluster import (
+    ADDRESSES,
+    dispatch,
+    fresh_group,
+    lanes,
+    outgoing,
+    twin_settings,
+    until_committed,
+    until_ended,
+    wall_ms,
+)
+from .simulation import order
+
+CRITICAL, HIGH, NORMAL, BULK = MessageClass
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Kafka]:
+    with own_cluster(["login"]) as kafka:
+        yield kafka
+
+
+def to_send(count: int, *, lane: str = "fast", message_class: MessageClass = NORMAL, start: int = 0) -> list[Outgoing]:
+    partition = lanes().partition_of(lane)
+    made = []
+    for number in range(start, start + count):
+        each = order(
+            lane=lane,
+            message_class=message_class,
+            recipient=f"+1415555{number:04d}",
+            body=f"text {number} by {lane}",
+            deadline=wall_ms() + 600_000,
+        )
+        each.sender = ADDRESSES[lane]
+        made.append(outgoing(each, partition))
+    return made
+
+
+def ids_of(sent: list[Outgoing]) -> list[str]:
+    return [(each.key or b"").decode() for each in sent]
+
+
+async def test_every_message_is_sent_once_told_and_committed(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    async with Twin(twin_settings()) as twin:
+        sent = [
+            each
+            for position, message_class in enumerate(MessageClass)
+            for lane in ("fast", "second")
+            for each in to_send(50, lane=lane, message_class=message_class, start=1000 * position)
+        ]
+        await asyncio.to_thread(cluster.produce, sent)
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url):
+            told = await until_ended(cluster, ids_of(sent))
+            await until_committed(cluster, group)
+        assert Counter(event.status for events in told.values() for event in events) == {MessageStatus.ACCEPTED: 400}
+        assert {event.sid for events in told.values() for event in events} == {
+            message.sid for message in twin.books.outbound()
+        }
+        assert twin.books.duplicates() == []
+
+
+async def test_a_slow_lane_delays_only_itself_and_is_never_over_driven(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    async with Twin(twin_settings()) as twin:
+        slow, fast = to_send(200, lane="slow"), to_send(500, lane="fast", start=5000)
+        await asyncio.to_thread(cluster.produce, slow + fast)
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url) as stage:
+            await until_ended(cluster, ids_of(fast))
+            sent_slowly = [message for message in twin.books.outbound() if message.sender == ADDRESSES["slow"]]
+            assert len(sent_slowly) < 60
+            assert stage.scheduler.lanes["slow"].backlog(2) <= 20, "the window holds back the rest"
+            excess = stage.scheduler.lanes["slow"].started_segments
+            assert excess < 60
+        assert await _never_above(twin, "slow", 2.0)
+
+
+async def _never_above(twin: Twin, lane: str, rate: float) -> bool:
+    from .simulation import worst_excess
+
+    starts = [
+        (message.accepted, message.segments) for message in twin.books.outbound() if message.sender == ADDRESSES[lane]
+    ]
+    return worst_excess(starts, rate) <= rate * 0.05
+
+
+async def test_bad_records_end_on_comms_dead_and_their_neighbours_are_sent(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    topic = dispatch_topic(HIGH)
+    async with Twin(twin_settings()) as twin:
+        good = to_send(20, message_class=HIGH)
+        bad = [Outgoing(topic, b"no avro", b"x", 0), Outgoing(topic, None, b"x", 0)]
+        await asyncio.to_thread(cluster.produce, good[:10] + bad + good[10:])
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url):
+            await until_ended(cluster, ids_of(good))
+            await until_committed(cluster, group)
+    letters = [each for each in records(cluster, DEAD) if isinstance(each, DeadLetter) and each.source_topic == topic]
+    assert [letter.reason for letter in letters] == [Reason.UNDECODABLE, Reason.UNDECODABLE]
+
+
+async def test_an_unknown_lane_ends_its_message_with_that_reason(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    gone = order(lane="gone", deadline=wall_ms() + 60_000)
+    async with Twin(twin_settings()) as twin:
+        await asyncio.to_thread(cluster.produce, [outgoing(gone, 5)])
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url):
+            told = await until_ended(cluster, [gone.message_id])
+            await until_committed(cluster, group)
+    [event] = told[gone.message_id]
+    assert (event.status, event.reason) == (MessageStatus.FAILED, Reason.UNKNOWN_LANE)
+
+
+async def test_a_record_in_another_partition_than_its_lanes_is_moved_there_and_sent(
+    cluster: Kafka, tmp_path: Path
+) -> None:
+    group = fresh_group(cluster)
+    async with Twin(twin_settings()) as twin:
+        astray = [each._replace(partition=6) for each in to_send(10)]
+        await asyncio.to_thread(cluster.produce, astray)
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url):
+            told = await until_ended(cluster, ids_of(astray))
+            await until_committed(cluster, group)
+        assert {event.status for events in told.values() for event in events} == {MessageStatus.ACCEPTED}
+        assert len(list(twin.books.outbound())) == 10
+
+
+async def test_a_twin_that_is_away_is_waited_for_and_shown_in_health(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    board = HealthBoard()
+    async with Twin(twin_settings()) as twin:
+        await twin.hang_up()
+        sent = to_send(50)
+        await asyncio.to_thread(cluster.produce, sent)
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url) as stage:
+            stage.board(board)
+            await until(lambda: not board.ready()[1]["twilio"].ok)
+            await twin.listen()
+            await until_ended(cluster, ids_of(sent))
+            await until_committed(cluster, group)
+            assert board.ready()[1]["twilio"].ok
+            assert board.live()[0]
+        assert len(list(twin.books.outbound())) == 50
+
+
+async def test_the_view_of_the_lanes_tells_rate_queue_and_what_holds_a_lane(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    async with Twin(twin_settings()) as twin:
+        sent = to_send(40, lane="slow", message_class=BULK)
+        await asyncio.to_thread(cluster.produce, sent)
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url) as stage:
+            await until(lambda: stage.scheduler.lanes["slow"].started_segments >= 4)
+            view = stage.view.show()
+    slow = next(each for each in view["lanes"] if each["lane"] == "slow")
+    assert slow["served_here"]
+    assert slow["rate"] == 2.0
+    assert slow["queued"]["bulk"] >= 10
+    assert slow["eta_s"] >= 5
+    assert slow["held"] is None
+    assert view["accounts"][0]["slots"] > 0
+
+
+async def test_a_second_worker_takes_over_without_loss_or_repeat(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    async with Twin(twin_settings()) as twin:
+        sent = to_send(400, lane="second") + to_send(600, lane="fast", start=2000)
+        await asyncio.to_thread(cluster.produce, sent)
+        async with dispatch(cluster, tmp_path / "a", group=group, twin_url=twin.url):
+            await until(lambda: len(list(twin.books.outbound())) > 100)
+            async with dispatch(cluster, tmp_path / "b", group=group, twin_url=twin.url) as second:
+                await until(lambda: second.scheduler.lanes["second"].started_messages or second._served)
+                await until_ended(cluster, ids_of(sent))
+                await until_committed(cluster, group)
+        assert len(list(twin.books.outbound())) == 1000
+        assert twin.books.duplicates() == []
