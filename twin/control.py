@@ -26,7 +26,8 @@ class Control:
     def add_routes(self, app: web.Application) -> None:
         """Serve everything below `/__twin__`."""
         books = self._exchange.books
-        app.router.add_get(PREFIX, self._summary)
+        for path in (PREFIX, PREFIX + "/"):
+            app.router.add_get(path, self._summary)
         for name, rows in (
             ("messages", books.message_rows),
             ("callbacks", books.webhook_rows),

@@ -30,6 +30,10 @@ MAX_AHEAD_S = 3_024_000  # 35 days
 _SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
 _CONTENT_SID = re.compile(r"HX[0-9a-fA-F]{32}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")  # no underscore
+# What most requests do not have, so that they pass by the checks of it.
+_SELDOM = frozenset(
+    {"ValidityPeriod", "ContentRetention", "AddressRetention", "ShortenUrls", "MaxPrice", "ScheduleType"}
+)
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
@@ -78,12 +82,15 @@ def read_create(
     callback = _callback(form, service, directory)
     if isinstance(callback, ApiError):
         return callback
-    error = _options(form)
-    if error is not None:
-        return error
-    send_at = _schedule(form, service, now)
-    if isinstance(send_at, ApiError):
-        return send_at
+    send_at: float | None = None
+    if not _SELDOM.isdisjoint(form):
+        error = _options(form)
+        if error is not None:
+            return error
+        schedule = _schedule(form, service, now)
+        if isinstance(schedule, ApiError):
+            return schedule
+        send_at = schedule
     validity = form.get("ValidityPeriod")
     return Draft(
         to=to,
