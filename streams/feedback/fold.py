@@ -33,11 +33,14 @@ class _Fields:
     def __init__(self) -> None:
         self._stated: dict[str, tuple[int, int, Any, Any]] = {}
 
-    def state(self, name: str, round: int, trust: int, value: Any) -> None:
+    def state(self, name: str, round: int, trust: int, value: Any) -> bool:
+        """True if that changed anything."""
         order = tuple(sorted(value.items())) if isinstance(value, dict) else value
         stated = self._stated.get(name)
-        if stated is None or (round, trust, order) > stated[:3]:
-            self._stated[name] = (round, trust, order, value)
+        if stated is not None and (round, trust, order) <= stated[:3]:
+            return False
+        self._stated[name] = (round, trust, order, value)
+        return True
 
     def values(self) -> dict[str, Any]:
         return {name: stated[3] for name, stated in self._stated.items()}
@@ -57,11 +60,14 @@ class _Step:
         self.fact = fact
         self._order = _order(fact)
 
-    def join(self, fact: Fact) -> None:
-        self.at = min(self.at, fact.at)
+    def join(self, fact: Fact) -> bool:
+        """True if that changed anything."""
         order = _order(fact)
+        changed = fact.at < self.at or order > self._order
+        self.at = min(self.at, fact.at)
         if order > self._order:
             self.fact, self._order = fact, order
+        return changed
 
 
 def _order(fact: Fact) -> tuple[Any, ...]:
@@ -87,23 +93,28 @@ class _Round:
         self.attempts = 0
         self.decided = False
 
-    def join(self, fact: Fact) -> None:
+    def join(self, fact: Fact) -> bool:
+        """True if that changed anything."""
         step = self.steps.get(fact.status)
         if step is None:
             self.steps[fact.status] = _Step(fact)
+            changed = True
         else:
-            step.join(fact)
+            changed = step.join(fact)
         state = self.fields.state
         for name, value in fact.about_round.items():
-            state(name, 0, fact.trust, value)
+            changed |= state(name, 0, fact.trust, value)
         if fact.segments is not None:
-            state("segments", 0, -fact.trust, fact.segments)  # Twilio counts what it bills
+            changed |= state("segments", 0, -fact.trust, fact.segments)  # Twilio counts what it bills
         if fact.price is not None:
-            state("price", fact.at, fact.trust, fact.price)
+            changed |= state("price", 0, fact.trust, fact.price)
         if fact.sid is not None:
-            state("sid", fact.attempt or 0, fact.trust, fact.sid)
-        self.attempts = max(self.attempts, fact.attempt or 0)
-        self.decided = self.decided or fact.decision
+            changed |= state("sid", fact.attempt or 0, fact.trust, fact.sid)
+        if (fact.attempt or 0) > self.attempts:
+            self.attempts, changed = fact.attempt or 0, True
+        if fact.decision and not self.decided:
+            self.decided = changed = True
+        return changed
 
 
 class MessageFold:
@@ -116,14 +127,16 @@ class MessageFold:
         self._rounds: dict[int, _Round] = {}
         self._fields = _Fields()
 
-    def add(self, fact: Fact) -> None:
-        """Join a fact about this message."""
+    def add(self, fact: Fact) -> bool:
+        """Join a fact about this message. False if that changed nothing, now or whatever comes later: the fact need
+        not be kept."""
+        changed = False
         for name, value in fact.about.items():
-            self._fields.state(name, fact.round, fact.trust, value)
+            changed |= self._fields.state(name, fact.round, fact.trust, value)
         known = self._rounds.get(fact.round)
         if known is None:
             known = self._rounds[fact.round] = _Round()
-        known.join(fact)
+        return known.join(fact) or changed
 
     @property
     def whole(self) -> bool:

@@ -3,6 +3,8 @@ are tested elsewhere must not read along."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +16,7 @@ from tests.support.kafka import Kafka
 
 COUNTS = PartitionCounts(recipient=4, dispatch=8, lifecycle=4, dead=1)
 CODEC = SingleObjectCodec()
+WAIT_S = 100.0
 
 
 @contextmanager
@@ -31,3 +34,17 @@ def own_cluster(apps: Iterable[str]) -> Iterator[Kafka]:
 def records(kafka: Kafka, topic: str) -> list[Record]:
     """What is in a topic now, by partition and offset."""
     return [CODEC.decode(stored.value or b"") for stored in kafka.consume_all(topic)]
+
+
+async def until_committed(kafka: Kafka, group: str, topic: str) -> None:
+    """Wait until the group has finished all that is in the topic."""
+
+    def missing() -> dict[int, tuple[int | None, int]]:
+        committed = kafka.committed(group, topic)
+        ends = {partition: end for partition, end in kafka.end_offsets(topic).items() if end}
+        return {p: (committed.get(p), end) for p, end in ends.items() if committed.get(p) != end}
+
+    deadline = time.monotonic() + WAIT_S
+    while left := await asyncio.to_thread(missing):
+        assert time.monotonic() < deadline, f"{topic}: committed and end of {left}"
+        await asyncio.sleep(0.1)

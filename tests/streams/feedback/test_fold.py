@@ -209,7 +209,7 @@ def test_any_order_and_repetition_of_facts_converges(facts: list[Said], data: st
 
 @given(st.lists(said(), min_size=1, max_size=12), st.data())
 def test_a_callback_that_twilio_repeats_later_changes_nothing(facts: list[Said], data: st.DataObject) -> None:
-    callbacks = [fact for fact in facts if isinstance(fact, Callback) and fact.price is None]
+    callbacks = [fact for fact in facts if isinstance(fact, Callback)]
     again = [replace(fact, received_at=fact.received_at + data.draw(times)) for fact in callbacks]
     assert folded(*again, *facts) == folded(*facts, *again) == folded(*facts)
 
@@ -234,3 +234,11 @@ def test_a_state_never_weakens_within_its_round(facts: list[Said]) -> None:
             if now.round == before.round:
                 assert ORDER.index(now.status) >= ORDER.index(before.status)
         before = now
+
+
+@given(st.lists(said(), min_size=1, max_size=12), st.lists(said(), max_size=6))
+def test_a_fact_that_changed_nothing_need_not_be_kept(facts: list[Said], later: list[Said]) -> None:
+    fold = MessageFold("m-1")
+    kept = [record for record in facts if fold.add(fact_of(record))]
+    assert folded(*kept, *later) == folded(*facts, *later)
+    assert not any(fold.add(fact_of(record)) for record in facts)

@@ -30,12 +30,11 @@ from schemas.records import (
 from schemas.topics import DEAD, LIFECYCLE, POLICY_ANCHOR, deferral_topic, dispatch_topic, request_topic
 from streams.policy.config import PolicyConfig
 from streams.policy.stage import WHEEL_WINDOW, PolicyStage, window
-from tests.streams.cluster import CODEC, COUNTS, own_cluster, records
+from tests.streams.cluster import CODEC, COUNTS, WAIT_S, own_cluster, records, until_committed
 from tests.streams.policy.installation import config, request
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.stage import quick_settings, running
 
-WAIT_S = 60.0
 R = TypeVar("R", bound=Record)
 
 
@@ -95,19 +94,6 @@ async def found(kafka: Kafka, topic: str, kind: type[R], wanted: Callable[[R], b
         await asyncio.sleep(0.1)
 
 
-async def finished(kafka: Kafka, group: str, topic: str) -> None:
-    """Wait until the group has committed all that is in the topic."""
-
-    def all_committed() -> bool:
-        committed = kafka.committed(group, topic)
-        return all(committed.get(partition) == end for partition, end in kafka.end_offsets(topic).items() if end)
-
-    deadline = time.monotonic() + WAIT_S
-    while not await asyncio.to_thread(all_committed):
-        assert time.monotonic() < deadline, f"{topic}: {kafka.committed(group, topic)}, not all is committed"
-        await asyncio.sleep(0.1)
-
-
 OTP = dispatch_topic(MessageClass.CRITICAL)
 
 
@@ -127,7 +113,7 @@ async def test_every_request_is_decided_once_and_its_offset_committed(cluster: K
         sent = await found(cluster, OTP, Dispatch, ours(*good, *bad), 200)
         told = await found(cluster, LIFECYCLE, LifecycleEvent, ours(*good, *bad), 220)
         for topic in {record.topic for record in asked}:
-            await finished(cluster, group, topic)
+            await until_committed(cluster, group, topic)
     assert {dispatch.message_id for dispatch in sent} == {
         ids.message_id_by_key("login", person(number), "k") for number in good
     }
@@ -161,7 +147,7 @@ async def test_poison_is_kept_and_its_neighbours_are_served(cluster: Kafka, tmp_
         await asyncio.to_thread(cluster.produce, asked)
         assert len(await found(cluster, OTP, Dispatch, ours(400), 2)) == 2
         [letter] = await found(cluster, DEAD, DeadLetter, lambda letter: letter.value == marker, 1)
-        await finished(cluster, group, topic)
+        await until_committed(cluster, group, topic)
     assert (letter.stage, letter.reason, letter.source_topic) == (Stage.POLICY, Reason.UNDECODABLE, topic)
 
 
@@ -190,7 +176,7 @@ async def test_records_of_wrong_partition_or_key_are_decided_once_under_their_fi
     async with policy(cluster, tmp_path, group=group):
         places = await asyncio.to_thread(cluster.produce, asked)
         sent = await found(cluster, OTP, Dispatch, ours(*people), len(people))
-        await finished(cluster, group, topic)
+        await until_committed(cluster, group, topic)
         sent = await found(cluster, OTP, Dispatch, ours(*people), len(people))
     assert {d.recipient: d.message_id for d in sent} == {
         person(number): ids.message_id_by_origin(*place) for number, place in zip(people, places, strict=True)
@@ -206,7 +192,7 @@ async def test_a_message_for_later_is_sent_then_and_not_before(cluster: Kafka, t
         [sent] = await found(cluster, OTP, Dispatch, ours(700), 1)
         told = await found(cluster, LIFECYCLE, LifecycleEvent, ours(700), 2)
         for tier in ("1s", "10s"):
-            await finished(cluster, group, deferral_topic(tier))
+            await until_committed(cluster, group, deferral_topic(tier))
         hops = await found(cluster, deferral_topic("1s"), Deferral, lambda d: d.due_at == due_at, 1)
     assert len(hops) <= 4, "each hop waits its tier's time"
     assert sent.round == 1
@@ -248,7 +234,7 @@ async def test_two_workers_share_the_work_and_what_changes_hands_is_decided(clus
             await asyncio.to_thread(cluster.produce, asked[200:300])
         await asyncio.to_thread(cluster.produce, asked[300:])
         await found(cluster, OTP, Dispatch, ours(*people), len(people))
-        await finished(cluster, group, request_topic("login"))
+        await until_committed(cluster, group, request_topic("login"))
     sent = await found(cluster, OTP, Dispatch, ours(*people), len(people))
     assert len({dispatch.message_id for dispatch in sent}) == len(people)
 

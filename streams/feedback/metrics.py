@@ -1,0 +1,41 @@
+"""What feedback counts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_facts = Counter("commlayer_feedback_facts", "Facts folded, by who stated them and what.", ["source", "status"])
+_updates = Counter("commlayer_feedback_updates", "Changes of state published.", ["status"])
+unknown_words = Counter("commlayer_feedback_unknown_words", "Callbacks with a status word that we do not know.")
+_inbound = Counter("commlayer_feedback_inbound", "Messages of people passed on, by keyword.", ["keyword"])
+delivery_seconds = Histogram(
+    "commlayer_feedback_delivery_seconds",
+    "From the app's request to the first report of its delivery.",
+    buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400),
+)
+searches = Counter("commlayer_feedback_searches", "Searches of the log for what was forgotten here.")
+searched = Counter("commlayer_feedback_searched", "Messages searched for.")
+restored = Counter("commlayer_feedback_restored", "Facts read back after an assignment.")
+forgotten = Counter("commlayer_feedback_forgotten", "Messages forgotten because nothing was said of them, or for room.")
+remembered = Gauge("commlayer_feedback_remembered", "Messages remembered.")
+parked = Gauge("commlayer_feedback_parked", "Facts that wait for more to be known of their message.")
+
+
+@lru_cache(maxsize=256)
+def facts(source: str, status: str) -> Counter:
+    """The counter of these labels; finding it each time would cost more than counting."""
+    return _facts.labels(source, status)
+
+
+@lru_cache(maxsize=64)
+def updates(status: str) -> Counter:
+    """The counter of this status."""
+    return _updates.labels(status)
+
+
+@lru_cache(maxsize=16)
+def inbound(keyword: str) -> Counter:
+    """The counter of this intent."""
+    return _inbound.labels(keyword)
