@@ -105,9 +105,6 @@ class TwilioSession:
                 account.api_password,
                 account.sid,
                 http_client=LeanHttpClient(self._session, account, self.settings),
-                # Not the process environment, where TWILIO_EDGE or TWILIO_REGION would move requests silently. (For
-                # the SDK an empty mapping is none.)
-                environment={"TWILIO_EDGE": ""},
             )
         return client
 
@@ -198,7 +195,8 @@ async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
 
 def router(base_url: str) -> Callable[[str], URL]:
     """Where a URL of the SDK is sent for an account with this base URL: to the same region and edge for all of
-    Twilio's products, or everything to the one place that is not Twilio's own."""
+    Twilio's products, or everything to the one place that is not Twilio's own. Only the product and the path of the
+    URL count, so that TWILIO_EDGE and TWILIO_REGION in the environment, which the SDK obeys, move nothing."""
     base = urlsplit(base_url)
     host = base.hostname or ""
     twilios_own = host.startswith("api.") and host.endswith(".twilio.com")

@@ -6,6 +6,7 @@ URLs ask for it (`#rc=5&rp=all`). Repeats are harmless: what reads the records f
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 
@@ -29,7 +30,7 @@ from .status import read_status
 STATUS_PATH = "/twilio/status"
 INBOUND_PATH = "/twilio/inbound"
 IDEMPOTENCY_HEADER = "I-Twilio-Idempotency-Token"
-MAX_TOKEN = 100
+_TOKEN = re.compile(r"[!-~]{1,100}")  # a UUID; the signature does not cover headers, so anything may stand there
 
 NO_REPLY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 """TwiML that answers a message with nothing: replies are decided later, by whoever reads the record."""
@@ -196,4 +197,5 @@ class _Bridge:
 
 
 def _token(request: web.Request) -> str | None:
-    return request.headers.get(IDEMPOTENCY_HEADER, "")[:MAX_TOKEN] or None
+    token = request.headers.get(IDEMPOTENCY_HEADER, "")
+    return token if _TOKEN.fullmatch(token) else None

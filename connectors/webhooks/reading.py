@@ -70,8 +70,8 @@ async def _read(request: web.Request, limit: int) -> bytes:
             body += chunk
             if len(body) > limit:
                 raise Refused(413, "too_large")
-    except (web.RequestPayloadError, ValueError):
-        raise Refused(400, "malformed") from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise Refused(400, "broke_off") from None
     return bytes(body)
 
 

@@ -15,6 +15,7 @@ SERVICES = "https://messaging.twilio.com/v1/Services?PageSize=5&Name=%C3%A4%2B"
     [
         ("https://api.twilio.com", MESSAGES, MESSAGES),
         ("https://api.twilio.com", SERVICES, SERVICES),
+        ("https://api.twilio.com", MESSAGES.replace("api.", "api.sydney.au1."), MESSAGES),
         ("https://api.dublin.ie1.twilio.com", MESSAGES, MESSAGES.replace("api.", "api.dublin.ie1.")),
         ("https://api.dublin.ie1.twilio.com/", SERVICES, SERVICES.replace("messaging.", "messaging.dublin.ie1.")),
         ("http://127.0.0.1:9100", MESSAGES, "http://127.0.0.1:9100/2010-04-01/Accounts/AC1/Messages.json"),

@@ -40,6 +40,8 @@ def test_all_forty_seven_vectors_are_here() -> None:
     [
         ("🏳️‍🌈" * 11, Segments(Encoding.UCS2, 1, 66)),
         ("🏳️‍🌈" * 12, Segments(Encoding.UCS2, 2, 72)),  # eleven clusters of six in the first part: 66 of 67
+        ("👍🏽" * 49, Segments(Encoding.UCS2, 4, 196)),  # sixteen of four units in a part: 64 of 67
+        ("👨‍👩‍👧‍👦" * 67, Segments(Encoding.UCS2, 12, 737)),
         ("a" * 66 + "e\u0301" * 2, Segments(Encoding.UCS2, 1, 70)),
         ("a" * 66 + "e\u0301" * 3, Segments(Encoding.UCS2, 2, 72)),  # e and its accent do not fit the 67th place
         ("á\r\n" * 23, Segments(Encoding.UCS2, 1, 69)),

@@ -82,6 +82,11 @@ def in_flight() -> float:
     return REGISTRY.get_sample_value("commlayer_bridge_requests_in_flight") or 0
 
 
+def refused(why: str) -> float:
+    labels = {"webhook": "status", "outcome": why}
+    return REGISTRY.get_sample_value("commlayer_bridge_webhooks_total", labels) or 0
+
+
 FORM_TYPE = "Content-Type: application/x-www-form-urlencoded"
 
 
@@ -136,7 +141,7 @@ def rubbish(chance: random.Random) -> bytes:
     return raw(target, body, *headers, method=method)
 
 
-async def test_rubbish_of_any_kind_is_refused_and_never_an_error_of_ours() -> None:
+async def test_rubbish_of_any_kind_is_refused_and_never_an_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
     chance = random.Random(SEED)  # a test's rubbish needs no secrecy
     publisher = HeldPublisher()
     statuses: dict[int | None, int] = {}
@@ -149,6 +154,7 @@ async def test_rubbish_of_any_kind_is_refused_and_never_an_error_of_ours() -> No
 
         assert {400, 403, 404, 405, 415} <= statuses.keys(), statuses
         assert publisher.published == []
+        assert not caplog.records, "what strangers send is not quoted in our log"
         genuine = urlencode(status_form()).encode()
         signature = RequestValidator(TOKEN).compute_signature(PUBLIC_URL + STATUS, MultiDict(status_form()))
         answer = await exchange(address, raw(STATUS, genuine, FORM_TYPE, f"X-Twilio-Signature: {signature}"))
@@ -162,8 +168,20 @@ async def test_a_body_that_drips_in_gets_408() -> None:
     assert status_of(answer) == 408
 
 
-async def test_a_body_that_breaks_off_leaves_nothing_behind() -> None:
-    publisher = HeldPublisher()
+async def test_who_sends_slowly_cannot_take_more_than_the_places_there_are() -> None:
+    async with listening(HeldPublisher(), max_in_flight=1) as address:
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(raw(STATUS, b"a=", FORM_TYPE, length=1000))
+        await until(lambda: in_flight() == 1)
+        answer = await exchange(address, raw(STATUS, b"a=b", FORM_TYPE))
+        writer.close()
+
+    assert status_of(answer) == 503
+    assert b"Retry-After: 1" in answer
+
+
+async def test_a_body_that_breaks_off_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    publisher, before = HeldPublisher(), refused("broke_off")
     with capture_logs() as lines:
         async with listening(publisher, max_in_flight=1) as address:
             for _ in range(5):
@@ -175,8 +193,10 @@ async def test_a_body_that_breaks_off_leaves_nothing_behind() -> None:
             answer = await exchange(address, raw(STATUS, b"a=b", FORM_TYPE))
 
     assert status_of(answer) == 403, "no place is taken for good"
+    assert refused("broke_off") == before + 5
     assert publisher.published == []
     assert not [line for line in lines if line["log_level"] == "error"]
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("declared", [b"zz\r\n", b"5\r\nabc\r\n0\r\n\r\n", b"FFFFFFFFFFFFFFFFFF\r\n"])
