@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 OBSERVE_EVERY_S = 0.5
 """How often the loop reports that it turns and the gauges are set."""
 
-FINAL_COMMIT_S = 5.0
+FINAL_COMMIT_S = 4.0
 """How long a revoke or a stop waits for its commit. With the broker away it is in vain, and a stop has 15 s in all."""
 
 

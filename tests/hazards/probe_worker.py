@@ -62,6 +62,8 @@ async def take(stream: Any) -> None:
                 app.consumer.pause_partitions({TP(message.topic, message.partition)})
         elif message.offset in HABIT["unfinished"]:
             held.append(event)
+        elif not STOCK and not app.consumer.holds(message.generation_id):
+            note("fenced", event)
         else:
             event.ack()
             note("done", event)
