@@ -15,6 +15,7 @@ from connectors.kafka.plan import Plan
 from .failures import EXIT_MISCONFIGURED, Failure
 
 ASK_AGAIN_S = 1.0
+ANSWER_WITHIN_S = 10.0
 
 dev_option = click.option("--dev", is_flag=True, help="Accept fewer replicas than keep records safe.")
 
@@ -74,7 +75,7 @@ def apply(ctx: click.Context, dev: bool, wait_s: float) -> None:
 
 def _open(path: Path) -> tuple[Configuration, TopicAdmin]:
     loaded = load(path, frozenset({Purpose.KAFKA}))
-    return loaded.config, TopicAdmin(kafka_settings(loaded.config, loaded.secrets), timeout_s=10.0)
+    return loaded.config, TopicAdmin(kafka_settings(loaded.config, loaded.secrets), timeout_s=ANSWER_WITHIN_S)
 
 
 def _show(planned: Plan) -> None:

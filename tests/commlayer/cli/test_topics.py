@@ -51,7 +51,10 @@ def test_a_count_that_cannot_be_changed_is_refused_with_the_fix(
     assert "configure 2" in result.stderr
 
 
-def test_a_broker_that_does_not_answer_is_told_in_one_line(commlayer: Commlayer) -> None:
+def test_a_broker_that_does_not_answer_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, commlayer: Commlayer
+) -> None:
+    monkeypatch.setattr("commlayer.cli.topics.ANSWER_WITHIN_S", 1.0)
     result = commlayer("topics", "plan", "--dev")
     assert result.exit_code == 1
     assert "asking for topics failed: no answer" in result.stderr

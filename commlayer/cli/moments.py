@@ -1,0 +1,30 @@
+"""Moments as people write them on a command line: `10m`, `2026-12-24T18:00:00+01:00`, epoch milliseconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+_DURATION = re.compile(r"(\d+)([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+HOW = "write a time from now (30s, 10m, 2h), ISO 8601 with a time zone, or epoch milliseconds"
+
+
+def moment(text: str) -> datetime | timedelta | int:
+    """What the words mean; a timedelta counts from now.
+
+    Raises:
+        ValueError: they are no moment, or have no time zone. The text says how to write one.
+    """
+    duration = _DURATION.fullmatch(text)
+    if duration is not None:
+        return timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"`{text}` is no moment: {HOW}") from None
+    if parsed.tzinfo is None:
+        raise ValueError(f"`{text}` has no time zone: {HOW}")
+    return parsed

@@ -1,0 +1,42 @@
+"""The dispatch process: sends what policy admitted, at each sender's pace."""
+
+from __future__ import annotations
+
+from commlayer.config import Loaded, conversions
+from connectors.twilio.http import HttpSettings
+from schemas.topics import DISPATCH_ANCHOR
+from streams.dispatch.stage import DispatchSettings, DispatchStage
+
+from . import Process, RunOptions
+from .stage import Ground, run_stage, wall_clock_ms
+
+
+def run(loaded: Loaded, options: RunOptions) -> int:
+    """Run until told to stop. Returns the exit code."""
+    config = loaded.config
+    table = conversions.lane_table(config)
+
+    def build(ground: Ground) -> DispatchStage:
+        return DispatchStage(
+            table,
+            accounts=conversions.accounts(config, loaded.secrets),
+            codec=ground.codec,
+            publisher=ground.publisher,
+            settings=DispatchSettings(public_url=config.bridge.public_url.rstrip("/"), http=_http(ground)),
+            now_ms=wall_clock_ms,
+        )
+
+    return run_stage(
+        Process.DISPATCH,
+        loaded,
+        options,
+        build=build,
+        anchor=DISPATCH_ANCHOR,
+        window=lambda tp: table.window(tp.partition),
+    )
+
+
+def _http(ground: Ground) -> HttpSettings:
+    """A POST may not last longer than the lease allows for."""
+    total_s = ground.kafka.request_timeout_s
+    return HttpSettings(total_timeout_s=total_s, connect_timeout_s=min(HttpSettings().connect_timeout_s, total_s / 2))

@@ -1,0 +1,134 @@
+"""Processes as an operator runs them: started by command, watched by their health, stopped by SIGTERM."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.commlayer.conftest import Commlayer
+from tests.commlayer.programs import Program
+from tests.support.kafka import Kafka
+from tests.support.processes import free_ports
+
+STAGES = ("policy", "dispatch", "feedback")
+STOPPED_WITHIN_S = 15.0
+
+
+def health(port: int, kind: str = "ready") -> tuple[int, dict[str, Any]]:
+    """Status code and parts; 0 when nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/{kind}", timeout=10) as answer:
+            return answer.status, json.load(answer)["parts"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["parts"]
+    except OSError:
+        return 0, {}
+
+
+def until(condition: Callable[[], object], program: Program, what: str, timeout_s: float = 90.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert program.child.returncode is None, f"ended before {what}:\n{program.child.output()}"
+        assert time.monotonic() < deadline, f"{what}: not within {timeout_s} s:\n{program.child.output()}"
+        time.sleep(0.1)
+
+
+def starts_of(child: str, program: Program) -> int:
+    return sum(event.get("child") == child and event["event"] == "started" for event in program.events())
+
+
+@pytest.fixture
+def ports(config_file: Path, data: dict[str, Any]) -> dict[str, int]:
+    """Where the processes tell their health."""
+    ports = dict(zip(STAGES, free_ports(3), strict=True))
+    changed = yaml.safe_load(config_file.read_text()) | {"health": dict(ports)}
+    config_file.write_text(yaml.safe_dump(changed))
+    return ports | {"bridge": int(data["bridge"]["listen"].rpartition(":")[2])}
+
+
+@pytest.mark.timeout(300)
+def test_run_all_comes_up_delivers_mends_itself_and_stops_in_time(
+    config_file: Path, ports: dict[str, int], on_kafka: Kafka, commlayer: Commlayer
+) -> None:
+    with Program("run", "all", "--twin", config=config_file) as program:
+        until(lambda: all(health(port)[0] == 200 for port in ports.values()), program, "all are ready")
+        assert all(health(port, "live")[0] == 200 for port in ports.values())
+
+        published = commlayer(
+            "publish", "--app", "shop", "--to", "+1 415 555 0123", "--category", "otp", "--body", "Your code is 4711"
+        )
+        assert published.exit_code == 0, published.output
+        status = commlayer("status", published.stdout.strip(), "--wait", "60", "--json")
+        assert json.loads(status.stdout)["status"] == "delivered", status.output
+
+        pid = next(event["pid"] for event in program.events() if event.get("child") == "policy")
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: starts_of("policy", program) == 2, program, "policy was started again")
+        until(lambda: health(ports["policy"])[0] == 200, program, "policy is ready again")
+
+        began = time.monotonic()
+        assert program.stop() == 0, program.child.output()
+        assert time.monotonic() - began < STOPPED_WITHIN_S
+    assert all(health(port)[0] == 0 for port in ports.values())
+    log = program.log.read_text()
+    assert "4711" not in log
+    assert "5550123" not in log
+    assert "s3cret-value" not in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("process", [*STAGES, "bridge"])
+def test_a_process_waits_for_its_broker_and_says_so_once(
+    config_file: Path, ports: dict[str, int], process: str
+) -> None:
+    with Program("run", process, config=config_file) as program:
+        until(lambda: health(ports[process])[0] == 503, program, "it tells that it is not ready")
+        until(lambda: any("127.0.0.1:1" in str(event) for event in program.events()), program, "the log says why")
+        assert health(ports[process], "live")[0] == 200
+        time.sleep(2)  # several attempts
+        assert sum(event["level"] == "warning" for event in program.events()) <= 2  # the stage's and the publisher's
+        assert program.stop() == 0, program.child.output()
+
+
+@pytest.mark.parametrize("process", [*STAGES, "bridge"])
+def test_a_missing_topic_stops_a_process_with_the_fix(config_file: Path, cluster: Kafka, process: str) -> None:
+    changed = yaml.safe_load(config_file.read_text())
+    changed["kafka"]["bootstrap"] = [cluster.bootstrap]
+    changed["kafka"]["partitions"]["lifecycle"] = 3
+    changed["kafka"]["partitions"]["dispatch"] = 3
+    changed["apps"]["forgotten"] = changed["apps"]["shop"]
+    config_file.write_text(yaml.safe_dump(changed))
+    with Program("run", process, config=config_file) as program:
+        assert program.child.wait(60) == 2, program.child.output()
+    [refusal] = [event for event in program.events() if event["event"] == "cannot start"]
+    assert "run `commlayer topics apply`" in refusal["why"]
+
+
+def test_run_all_ends_with_code_2_when_a_topic_is_wrong(config_file: Path, cluster: Kafka) -> None:
+    changed = yaml.safe_load(config_file.read_text())
+    changed["kafka"]["bootstrap"] = [cluster.bootstrap]
+    changed["kafka"]["partitions"]["recipient"] = 7
+    config_file.write_text(yaml.safe_dump(changed))
+    with Program("run", "all", config=config_file) as program:
+        assert program.child.wait(60) == 2, program.child.output()
+    assert any(event["event"] == "wrongly configured, stopping everything" for event in program.events())
+
+
+def test_run_needs_only_the_secrets_of_its_process(config_file: Path, ports: dict[str, int]) -> None:
+    without = {"TOKEN": "", "SECRET": ""}
+    with Program("run", "policy", config=config_file, environment=without) as program:
+        until(lambda: health(ports["policy"])[0] == 503, program, "it started")
+    with Program("run", "dispatch", config=config_file, environment=without) as program:
+        assert program.child.wait(60) == 2
+    assert "environment variable SECRET is empty" in program.log.read_text()
+    assert "TOKEN" not in program.log.read_text()
