@@ -49,6 +49,8 @@ QUIET_LOGGERS = (
     "asyncio",
     "urllib3",
     "httpx",
+    "httpx2",
+    "httpcore2",
     "twilio",
     "opentelemetry",
 )
