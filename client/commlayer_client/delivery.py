@@ -12,15 +12,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from .errors import (
-    BrokerUnavailable,
-    MessageTooLarge,
-    NotAuthorized,
-    PublishError,
-    PublishFailed,
-    PublishTimeout,
-    UnknownTopic,
-)
+from .failures import Circumstances
 
 _POLL_S = 0.2  # how late the thread notices `close`; acknowledgements wake it at once
 _ASK_S = 1.0  # how late `check` notices that the credentials were refused
@@ -86,13 +78,13 @@ class Delivery:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.broken = False
-        self._bootstrap = settings["bootstrap.servers"]
-        self._timeout_ms = settings["message.timeout.ms"]
         user = settings.get("sasl.username")
-        self._principal = f"User:{user}" if user else None
+        self._known = Circumstances(
+            bootstrap=settings["bootstrap.servers"],
+            timeout_ms=settings["message.timeout.ms"],
+            principal=f"User:{user}" if user else None,
+        )
         self._delivered = 0
-        self._unreachable: str | None = None
-        self._refused: str | None = None
         self._gate = threading.Lock()  # a record is handed over while the thread serves, or not at all
         self._ended = False
         self._closing = threading.Event()
@@ -117,10 +109,10 @@ class Delivery:
         def reported(error: KafkaError | None, message: Message) -> None:
             if error is None:
                 self._delivered += 1
-                self._unreachable = None
+                self._known.unreachable = None
                 future.set_result(Position(topic, message.partition() or 0, message.offset() or 0))
             else:
-                future.set_exception(self._failure(error, topic))
+                future.set_exception(self._known.failure(error, topic))
 
         try:
             with self._gate:
@@ -130,7 +122,7 @@ class Delivery:
         except BufferError:
             raise QueueFull from None
         except KafkaException as error:
-            raise self._failure(error.args[0], topic) from None
+            raise self._known.failure(error.args[0], topic) from None
         return future
 
     def check(self, topics: Sequence[str], timeout_s: float) -> None:
@@ -143,7 +135,7 @@ class Delivery:
         for topic in topics:
             answer = self._ask(topic, deadline)
             if answer is not None:
-                raise self._failure(answer, topic)
+                raise self._known.failure(answer, topic)
 
     def close(self, timeout_s: float) -> None:
         """Wait for what is unacknowledged, fail the rest, stop the thread."""
@@ -162,7 +154,7 @@ class Delivery:
             self._producer.poll(_POLL_S)
             if self._closing.is_set():
                 self._producer.purge()
-            elif self._refused is not None:
+            elif self._known.refused is not None:
                 self.broken = True
                 self._producer.purge(in_flight=False)
             if self.broken or self._closing.is_set():
@@ -174,51 +166,18 @@ class Delivery:
             try:
                 return self._producer.list_topics(topic, timeout=_ASK_S).topics[topic].error
             except KafkaException as error:
-                if self._refused is not None:
-                    raise self._no_login() from None
+                if self._known.refused is not None:
+                    raise self._known.no_login() from None
                 if time.monotonic() > deadline:
-                    raise self._silence(self._unreachable or error.args[0].str()) from None
+                    raise self._known.silence(self._known.unreachable or error.args[0].str()) from None
 
     def _on_error(self, error: KafkaError) -> None:
         code = error.code()
         if code == KafkaError._AUTHENTICATION and self._delivered == 0:
             # Later on it may be one broker's trouble or a change of passwords under way: then it is waited out.
-            self._refused = error.str()
+            self._known.refused = error.str()
         elif code in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL):
-            if code != KafkaError._ALL_BROKERS_DOWN or self._unreachable is None:
-                self._unreachable = error.str()
+            if code != KafkaError._ALL_BROKERS_DOWN or self._known.unreachable is None:
+                self._known.unreachable = error.str()
         elif error.fatal():
             self.broken = True
-
-    def _failure(self, error: KafkaError, topic: str) -> PublishError:
-        code = error.code()
-        if code == KafkaError._PURGE_QUEUE and self._refused is not None:
-            return self._no_login()
-        if code in (KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
-            if self._unreachable is not None:
-                return self._silence(self._unreachable)
-            return PublishTimeout(f"no acknowledgement within {self._timeout_ms} ms", _SEND_AGAIN)
-        if code in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
-            who = self._principal or "this principal"
-            fix = f"give {who} the ACL WRITE on topic {topic} (`commlayer topics apply` does, once the app names it)"
-            return NotAuthorized(f"{who} may not write to {topic}", fix, principal=self._principal, topic=topic)
-        if code in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
-            return MessageTooLarge("the request is larger than Kafka takes", "send media as URLs, and fewer variables")
-        if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-            fix = "check the app's name; an operator makes its topics with `commlayer topics apply`"
-            return UnknownTopic(f"there is no topic {topic}", fix)
-        return PublishFailed(f"Kafka says {error.name()}: {error.str()}", _SEND_AGAIN)
-
-    def _silence(self, why: str) -> BrokerUnavailable:
-        return BrokerUnavailable(f"no broker answers at {self._bootstrap} ({why})", _SEND_AGAIN)
-
-    def _no_login(self) -> NotAuthorized:
-        return NotAuthorized(
-            f"Kafka refuses the credentials of {self._principal or 'this client'} ({self._refused})",
-            "correct sasl.username, sasl.password and sasl.mechanism",
-            principal=self._principal,
-            topic=None,
-        )
-
-
-_SEND_AGAIN = "send it again with the same idempotency key: that is safe, it is the same message"

@@ -104,6 +104,7 @@ class Publishing:
 
         Raises:
             ValueError: a setting cannot be right.
+            ImportError: a registry is named, and `commlayer-client[registry]` is not installed.
         """
         if APP_NAME.fullmatch(app) is None:
             raise ValueError(f"app: {app!r} is no name of an app: lower case letters, digits and -")
@@ -121,7 +122,10 @@ class Publishing:
         self._codec: Codec | None = None if registry_url else SingleObjectCodec()
         if registry_url:
             login = RegistryLogin(*registry_login) if registry_login else None
-            self._registry = Registry(registry_url, login=login, ca_file=registry_ca_file)
+            try:
+                self._registry = Registry(registry_url, login=login, ca_file=registry_ca_file)
+            except ImportError as error:
+                raise ImportError("a schema registry needs: pip install 'commlayer-client[registry]'") from error
         self._delivery: Delivery | None = None
         self._closed = False
         self._lock = threading.Lock()

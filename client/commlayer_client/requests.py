@@ -1,7 +1,6 @@
 """What an application says becomes the record of the contract. Pure."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: as texts, TypedDict would not see which fields are Required.
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Required, TypedDict
