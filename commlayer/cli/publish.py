@@ -14,7 +14,7 @@ import click
 from commlayer.config import Configuration, Loaded, Purpose, load
 from schemas.records import Channel, MessageClass
 
-from .failures import EXIT_FAILED, Misconfigured
+from .failures import EXIT_FAILED, Failure, Misconfigured
 from .moments import moment
 from .request_lines import BadLine, RequestLine, read_lines
 
@@ -122,6 +122,8 @@ class _Publishers(contextlib.ExitStack):
 
     def publish(self, batch: Sequence[RequestLine | BadLine]) -> Iterator[tuple[int, Any]]:
         """Line number and Receipt, PublishError or BadLine of each, in order."""
+        from commlayer_client import PublishError
+
         outcomes: dict[int, Any] = {line.number: line for line in batch if isinstance(line, BadLine)}
         good = [line for line in batch if isinstance(line, RequestLine)]
         for app in dict.fromkeys(line.app for line in good):
@@ -130,7 +132,10 @@ class _Publishers(contextlib.ExitStack):
             if unknown is not None:
                 outcomes |= {line.number: BadLine(line.number, *unknown) for line in of_app}
                 continue
-            receipts = self._publisher(app).send_many([line.fields for line in of_app])
+            try:
+                receipts = self._publisher(app).send_many([line.fields for line in of_app])
+            except PublishError as error:  # about none of them: no contracts, no publishing
+                raise Failure(error.detail, error.fix) from error
             outcomes |= dict(zip((line.number for line in of_app), receipts, strict=True))
         return iter(sorted(outcomes.items()))
 
