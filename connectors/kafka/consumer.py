@@ -25,6 +25,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from faust.events import Event
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
@@ -276,7 +277,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
             raise RuntimeError(f"no agent reads {tp.topic}, which is subscribed")
         message = self._to_message(tp, record)
         message.refcount = len(channels)
-        event = self.app.create_event(record.key, record.value, record.headers, message)
+        event = Event(self.app, record.key, record.value, record.headers, message)
         for channel in channels:
             channel.queue.force_put_nowait(event)
 

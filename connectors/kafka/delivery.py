@@ -21,6 +21,9 @@ from .window import Windows
 POLL_S = 0.1
 """Longest wait of one fetch. A partition that gets room meanwhile is looked at when it ends, so not longer."""
 
+GATHER_S = 0.002
+"""Pause after the first record finished where everything was blocked, so that more room comes together."""
+
 YIELD_EVERY = 64
 """Records delivered before the agents get a turn: a few milliseconds of work."""
 
@@ -97,6 +100,7 @@ class Delivery:
         try:
             async with asyncio.timeout(POLL_S):
                 await self._room_freed.wait()
+                await asyncio.sleep(GATHER_S)
         except TimeoutError:
             pass
 

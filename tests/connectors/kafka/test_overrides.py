@@ -44,6 +44,7 @@ REVIEWED = {
     "faust.app.base:App.on_rebalance_start": "5c1e23de30674082",
     "faust.app.base:App.on_stop": "bfe5a933defb2324",
     "faust.app.base:BootStrategy": "ecc05db10abceee9",
+    "faust.events:Event.__init__": "a1d3454dce427003",
     "faust.events:Event.ack": "2d29a6eda87c4ce5",
     "faust.types.tuples:Message.ack": "4751b72c4ed84153",
     "faust.types.tuples:ConsumerMessage": "5edc45d571eb42a2",

@@ -30,6 +30,21 @@ def test_room_is_what_the_window_leaves() -> None:
     assert Windows(lambda tp: 50).rooms(ledger) == {BULK: 20}
 
 
+@pytest.mark.parametrize(("window", "unfinished", "room"), [(40, 31, 0), (40, 30, 10), (1, 0, 1), (1, 1, 0), (3, 2, 1)])
+def test_a_partition_is_read_again_when_a_quarter_of_it_is_free(window: int, unfinished: int, room: int) -> None:
+    ledger = ledger_of(BULK)
+    deliver(ledger, BULK, unfinished)
+    assert Windows(lambda tp: window).rooms(ledger).get(BULK, 0) == room
+
+
+def test_a_wide_window_is_refilled_by_a_quarter_of_a_fetch() -> None:
+    ledger = ledger_of(BULK)
+    deliver(ledger, BULK, 976)
+    assert Windows(lambda tp: 1000).rooms(ledger) == {}
+    ledger.finish(BULK, 500, 1)
+    assert Windows(lambda tp: 1000).rooms(ledger) == {BULK: 25}
+
+
 @pytest.mark.parametrize("window", [30, 20, 0])
 def test_a_partition_at_its_window_or_above_is_not_read(window: int) -> None:
     ledger = ledger_of(BULK)
@@ -37,11 +52,12 @@ def test_a_partition_at_its_window_or_above_is_not_read(window: int) -> None:
     assert Windows(lambda tp: window).rooms(ledger) == {}
 
 
-def test_a_finished_record_makes_room_even_behind_one_that_takes_long() -> None:
+def test_finished_records_make_room_even_behind_one_that_takes_long() -> None:
     ledger = ledger_of(BULK)
     deliver(ledger, BULK, 30)
-    ledger.finish(BULK, 17, 1)
-    assert Windows(lambda tp: 30).rooms(ledger) == {BULK: 1}
+    for offset in range(10, 20):
+        ledger.finish(BULK, offset, 1)
+    assert Windows(lambda tp: 30).rooms(ledger) == {BULK: 10}
 
 
 def test_a_full_partition_leaves_the_others_alone() -> None:
