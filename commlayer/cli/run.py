@@ -11,6 +11,7 @@ import click
 
 from commlayer import logs
 from commlayer.config import Loaded, Purpose, load
+from commlayer.config.fields import host_and_port
 from commlayer.processes import PURPOSES, Process, RunOptions
 from commlayer.processes.parentage import Orphaned, die_with_parent
 
@@ -26,6 +27,14 @@ def command() -> None:
     """
 
 
+def _run(ctx: click.Context, process: Process, options: RunOptions) -> None:
+    bind_to_parent()
+    loaded = load(ctx.obj, PURPOSES[process])
+    configure_logs(process.value, loaded)
+    module = importlib.import_module(f"commlayer.processes.{process.value}")
+    ctx.exit(module.run(loaded, options))
+
+
 def _stage(process: Process, line: str) -> click.Command:
     @click.option("--health-port", type=click.IntRange(0, 65535), help="In place of the configured one; 0: any free.")
     @click.option(
@@ -36,11 +45,7 @@ def _stage(process: Process, line: str) -> click.Command:
     )
     @click.pass_context
     def run(ctx: click.Context, health_port: int | None, instance_id: str | None) -> None:
-        bind_to_parent()
-        loaded = load(ctx.obj, PURPOSES[process])
-        configure_logs(process.value, loaded)
-        module = importlib.import_module(f"commlayer.processes.{process.value}")
-        ctx.exit(module.run(loaded, RunOptions(health_port, instance_id)))
+        _run(ctx, process, RunOptions(health_port=health_port, instance_id=instance_id))
 
     run.__doc__ = line
     return click.command(process.value)(run)
@@ -50,9 +55,16 @@ for _process, _line in {
     Process.POLICY: "May it be sent, by whom, when, how urgently?",
     Process.DISPATCH: "Send what policy admitted, at each sender's pace.",
     Process.FEEDBACK: "Tell what became of messages and what people answered.",
-    Process.BRIDGE: "Take Twilio's webhooks.",
 }.items():
     command.add_command(_stage(_process, _line))
+
+
+@command.command("bridge")
+@click.option("--listen", help="host:port, in place of `bridge.listen`; port 0: any free.")
+@click.pass_context
+def bridge(ctx: click.Context, listen: str | None) -> None:
+    """Take Twilio's webhooks. Health and metrics are on the same address."""
+    _run(ctx, Process.BRIDGE, RunOptions(listen=None if listen is None else address(listen)))
 
 
 @command.command("all")
@@ -95,6 +107,18 @@ def configure_logs(process: str, loaded: Loaded) -> None:
         raise Misconfigured(str(error)) from error
     for warning in loaded.warnings:
         structlog.get_logger(__name__).warning("configuration", at=warning.place, what=warning.what, fix=warning.fix)
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Host and port of a --listen option.
+
+    Raises:
+        Misconfigured: it is no such pair.
+    """
+    try:
+        return host_and_port(listen)
+    except ValueError as error:
+        raise Misconfigured(str(error), "write host:port, for example 127.0.0.1:8080.") from error
 
 
 def bind_to_parent() -> None:

@@ -27,8 +27,7 @@ def command(path: Path, listen: str | None, settings: Path | None) -> None:
     from pydantic import ValidationError
 
     from commlayer import logs
-    from commlayer.cli.run import bind_to_parent, configure_logs
-    from commlayer.config.fields import host_and_port
+    from commlayer.cli.run import address, bind_to_parent, configure_logs
     from commlayer.config.standin import twin_settings
     from twin.run import serve
     from twin.settings import TwinSettings
@@ -38,7 +37,9 @@ def command(path: Path, listen: str | None, settings: Path | None) -> None:
         try:
             chosen = TwinSettings.load(settings)
         except ValidationError as error:
-            raise Misconfigured(f"{settings}: {error}") from error
+            # Without the values: tokens are among them.
+            found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False)]
+            raise Misconfigured("\n  ".join([f"{settings}:", *found])) from None
         logs.configure("twin")
         listen = listen or "127.0.0.1:8090"
     else:
@@ -46,10 +47,7 @@ def command(path: Path, listen: str | None, settings: Path | None) -> None:
         configure_logs("twin", loaded)
         chosen = twin_settings(loaded.config, loaded.secrets)
         listen = listen or loaded.config.twin.listen
-    try:
-        host, port = host_and_port(listen)
-    except ValueError as error:
-        raise Misconfigured(str(error), "write host:port, for example 127.0.0.1:8090.") from error
+    host, port = address(listen)
     try:
         serve(chosen, host, port, ready=lambda url: click.echo(f"twin: {url}"))
     except OSError as error:

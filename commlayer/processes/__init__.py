@@ -32,10 +32,12 @@ class RunOptions:
     """What the command line says beside the configuration.
 
     Attributes:
-        health_port: in place of the configured one; 0 for any free one.
+        health_port: of a stage, in place of the configured one; 0 for any free one.
+        listen: of the bridge, in place of the configured address.
         instance_id: static group membership: a restart within the session timeout disturbs nobody. Must be unique
             among the living processes of a stage.
     """
 
     health_port: int | None = None
+    listen: tuple[str, int] | None = None
     instance_id: str | None = None

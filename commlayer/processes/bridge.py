@@ -30,8 +30,9 @@ async def _run(loaded: Loaded, options: RunOptions) -> int:
     config, secrets = loaded.config, loaded.secrets
     kafka = conversions.kafka_settings(config, secrets)
     settings = conversions.bridge_settings(config, secrets)
-    if options.health_port is not None:
-        settings = dataclasses.replace(settings, port=options.health_port)
+    if options.listen is not None:
+        host, port = options.listen
+        settings = dataclasses.replace(settings, host=host, port=port)
     contracts = Contracts(open_registry(config, secrets))
     broker = BrokerWait(kafka)
     stop = asyncio.Event()

@@ -44,6 +44,10 @@ LOOK_EVERY_S = 0.25
 Step = Callable[[], Awaitable[None]]
 
 
+class HealthPortTaken(Exception):
+    """Health cannot be served where it should be."""
+
+
 class StageWorker:
     """Runs one app. Health and metrics are served from the first moment, while it waits for the broker as well."""
 
@@ -94,12 +98,16 @@ class StageWorker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_stop, number, stop)
-        async with self._served_health():
-            try:
-                code = await self._serve(stop)
-            finally:
-                for step in self._after_stop:
-                    await self._stopping(step)
+        try:
+            async with self._served_health():
+                try:
+                    code = await self._serve(stop)
+                finally:
+                    for step in self._after_stop:
+                        await self._stopping(step)
+        except HealthPortTaken as taken:
+            log.error("cannot start", why=str(taken))
+            return EXIT_BROKEN
         self._deadline.cancel()
         if self._stop_failed:
             code = code or EXIT_BROKEN
@@ -171,7 +179,14 @@ class StageWorker:
         runner = web.AppRunner(routes, access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._health_host, self._health_port).start()
+            try:
+                await web.TCPSite(runner, self._health_host, self._health_port).start()
+            except OSError as error:
+                raise HealthPortTaken(
+                    f"cannot serve health on {self._health_host}:{self._health_port}: {error.strerror}"
+                ) from error
+            host, port = runner.addresses[0][:2]
+            log.info("health listens", host=host, port=port)
             yield
         finally:
             await runner.cleanup()

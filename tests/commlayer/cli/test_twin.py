@@ -57,7 +57,8 @@ def test_a_listen_address_that_is_none_is_a_usage_error(commlayer: Commlayer, li
 
 def test_settings_of_its_own_are_checked(commlayer: Commlayer, tmp_path: Path) -> None:
     settings = tmp_path / "twin.yaml"
-    settings.write_text("accounts: [{sid: nonsense, auth_token: x}]\n")
+    settings.write_text("accounts: [{sid: nonsense, auth_token: s3cret-token}]\n")
     result = commlayer("twin", "--settings", str(settings))
     assert result.exit_code == 2
     assert "accounts.0.sid" in result.stderr
+    assert "s3cret-token" not in result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -132,3 +133,33 @@ def test_run_needs_only_the_secrets_of_its_process(config_file: Path, ports: dic
         assert program.child.wait(60) == 2
     assert "environment variable SECRET is empty" in program.log.read_text()
     assert "TOKEN" not in program.log.read_text()
+
+
+def test_a_free_port_for_health_is_told_in_the_log(config_file: Path) -> None:
+    with Program("run", "policy", "--health-port", "0", config=config_file) as program:
+        told = json.loads(program.line_with("health listens"))
+        assert health(told["port"])[0] == 503
+
+
+def test_a_taken_health_port_is_told_in_one_line(config_file: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with Program("run", "policy", "--health-port", port, config=config_file) as program:
+            assert program.child.wait(60) == 1
+    [refusal] = [event for event in program.events() if event["event"] == "cannot start"]
+    assert f"cannot serve health on 127.0.0.1:{port}: " in refusal["why"]
+    assert "Traceback" not in program.log.read_text()
+
+
+def test_a_bridge_whose_address_is_taken_is_told_in_one_line(config_file: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Program("run", "bridge", "--listen", listen, config=config_file) as program:
+            assert program.child.wait(60) == 1
+    [refusal] = [event for event in program.events() if event["event"] == "cannot listen"]
+    assert refusal["level"] == "error"
+    assert "Traceback" not in program.log.read_text()
