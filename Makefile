@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test
+.PHONY: help setup lint format test demo
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -33,3 +33,14 @@ format: setup ## let ruff mend what it can
 
 test: lint ## lint, then every test; a real Kafka and registry by Docker, or Java 17 and Maven, or COMMLAYER_TEST_*
 	$(BIN)/python -m pytest
+
+DEMO_SECONDS ?= 25
+BROKER ?= embedded
+demo: setup ## the whole blueprint with live traffic; DEMO_SECONDS=60 for longer, BROKER=kafka for a real broker
+ifeq ($(BROKER),kafka)
+	@$(BIN)/python -m tests.support.with_kafka $(BIN)/commlayer demo --seconds $(DEMO_SECONDS) --bootstrap {bootstrap}
+else ifeq ($(BROKER),embedded)
+	@$(BIN)/commlayer demo --seconds $(DEMO_SECONDS)
+else
+	@echo "BROKER is embedded or kafka, not $(BROKER)"; exit 2
+endif
