@@ -9,8 +9,9 @@ from schemas import ids
 from schemas.records import MessageRequest
 
 from . import numbers
-from .config import AppGrants, Category, PolicyConfig
+from .config import AppGrants, Category, PolicyConfig, Sender
 from .numbers import Number
+from .verdict import Deny
 
 
 class Origin(NamedTuple):
@@ -64,7 +65,7 @@ class Entry:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Case:
     """What every rule gets. The properties hold only after the rule that checks them allowed: `grants` after
     `known_app`, `category` after `known_category`, `number` after `recipient`."""
@@ -73,6 +74,8 @@ class Case:
     entry: Entry
     config: PolicyConfig
     now_ms: int
+    choice: Sender | Deny | None = None
+    """What `senders.choose` said, once it was asked."""
 
     @property
     def grants(self) -> AppGrants:

@@ -11,7 +11,7 @@ import phonenumbers
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 """ITU-T E.164: a plus, the country code, at most 15 digits in all."""
 
-_CACHED_NUMBERS = 100_000  # a look-up takes 30 µs, a cached one 0.1; about 15 MB when full
+_CACHED_NUMBERS = 100_000  # a look-up takes 10 to 30 µs, a cached one 0.1; about 15 MB when full
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,30 @@ def look_up(e164: str) -> Number | None:
     """The facts about a number in E.164, None when it is no valid number."""
     if E164.fullmatch(e164) is None:
         return None
-    try:
-        parsed = phonenumbers.parse(e164, None)
-    except phonenumbers.NumberParseException:
+    exact = _taken_apart(e164)
+    if exact is None:
         return None
-    country = phonenumbers.region_code_for_number(parsed)
-    kind = phonenumbers.number_type(parsed)
+    country = phonenumbers.region_code_for_number(exact)
+    kind = phonenumbers.number_type(exact)
     if country is None or kind == phonenumbers.PhoneNumberType.UNKNOWN:
         return None
     return Number(country, kind == phonenumbers.PhoneNumberType.FIXED_LINE)
+
+
+def _taken_apart(e164: str) -> phonenumbers.PhoneNumber | None:
+    """The number digit by digit. `phonenumbers.parse` would forgive what is no E.164, such as the 0 in +44 0 7911…, and
+    takes as long again as all the rest."""
+    for end in (2, 3, 4):
+        code = int(e164[1:end])
+        if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            break
+    else:
+        return None
+    national = e164[end:]
+    zeros = len(national) - len(national.lstrip("0"))  # part of the number in Italy, for one
+    return phonenumbers.PhoneNumber(
+        country_code=code,
+        national_number=int(national or "0"),
+        italian_leading_zero=True if zeros else None,
+        number_of_leading_zeros=zeros if zeros > 1 else None,
+    )

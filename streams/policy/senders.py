@@ -18,7 +18,13 @@ from .verdict import Deny
 
 
 def choose(case: Case) -> Sender | Deny:
-    """The sender of this message, or why there is none."""
+    """The sender of this message, or why there is none; the same as often as the case asks."""
+    if case.choice is None:
+        case.choice = _choose(case)
+    return case.choice
+
+
+def _choose(case: Case) -> Sender | Deny:
     names = _named(case)
     if isinstance(names, Deny):
         return names
