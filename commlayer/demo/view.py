@@ -6,9 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.panel import Panel
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -75,7 +73,7 @@ def draw(scene: Scene) -> RenderableType:
     )
     return Group(
         title,
-        Padding(ProgressBar(total=scene.total_s, completed=min(scene.elapsed_s, scene.total_s), width=WIDTH)),
+        Text(_bar(scene.elapsed_s / scene.total_s, WIDTH), style="cyan"),
         _lanes(scene),
         _panel("one-time passwords, request to Twilio", _latency(scene)),
         _panel("statuses", _statuses(scene)),
@@ -102,6 +100,11 @@ def _panel(title: str, content: RenderableType) -> Panel:
     return Panel(content, title=title, title_align="left", width=WIDTH)
 
 
+def _bar(share: float, width: int) -> str:
+    filled = round(min(max(share, 0.0), 1.0) * width)
+    return "█" * filled + "░" * (width - filled)
+
+
 def _requested(scene: Scene) -> str:
     return ", ".join(f"{app} {count}" for app, count in sorted(scene.requested.items())) or "nothing yet"
 
@@ -117,7 +120,7 @@ def _lanes(scene: Scene) -> Table:
         table.add_row(
             lane.name,
             f"{lane.sending:.1f} / {lane.rate:g}",
-            ProgressBar(total=lane.rate, completed=min(lane.sending, lane.rate), width=10),
+            Text(_bar(lane.sending / lane.rate, 10), style="green"),
             *(f"{lane.queued.get(message_class.value, 0)}" for message_class in CLASSES),
         )
     return table
