@@ -98,6 +98,7 @@ class Observer:
             scene.otp_latency_ms = list(self._otp_latency_ms)
             scene.statuses = Counter(update.status.value for update in self._statuses.values())
             scene.replies = self._replies.copy()
+            scene.heard = self._heard_from
             scene.opt_outs = len(self._opt_outs)
 
     def _rate_now(self, lane: str, now: float) -> float:

@@ -37,6 +37,7 @@ DRAIN_WITHIN_S = 25.0
 """After the traffic: what is queued at the slowest sender, and the last callbacks."""
 FRAMES_PER_S = 4.0
 PLAIN_EVERY_S = 3.0
+DONE = "done"
 
 
 class DemoFailed(Exception):
@@ -87,7 +88,7 @@ class Run:
             requested = await self._traffic(traffic, scene, bootstrap, books)
             scene.phase = "draining"
             await _until_final(requested, observer, books, len(traffic.replies))
-            scene.phase = "done"
+            scene.phase = DONE
             result = balance(requested, await books.accepted(), await books.refused(), observer.final_statuses())
             show()
             return result
@@ -155,7 +156,7 @@ class Run:
                 self.console.print(tell(scene), soft_wrap=True, highlight=False)
 
         async def keep_showing() -> None:
-            while True:
+            while scene.phase != DONE:
                 show()
                 await asyncio.sleep(PLAIN_EVERY_S if live is None else 1 / FRAMES_PER_S)
 

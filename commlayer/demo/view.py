@@ -45,7 +45,8 @@ class Reply:
 
 @dataclass(slots=True)
 class Scene:
-    """Everything on the screen at one moment. Latencies in milliseconds."""
+    """Everything on the screen at one moment. Latencies in milliseconds; `heard` counts replies, of which the newest are
+    in `replies`."""
 
     phase: str = "starting"
     elapsed_s: float = 0.0
@@ -55,6 +56,7 @@ class Scene:
     otp_latency_ms: list[float] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     replies: deque[Reply] = field(default_factory=lambda: deque(maxlen=5))
+    heard: int = 0
     opt_outs: int = 0
 
 
@@ -90,9 +92,10 @@ def tell(scene: Scene) -> str:
     p99 = percentile(scene.otp_latency_ms, 0.99)
     otp = "" if p99 is None else f"; otp p99 {p99:.0f} ms"
     statuses = ", ".join(f"{count} {status}" for status, count in scene.statuses.most_common())
+    replies = f"; {scene.heard} replies, {scene.opt_outs} opt-out" if scene.heard else ""
     return (
         f"[{scene.elapsed_s:3.0f} s] {scene.phase}: requested {_requested(scene)}; "
-        f"{lanes or 'no lanes yet'}{otp}; {statuses or 'no statuses yet'}"
+        f"{lanes or 'no lanes yet'}{otp}; {statuses or 'no statuses yet'}{replies}"
     )
 
 
