@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from schemas import ids
+from schemas.limits import TAGS_MAX
 from schemas.reasons import Reason
 from schemas.records import Deferral, LifecycleEvent, MessageRequest, MessageStatus, Stage
 
@@ -12,7 +13,6 @@ from . import numbers
 from .case import Entry, Origin
 from .config import PolicyConfig
 from .decide import rule_version
-from .rules.limits import TAGS_MAX
 from .verdict import Admitted, Decision, Denied
 
 _TEXT_SHOWN = 256  # what is denied may hold anything of any length, and the event must fit into a Kafka record

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 
+from schemas.limits import BODY_MAX, MEDIA_MAX, code_units
 from schemas.reasons import Reason
 from schemas.records import Channel, Content
 from streams.policy.case import Case
 from streams.policy.quote import quote
 from streams.policy.verdict import ALLOW, Deny, Verdict
 
-BODY_MAX = 1600
-"""Longest body Twilio takes (error 21617), in UTF-16 code units: an emoji counts as two and more."""
-MEDIA_MAX = 10
-"""Most media Twilio takes (error 21623)."""
 WHATSAPP_MEDIA_MAX = 1
 VARIABLES_MAX = 100
 """Most variables of a Content template."""
@@ -119,7 +116,7 @@ def _body_and_media(channel: Channel, content: Content) -> Verdict:
     if not body.strip() and not content.media_urls:
         return _empty()
     # 800 characters cannot make more than 1600 code units.
-    if len(body) > BODY_MAX // 2 and (units := _code_units(body)) > BODY_MAX:
+    if len(body) > BODY_MAX // 2 and (units := code_units(body)) > BODY_MAX:
         return Deny(
             Reason.BODY_TOO_LONG,
             "content.body",
@@ -161,7 +158,3 @@ def _media(channel: Channel, urls: list[str]) -> Verdict:
                 "Give a public URL that Twilio can fetch.",
             )
     return ALLOW
-
-
-def _code_units(text: str) -> int:
-    return len(text) + sum(character > "\uffff" for character in text)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from schemas.limits import IDEMPOTENCY_KEY_MAX, TAGS_MAX, VALIDITY_MAX_S
 from schemas.reasons import Reason
 from schemas.records import MessageRequest
 from streams.policy.case import Case
 from streams.policy.quote import quote
 from streams.policy.verdict import ALLOW, Deny, Verdict
 
-IDEMPOTENCY_KEY_MAX = 128
-TAGS_MAX = 10
-"""This and the two patterns are what Twilio states for its Bulk Messaging API; for Messages it states nothing."""
+# Twilio states these patterns, and the number of tags, for its Bulk Messaging API; for Messages it states nothing.
 _TAG_KEY = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _TAG_VALUE = re.compile(r"[A-Za-z0-9._~-]{1,256}")
-VALIDITY_MAX_S = 36_000
-"""Twilio's ValidityPeriod: 1..36000, else error 21624."""
 _MESSAGE_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 _TEXT_MAX = {
     "recipient_id": 256,  # long enough for a URN; every status repeats it
