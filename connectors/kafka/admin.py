@@ -57,6 +57,10 @@ _OPERATIONS = {
 }
 
 
+SHOWN_POLL_S = 0.05
+"""Between questions whether a new topic is shown."""
+
+
 class AdminFailed(Exception):
     """The cluster did not do what was asked. The text says what, why, and who asked."""
 
@@ -113,6 +117,23 @@ class TopicAdmin:
         for change in plan.changes:
             self._ask(str(change), functools.partial(self._make, change))
             done(change)
+        self._wait_until_shown(plan.changes)
+
+    def _wait_until_shown(self, changes: Iterable[Change]) -> None:
+        """Brokers learn of a new topic a moment after the controller made it; who starts right after must find it."""
+        counts = {change.name: change.partitions for change in changes if isinstance(change, CreateTopic)}
+        counts |= {change.name: change.want for change in changes if isinstance(change, AddPartitions)}
+        deadline = time.monotonic() + self._timeout_s
+        while counts:
+            topics = self._ask("asking for topics", self._metadata).topics
+            counts = {
+                name: count
+                for name, count in counts.items()
+                if name not in topics or len(topics[name].partitions) < count
+            }
+            if counts and time.monotonic() > deadline:
+                raise AdminFailed(f"made, but not shown by the brokers yet: {', '.join(sorted(counts))}")
+            time.sleep(SHOWN_POLL_S if counts else 0)
 
     def _metadata(self) -> ClusterMetadata:
         deadline = time.monotonic() + self._timeout_s
