@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.errors import KafkaError
+from confluent_kafka import TopicPartition
 
 from connectors.kafka.app import StageApp, create_app
 from connectors.kafka.commit_book import Commit
@@ -330,9 +331,61 @@ def test_there_is_no_consumer_before_the_app_runs(tmp_path: Path) -> None:
         _ = app.consumer
 
 
+async def test_a_stream_that_acks_by_itself_is_taken_down_in_the_ledger(scene: Scene) -> None:
+    scene.kafka.create_topics({scene.topic: 1})
+    fill(scene.kafka, scene.topic, 0, numbers(5))
+    app = scene.app()
+    confirmed = asyncio.Event()
+    app.hooks.on_committed(lambda tp, offset: confirmed.set() if offset == 5 else None)
+
+    @app.agent(app.topic(scene.topic, value_type=bytes, value_serializer="raw"))
+    async def take(stream: AsyncIterator[bytes]) -> None:
+        async for _ in stream:
+            pass
+
+    async with running(app), asyncio.timeout(60):
+        await confirmed.wait()
+    assert await scene.committed() == {0: 5}
+
+
+async def test_a_stream_that_acks_by_itself_does_not_ack_the_record_whose_agent_raised(scene: Scene) -> None:
+    scene.kafka.create_topics({scene.topic: 1})
+    fill(scene.kafka, scene.topic, 0, numbers(5))
+    app = scene.app()
+
+    @app.agent(app.topic(scene.topic, value_type=bytes, value_serializer="raw"))
+    async def take(stream: AsyncIterator[bytes]) -> None:
+        async for value in stream:
+            if value == b"3":
+                raise ValueError("not this one")
+
+    with pytest.raises(ValueError, match="not this one"):
+        await run_until_it_breaks(app)
+    assert (await scene.committed()).get(0, 0) <= 3
+
+
+async def test_an_exception_from_a_hook_ends_the_app_instead_of_being_logged_by_the_client(scene: Scene) -> None:
+    scene.kafka.create_topics({scene.topic: 1})
+    one, two = scene.app("one"), scene.app("two")
+    first, second = RecordingStage(one, [scene.topic]), RecordingStage(two, [scene.topic])
+
+    @one.hooks.on_revoked
+    def broken(partitions: frozenset[TP]) -> None:
+        raise OSError("cannot flush")
+
+    async def second_joins() -> None:
+        async with running(one):
+            await first.until_flowing()
+            async with running(two):
+                await second.until_flowing()
+                async with asyncio.timeout(60):
+                    await one._crashed.wait()
+
+    with pytest.raises(OSError, match="cannot flush"):
+        await second_joins()
+
+
 def delete_below(kafka: Kafka, tp: TP, offset: int) -> None:
     """What retention does, now."""
-    from confluent_kafka import TopicPartition
-
     for done in kafka.admin.delete_records([TopicPartition(tp.topic, tp.partition, offset)]).values():
         done.result(30)
