@@ -45,8 +45,8 @@ class Reply:
 
 @dataclass(slots=True)
 class Scene:
-    """Everything on the screen at one moment. Latencies in milliseconds; `heard` counts replies, of which the newest are
-    in `replies`."""
+    """Everything on the screen at one moment. Latencies in milliseconds; `heard` counts all replies, `replies` holds
+    the newest."""
 
     phase: str = "starting"
     elapsed_s: float = 0.0
