@@ -45,8 +45,9 @@ def data() -> dict[str, Any]:
         },
         "pools": {"all": ["us"]},
         "categories": {"otp": {"class": "critical", "doubt": "resend"}, "news": {"class": "bulk", "doubt": "stop"}},
-        "apps": {"shop": {"categories": ["otp", "news"], "pool": "all"}},
+        "apps": {"shop": {"categories": ["otp", "news"], "pool": "all", "principal": "User:shop"}},
         "countries": {"allow": ["US"]},
+        "consumers": {"cdp": {"principal": "User:cdp", "topics": ["status"]}},
         "health": {"policy": 0, "dispatch": 0, "feedback": 0},
         "twin": {"listen": f"127.0.0.1:{twin}"},
     }

@@ -59,8 +59,10 @@ def ports(config_file: Path, data: dict[str, Any]) -> dict[str, int]:
 
 @pytest.mark.timeout(300)
 def test_run_all_comes_up_delivers_mends_itself_and_stops_in_time(
-    config_file: Path, ports: dict[str, int], on_kafka: Kafka, commlayer: Commlayer
+    config_file: Path, ports: dict[str, int], on_kafka: Kafka, commlayer: Commlayer, registry_url: str
 ) -> None:
+    config_file.write_text(config_file.read_text() + f"registry: {{url: {registry_url}}}\n")
+    assert commlayer("schemas", "register").exit_code == 0
     with Program("run", "all", "--twin", config=config_file) as program:
         until(lambda: all(health(port)[0] == 200 for port in ports.values()), program, "all are ready")
         assert all(health(port, "live")[0] == 200 for port in ports.values())
