@@ -20,6 +20,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
         return DispatchStage(
             table,
             accounts=conversions.accounts(config, loaded.secrets),
+            kafka=ground.kafka,
             codec=ground.codec,
             publisher=ground.publisher,
             settings=DispatchSettings(public_url=config.bridge.public_url.rstrip("/"), http=_http(ground)),

@@ -8,7 +8,9 @@ lies in the scheduler, all that is done in the sender.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from connectors.health import Health, HealthBoard, Progress
 from connectors.kafka.app import StageApp
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
+from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topic_partition import TP
 from connectors.twilio.account import Account
 from connectors.twilio.errors import ErrorPolicy
@@ -32,12 +35,15 @@ from schemas.records import Dispatch, MessageClass, Record, Stage
 from schemas.topics import dispatch_topic
 
 from . import metrics
+from .doubts import SETTLE_S
+from .engine import Engine
+from .jobs import UNKNOWN_LANE
 from .lanes import LaneTable
-from .outbox import Outbox
+from .positions import replay_start
+from .replay import Replay
 from .scheduler import Scheduler, SchedulerSettings
-from .sending import Posts, Sender, Surroundings
+from .sending import Surroundings
 from .snapshot import SAMPLE_EVERY_S, LaneView
-from .troubles import Troubles
 
 log = structlog.get_logger(__name__)
 
@@ -54,11 +60,23 @@ class DispatchSettings:
         scheduler: shares, requests in flight.
         http: timeouts of the requests to Twilio. The total timeout must not exceed the `request_timeout_s` that the
             lease was made with.
+        settle_s: from an INTENT in doubt to the first look at Twilio's list.
+
+    Raises:
+        ValueError: a request may take longer than `settle_s`.
     """
 
     public_url: str | None
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    settle_s: float = SETTLE_S
+
+    def __post_init__(self) -> None:
+        if self.settle_s <= self.http.total_timeout_s:
+            raise ValueError(
+                f"doubts settle after {self.settle_s} s, and a request may take {self.http.total_timeout_s} s: "
+                "Twilio's list would be read too early"
+            )
 
 
 class DispatchStage:
@@ -67,12 +85,13 @@ class DispatchStage:
     Args:
         table: lanes, groups, partitions.
         accounts: Twilio accounts by the name that lanes give.
+        kafka: how Kafka is reached, to read the attempts log.
         codec: reads and writes records.
         publisher: writes to Kafka.
         settings: see there.
         now_ms: wall clock, epoch milliseconds UTC.
+        owner: name of this process in the attempts log, for people.
         policy: what Twilio's errors mean; the table as shipped when None.
-        posts: sends instead of Twilio's Messages API (tests, benchmarks).
         registry: where the gauges of the scheduler are shown; one stage per registry.
 
     Raises:
@@ -84,49 +103,52 @@ class DispatchStage:
         table: LaneTable,
         *,
         accounts: Mapping[str, Account],
+        kafka: KafkaSettings,
         codec: Codec,
         publisher: DurablePublisher,
         settings: DispatchSettings,
         now_ms: Callable[[], int],
+        owner: str = "",
         policy: ErrorPolicy | None = None,
-        posts: Posts | None = None,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         missing = sorted({lane.account for lane in table.lanes.values()} - set(accounts))
         if missing:
             raise ValueError(f"lanes use accounts that are not configured: {', '.join(missing)}")
         self.table = table
-        self._registry = registry
         self._codec = codec
         self._publisher = publisher
+        self._now_ms = now_ms
+        self._registry = registry
         self._session = TwilioSession(settings.http)
         self._intake = Intake(stage=Stage.DISPATCH, codec=codec, publisher=publisher, now_ms=now_ms)
-        self._outbox = Outbox(codec, publisher)
-        self._troubles = Troubles(time.monotonic)
+        self._replay = Replay(kafka, codec, table, now_ms=now_ms)
         self._progress = Progress(STUCK_AFTER_S)
         self._served: frozenset[int] = frozenset()
         self._collector: metrics.SchedulerCollector | None = None
         self._routine: asyncio.Task[None] | None = None
-        self._reading: set[asyncio.Task[None]] = set()
         self._app: StageApp
         self.scheduler = Scheduler(table, random=random.random, settings=settings.scheduler)
-        self.sender = Sender(
+        self.engine = Engine(
             self.scheduler,
-            posts=posts or Messages(self._session, now_ms=now_ms, policy=policy),
-            outbox=self._outbox,
-            troubles=self._troubles,
+            twilio=Messages(self._session, now_ms=now_ms, policy=policy),
+            codec=codec,
+            publisher=publisher,
+            find=self._replay.find,
             world=Surroundings(
                 accounts=accounts,
                 public_url=settings.public_url,
                 may_act=self._may_act,
-                broken=self._broken,
                 clock=time.monotonic,
                 now_ms=now_ms,
                 random=random.random,
             ),
+            owner=owner or f"{socket.gethostname()}:{os.getpid()}",
+            broken=self._broken,
+            finished=self._progress.finished,
+            settle_s=settings.settle_s,
         )
-        self.sender.finished = self._progress.finished
-        self.view = LaneView(self.scheduler, self._troubles, owns=self._owns, clock=time.monotonic, now_ms=now_ms)
+        self.view = LaneView(self.scheduler, self.engine.troubles, owns=self._owns, clock=time.monotonic, now_ms=now_ms)
 
     def topics(self) -> list[str]:
         """What the stage reads."""
@@ -137,37 +159,39 @@ class DispatchStage:
         return self.table.window(tp.partition)
 
     def register(self, app: StageApp) -> None:
-        """Add an agent for every class, and be told of assignments."""
+        """Add an agent for every class, and be told of assignments and commits."""
         self._app = app
         for topic in self.topics():
             app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name=f"dispatch {topic}")(self._agent)
         app.hooks.on_assigned(self._on_assigned)
         app.hooks.on_revoked(self._on_revoked)
         app.hooks.on_released(self._on_released)
+        app.hooks.on_committed(self.engine.committed)
+        app.hooks.position_meta = self.engine.positions.metadata
 
     async def start(self) -> None:
         """Open the session to Twilio (nothing is asked yet) and begin to turn."""
         await self._session.start()
         self._collector = metrics.watch(self.scheduler, self._registry)
-        self.sender.start()
+        self.engine.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
 
     async def stop(self) -> None:
         """Let go of everything unfinished; it is delivered again."""
+        self._replay.stop()
         if self._collector is not None:
             self._registry.unregister(self._collector)
             self._collector = None
-        tasks = [*self._reading, *([self._routine] if self._routine else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.sender.stop()
+        if self._routine is not None:
+            self._routine.cancel()
+            await asyncio.gather(self._routine, return_exceptions=True)
+        await self.engine.stop()
         await self._session.stop()
 
     def board(self, board: HealthBoard) -> None:
         """Add the stage's checks and its view of the lanes (`/lanes`)."""
         board.ready_when("dispatch intake", self._intake.health)
-        board.ready_when("twilio", self._troubles.health)
+        board.ready_when("twilio", self.engine.troubles.health)
         board.live_while("dispatch", self._live)
         board.show("lanes", self.view.show)
 
@@ -180,7 +204,8 @@ class DispatchStage:
         if isinstance(record, Dispatch):
             self._take(record, event)
         else:
-            self._read(event)
+            # A dead letter, or one whose schema must be asked for.
+            self.engine.under_way.spawn(self._read_slowly(event))
 
     # Records ----------------------------------------------------------------------------------------------------------
 
@@ -191,49 +216,25 @@ class DispatchStage:
     def _take(self, order: Dispatch, event: Any) -> None:
         lane = self.table.lanes.get(order.lane)
         if lane is None:
-            self.sender.refuse_unknown_lane(order, event)
+            self.engine.take(order, event, UNKNOWN_LANE)
             return
         partition = self.table.groups[lane.group].partition
-        if partition != event.message.partition:
-            self._spawn(self._move(order, partition, event))
-            return
         order.account = lane.account
-        self.sender.take(order, event)
-
-    def _read(self, event: Any) -> None:
-        """What is no plain dispatch record: a dead letter, or one whose schema must be asked for."""
-        self._spawn(self._read_slowly(event))
+        # Only the process that serves the group's partition may pace its lanes.
+        self.engine.take(order, event, None if partition == event.message.partition else partition)
 
     async def _read_slowly(self, event: Any) -> None:
         record: Record | None = await self._intake.read(event.message, (Dispatch,))
         if record is None:
             event.ack()
-        elif event.message.generation_id == self.sender.generation:
+        elif event.message.generation_id == self.engine.tenure.generation:
             assert isinstance(record, Dispatch)
             self._take(record, event)
-
-    async def _move(self, order: Dispatch, partition: int, event: Any) -> None:
-        """The group has another partition: only the process that serves that one may pace its lanes."""
-        order.again = True
-        await self._outbox.move(order, partition)
-        metrics.moved.inc()
-        event.ack()
-
-    def _spawn(self, work: Any) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except Exception as error:
-                await self._broken(error)
-
-        task = asyncio.ensure_future(run())
-        self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
 
     # Ownership --------------------------------------------------------------------------------------------------------
 
     def _may_act(self) -> bool:
-        return bool(self._app.consumer.holds(self.sender.generation))
+        return bool(self._app.consumer.holds(self.engine.tenure.generation))
 
     def _owns(self, lane: str) -> bool:
         return self.table.partition_of(lane) in self._served
@@ -242,26 +243,41 @@ class DispatchStage:
         log.error("dispatch cannot go on", error=repr(error), exc_info=error)
         await self._app.crash(error)
 
-    def _on_assigned(self, partitions: frozenset[TP], generation: int) -> None:
-        served = frozenset(tp.partition for tp in partitions if self._app.consumer.serves(tp))
-        self._take_over_pace(served - self._served)
-        self._served = served
-        self.sender.open(generation)
-
-    def _take_over_pace(self, partitions: frozenset[int]) -> None:
-        """Whoever served these before may have charged a largest message a moment ago."""
-        now = time.monotonic()
-        for name, state in self.scheduler.lanes.items():
-            if self.table.partition_of(name) in partitions:
-                bucket = state.pace.bucket
-                bucket.hand_over(now + bucket.largest / bucket.rate, bucket.largest)
+    async def _on_assigned(self, partitions: frozenset[TP], generation: int) -> None:
+        consumer = self._app.consumer
+        committed = await consumer.read_committed()
+        served = {tp.partition for tp in partitions if consumer.serves(tp)}
+        starts = {
+            partition: replay_start(
+                committed[TP(topic, partition)].metadata if TP(topic, partition) in committed else None
+                for topic in self.topics()
+            )
+            for partition in served
+        }
+        began = time.monotonic()
+        restored = await self._replay.restore(starts)
+        restored.pace.hand_over(self.scheduler, time.monotonic(), self._now_ms())
+        self._served = frozenset(served)
+        self.engine.open(
+            generation,
+            histories=restored.histories,
+            ends=restored.ends,
+            elsewhere={tp: commit.metadata for tp, commit in committed.items() if tp.partition not in served},
+        )
+        log.info(
+            "attempts restored",
+            partitions=len(served),
+            records=restored.records,
+            unfinished=len(restored.histories),
+            seconds=round(time.monotonic() - began, 2),
+        )
 
     async def _on_revoked(self, partitions: frozenset[TP]) -> None:
-        await self.sender.close()
+        await self.engine.close()
 
     def _on_released(self, partitions: frozenset[TP]) -> None:
         # Every rebalance takes all partitions and gives them out anew.
-        self.sender.drop()
+        self.engine.drop()
         self._progress.runnable(0)
 
     # Watching ---------------------------------------------------------------------------------------------------------
@@ -275,7 +291,7 @@ class DispatchStage:
     def _runnable(self) -> int:
         if not self._publisher.health().ok:
             return 0  # what waits for Kafka could not go on after a restart either
-        return self.sender.under_way + int(self.scheduler.startable(time.monotonic()))
+        return self.engine.under_way.count + int(self.scheduler.startable(time.monotonic()))
 
     def _live(self) -> Health:
         return self._progress.check()

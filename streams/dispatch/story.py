@@ -1,13 +1,10 @@
-"""What dispatch writes into a message's story: one lifecycle event for the end of a message's stay here."""
+"""What dispatch writes into a message's story: one lifecycle event for the end of a message's stay here. Pure."""
 
 from __future__ import annotations
 
-from connectors.twilio.answers import Accepted
 from schemas import ids
 from schemas.reasons import Reason
-from schemas.records import Dispatch, LifecycleEvent, MessageStatus, Stage
-
-from .verdict import Verdict
+from schemas.records import Attempt, Dispatch, LifecycleEvent, MessageStatus, Stage
 
 
 def ending(
@@ -49,21 +46,15 @@ def ending(
     )
 
 
-def told_by(verdict: Verdict, order: Dispatch, attempt: int, now_ms: int) -> LifecycleEvent:
-    """The event for a final verdict on an attempt."""
-    assert verdict.status is not None, "only a final verdict is told"
-    event = ending(
-        order,
-        attempt=attempt,
-        status=verdict.status,
-        now_ms=now_ms,
-        reason=verdict.reason,
-        detail=verdict.detail,
-    )
-    if verdict.error is not None:
-        event.error_code = verdict.error.code
-        event.error_class = verdict.error.error_class.scope.value
-    if isinstance(verdict.accepted, Accepted):
-        event.sid = verdict.accepted.sid
-        event.segments = verdict.accepted.num_segments or order.segments
+def told_by(result: Attempt, order: Dispatch) -> LifecycleEvent:
+    """The event that follows a final RESULT; the same whoever tells it, however often."""
+    assert result.final_status is not None, "only a final result is told"
+    event = ending(order, attempt=result.attempt, status=MessageStatus(result.final_status), now_ms=result.at)
+    event.reason = result.reason
+    event.detail = result.error_message
+    event.error_code = result.error_code
+    event.error_class = result.error_class
+    event.sid = result.sid
+    if result.sid is not None:
+        event.segments = result.segments
     return event

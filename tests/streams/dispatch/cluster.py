@@ -80,10 +80,13 @@ async def dispatch(
     stage = DispatchStage(
         table or lanes(),
         accounts={"main": account(twin_url, token)},
+        kafka=kafka_settings,
         codec=CODEC,
         publisher=publisher,
         settings=DispatchSettings(
-            public_url=None, http=HttpSettings(total_timeout_s=1.5, connect_timeout_s=1.0), **(settings or {})
+            public_url=None,
+            http=HttpSettings(total_timeout_s=1.5, connect_timeout_s=1.0),
+            **({"settle_s": 2.0} | dict(settings or {})),
         ),
         now_ms=wall_ms,
         registry=CollectorRegistry(),

@@ -8,14 +8,15 @@ from collections import Counter
 import pytest
 
 from connectors.kafka.publisher import PublisherClosed
-from connectors.twilio.answers import InDoubt, NotSent
+from connectors.twilio.answers import NotSent
 from schemas.reasons import Reason
-from schemas.records import Deferral, DoubtPolicy, MessageClass, MessageStatus
+from schemas.records import Deferral, MessageClass, MessageStatus
 from streams.dispatch.breaker import Backoff
+from streams.dispatch.jobs import UNKNOWN_LANE
 
 from .simulation import lane, order
 from .test_verdict import rejected
-from .world import Consumed, sid, wall_ms, world
+from .world import sid, wall_ms, world
 
 QUICK = Backoff(first_s=0.05, cap_s=0.1)
 
@@ -31,7 +32,7 @@ async def test_an_accepted_message_is_told_with_its_sid_and_then_finished() -> N
         [(_, attempt, callback)] = here.twilio.posts
         assert attempt == 1
         assert callback == f"https://bridge.example/twilio/status?m={sent.message_id}&r=0&a=1#rc=5&rp=all"
-        assert here.sender.held == {}
+        assert here.engine.tenure.held == {}
 
 
 async def test_nothing_is_finished_before_its_end_is_acknowledged() -> None:
@@ -56,8 +57,8 @@ async def test_a_refused_message_is_told_with_code_and_class() -> None:
 
 async def test_a_throttled_message_is_sent_again_under_its_next_number() -> None:
     async with world() as here:
-        here.twilio.answer = lambda _, attempt, number: (
-            rejected(20429, 429) if attempt < 3 else here.twilio.accepted(number)
+        here.twilio.answer = lambda sent, attempt, number: (
+            rejected(20429, 429) if attempt < 3 else here.twilio.accepted(sent, number)
         )
         record = here.take(order())
         await here.until(lambda: record.finished)
@@ -70,7 +71,9 @@ async def test_a_full_queue_holds_its_lane_alone_and_is_probed_by_one_message() 
     async with world(lane("a", 1e6), lane("b", 1e6), lane_backoff=QUICK) as here:
         full = [True]
         here.twilio.answer = lambda sent, _, number: (
-            rejected(21611, 429, retry_after_s=0.3) if sent.lane == "a" and full[0] else here.twilio.accepted(number)
+            rejected(21611, 429, retry_after_s=0.3)
+            if sent.lane == "a" and full[0]
+            else here.twilio.accepted(sent, number)
         )
         slow = [here.take(order(lane="a")) for _ in range(20)]
         await here.until(lambda: here.scheduler.lanes["a"].breaker.troubles)
@@ -88,7 +91,9 @@ async def test_a_full_queue_holds_its_lane_alone_and_is_probed_by_one_message() 
 async def test_refused_credentials_hold_the_account_and_keep_every_message() -> None:
     async with world(account_backoff=QUICK) as here:
         wrong = [True]
-        here.twilio.answer = lambda _, __, number: rejected(20003, 401) if wrong[0] else here.twilio.accepted(number)
+        here.twilio.answer = lambda sent, __, number: (
+            rejected(20003, 401) if wrong[0] else here.twilio.accepted(sent, number)
+        )
         records = [here.take(order()) for _ in range(10)]
         await here.until(lambda: not here.troubles.health().ok)
         assert "20003" in here.troubles.health().detail
@@ -103,7 +108,9 @@ async def test_refused_credentials_hold_the_account_and_keep_every_message() -> 
 async def test_twilio_away_is_waited_for_by_probes_and_costs_no_message() -> None:
     async with world(account_backoff=QUICK) as here:
         away = [True]
-        here.twilio.answer = lambda _, __, number: NotSent("refused") if away[0] else here.twilio.accepted(number)
+        here.twilio.answer = lambda sent, __, number: (
+            NotSent("refused") if away[0] else here.twilio.accepted(sent, number)
+        )
         records = [here.take(order()) for _ in range(200)]
         await here.until(lambda: here.scheduler.accounts["main"].breaker.troubles >= 5)
         assert here.twilio.most_in_flight <= 96
@@ -161,21 +168,21 @@ async def test_quiet_hours_that_have_begun_return_a_message_to_policy() -> None:
         assert here.twilio.posts == []
 
 
-async def test_a_lost_answer_is_never_repeated_where_the_category_says_stop() -> None:
-    async with world() as here:
-        here.twilio.answer = lambda *_: InDoubt("timeout")
-        record = here.take(order(doubt_policy=DoubtPolicy.STOP))
-        await here.until(lambda: record.finished)
-        assert len(here.twilio.posts) == 1
-        assert (here.told()[0].status, here.told()[0].reason) == (MessageStatus.UNKNOWN, Reason.IN_DOUBT)
-
-
 async def test_a_message_of_an_unknown_lane_ends_with_that_reason() -> None:
     async with world() as here:
-        record = Consumed()
-        here.sender.refuse_unknown_lane(order(lane="gone"), record)
+        record = here.take(order(lane="gone"), UNKNOWN_LANE)
         await here.until(lambda: record.finished)
         assert (here.told()[0].status, here.told()[0].reason) == (MessageStatus.FAILED, Reason.UNKNOWN_LANE)
+
+
+async def test_a_message_whose_lane_is_served_elsewhere_is_moved_and_flagged() -> None:
+    async with world() as here:
+        record = here.take(order(), 7)
+        await here.until(lambda: record.finished)
+        [(topic, _, _, partition, _)] = here.kafka.records
+        assert (topic, partition) == ("comms.dispatch.normal", 7)
+        assert here.told("comms.dispatch.normal")[0].again
+        assert here.twilio.posts == []
 
 
 async def test_no_more_posts_are_under_way_than_there_are_slots_and_critical_finds_one() -> None:
@@ -206,15 +213,15 @@ async def test_closing_waits_for_what_is_under_way_and_starts_nothing_more() -> 
         here.twilio.hold = asyncio.Event()
         records = [here.take(order()) for _ in range(20)]
         await here.until(lambda: len(here.twilio.posts) == 4)
-        closing = asyncio.ensure_future(here.sender.close())
+        closing = asyncio.ensure_future(here.engine.close())
         await asyncio.sleep(0.05)
         assert not closing.done()
         here.twilio.hold.set()
         await asyncio.wait_for(closing, 10)
         assert len(here.twilio.posts) == 4
         assert sum(record.finished for record in records) == 4
-        here.sender.drop()
-        assert here.sender.held == {}
+        here.engine.drop()
+        assert here.engine.tenure.held == {}
 
 
 async def test_a_retry_of_a_dropped_message_is_not_sent_here_again() -> None:
@@ -223,10 +230,10 @@ async def test_a_retry_of_a_dropped_message_is_not_sent_here_again() -> None:
         here.twilio.answer = lambda *_: rejected(20429, 429)
         here.take(order())
         await here.until(lambda: here.twilio.posts)
-        here.sender.drop()
-        here.sender.open(2)
+        here.engine.drop()
+        here.engine.open(2)
         here.twilio.hold.set()
-        await here.until(lambda: not here.sender.under_way)
+        await here.until(lambda: not here.engine.under_way.count)
         await asyncio.sleep(0.3)
         assert len(here.twilio.posts) == 1
-        assert here.sender.held == {}
+        assert here.engine.tenure.held == {}

@@ -1,22 +1,26 @@
-"""A sender on the test's own loop, with a Twilio that answers as told and a Kafka that remembers."""
+"""An engine on the test's own loop, with a Twilio that answers as told and a Kafka that remembers."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from connectors.kafka.topic_partition import TP
 from connectors.twilio.account import Account
-from connectors.twilio.answers import Accepted, Answer
+from connectors.twilio.answers import Accepted, Answer, Listing, Rejected, SentMessage, Unavailable
 from schemas.codec import SingleObjectCodec
-from schemas.records import Dispatch, LifecycleEvent, Record
+from schemas.records import Attempt, Channel, Dispatch, LifecycleEvent, Record
+from schemas.topics import ATTEMPTS, LIFECYCLE, dispatch_topic
+from streams.dispatch.attempts import Histories
+from streams.dispatch.engine import Engine
 from streams.dispatch.lanes import Lane
-from streams.dispatch.outbox import Outbox
 from streams.dispatch.scheduler import Scheduler
-from streams.dispatch.sending import Sender, Surroundings
+from streams.dispatch.sending import Surroundings
 from streams.dispatch.troubles import Troubles
 from tests.support.published import RecordingPublisher
 from tests.support.waiting import until
@@ -25,6 +29,8 @@ from .simulation import lane, scheduler, table
 
 CODEC = SingleObjectCodec()
 WAIT_S = 30.0
+PARTITION = 0
+SETTLE_S = 0.2
 
 
 def wall_ms() -> int:
@@ -35,18 +41,44 @@ def sid(number: int) -> str:
     return f"SM{number:032x}"
 
 
+def sent_message(order: Dispatch, number: int, *, at_ms: int | None = None) -> SentMessage:
+    """What Twilio lists for an order that it accepted."""
+    return SentMessage(
+        sid=sid(number),
+        status="queued",
+        direction="outbound-api",
+        to=order.recipient,
+        sender=order.sender,
+        messaging_service_sid=order.messaging_service_sid,
+        body=order.body or "",
+        num_segments=1,
+        num_media=0,
+        error_code=None,
+        error_message=None,
+        date_created_ms=wall_ms() if at_ms is None else at_ms,
+        date_sent_ms=None,
+        price=None,
+        price_unit=None,
+    )
+
+
 class FakeTwilio:
-    """Answers each POST by `answer(order, attempt, number)`; accepts all by default."""
+    """Answers each POST by `answer(order, attempt, number)`; accepts all by default. `kept` is what its list shows."""
 
     def __init__(self) -> None:
         self.posts: list[tuple[Dispatch, int | None, str | None]] = []
+        self.kept: list[SentMessage] = []
+        self.lists: list[str] = []
+        self.unlisted: Rejected | Unavailable | None = None
         self.in_flight = 0
         self.most_in_flight = 0
         self.hold: asyncio.Event | None = None
-        self.answer: Callable[[Dispatch, int, int], Answer] = lambda order, attempt, number: self.accepted(number)
+        self.answer: Callable[[Dispatch, int, int], Answer] = lambda order, attempt, number: self.accepted(
+            order, number
+        )
 
-    @staticmethod
-    def accepted(number: int) -> Accepted:
+    def accepted(self, order: Dispatch, number: int) -> Accepted:
+        self.kept.append(sent_message(order, number))
         return Accepted(sid(number), "queued", 1, f"RQ{number}", 1, wall_ms())
 
     async def create(
@@ -62,11 +94,33 @@ class FakeTwilio:
             self.in_flight -= 1
         return self.answer(order, attempt or 1, number)
 
+    async def list_to(
+        self, account: Account, to: str, since_ms: int, *, channel: Channel = Channel.SMS
+    ) -> Listing | Rejected | Unavailable:
+        self.lists.append(to)
+        await asyncio.sleep(0)
+        if self.unlisted is not None:
+            return self.unlisted
+        return Listing(tuple(each for each in self.kept if each.to == to), complete=True, date_ms=wall_ms())
+
+
+class Message(NamedTuple):
+    """Where a consumed record lies."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    @property
+    def tp(self) -> TP:
+        return TP(self.topic, self.partition)
+
 
 class Consumed:
     """A consumed record that remembers whether it was finished."""
 
-    def __init__(self) -> None:
+    def __init__(self, topic: str, offset: int) -> None:
+        self.message = Message(topic, PARTITION, offset)
         self.finished = 0
 
     def ack(self) -> None:
@@ -78,19 +132,27 @@ class World:
     scheduler: Scheduler
     twilio: FakeTwilio
     kafka: RecordingPublisher
-    sender: Sender
-    troubles: Troubles
+    engine: Engine
     allowed: bool = True
     broken: list[Exception] = field(default_factory=list)
+    _offsets: itertools.count[int] = field(default_factory=itertools.count)
 
-    def take(self, order: Dispatch) -> Consumed:
-        record = Consumed()
-        self.sender.take(order, record)
+    @property
+    def troubles(self) -> Troubles:
+        return self.engine.troubles
+
+    def take(self, order: Dispatch, astray: int | None = None) -> Consumed:
+        record = Consumed(dispatch_topic(order.message_class), next(self._offsets))
+        self.engine.take(order, record, astray)
         return record
 
-    def told(self, topic: str = "comms.lifecycle") -> list[Any]:
+    def told(self, topic: str = LIFECYCLE) -> list[Any]:
         decoded: list[Record] = [CODEC.decode(each.value or b"") for each in self.kafka.records if each.topic == topic]
         return decoded
+
+    def attempts(self) -> list[tuple[str, str, int]]:
+        """(kind, outcome or "", attempt) of the attempts log."""
+        return [(each.kind.value, (each.outcome or ""), each.attempt) for each in self.told(ATTEMPTS)]
 
     def ends(self) -> dict[str, LifecycleEvent]:
         return {event.message_id: event for event in self.told()}
@@ -101,36 +163,66 @@ class World:
             raise self.broken[0]
 
 
+def log_of(kafka: RecordingPublisher) -> list[tuple[Attempt, int]]:
+    """The attempts log with positions."""
+    found = []
+    for position, each in enumerate(kafka.records):
+        if each.topic == ATTEMPTS:
+            record = CODEC.decode(each.value or b"")
+            assert isinstance(record, Attempt)
+            found.append((record, position))
+    return found
+
+
+def histories_of(kafka: RecordingPublisher) -> Histories:
+    """What a new owner would read."""
+    histories = Histories()
+    for record, position in log_of(kafka):
+        histories.add(record, PARTITION, position)
+    return histories
+
+
 @asynccontextmanager
-async def world(*lanes: Lane, **settings: Any) -> AsyncIterator[World]:
+async def world(
+    *lanes: Lane, kafka: RecordingPublisher | None = None, twilio: FakeTwilio | None = None, **settings: Any
+) -> AsyncIterator[World]:
+    """A process; given the `kafka` of one before it, its successor."""
     plan = scheduler(table(lanes or [lane("a", 1e6)]), **settings)
-    twilio, kafka, troubles = FakeTwilio(), RecordingPublisher(), Troubles(time.monotonic)
+    twilio = twilio or FakeTwilio()
+    log = kafka or RecordingPublisher()
     made: World
 
     async def broken(error: Exception) -> None:
         made.broken.append(error)
 
-    sender = Sender(
+    async def find(partition: int, since_ms: int, needles: Iterable[str]) -> list[tuple[Attempt, int]]:
+        wanted = list(needles)
+        return [each for each in log_of(log) if each[0].message_id in wanted or each[0].recipient in wanted]
+
+    engine = Engine(
         plan,
-        posts=twilio,
-        outbox=Outbox(CODEC, kafka),
-        troubles=troubles,
+        twilio=twilio,
+        codec=CODEC,
+        publisher=log,
+        find=find,
         world=Surroundings(
             accounts={name: Account(name, "AC" + "0" * 32, "user", "password") for name in plan.accounts},
             public_url="https://bridge.example",
             may_act=lambda: made.allowed,
-            broken=broken,
             clock=time.monotonic,
             now_ms=wall_ms,
             random=lambda: 0.5,
         ),
+        owner="test",
+        broken=broken,
+        settle_s=SETTLE_S,
     )
-    made = World(plan, twilio, kafka, sender, troubles)
-    sender.start()
-    sender.open(1)
+    made = World(plan, twilio, log, engine)
+    engine.start()
+    engine.open(1, histories=histories_of(log), ends={PARTITION: len(log.records)})
     try:
         yield made
     finally:
-        await sender.stop()
+        await engine.stop()
     if made.broken:
         raise made.broken[0]

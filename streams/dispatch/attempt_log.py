@@ -1,0 +1,160 @@
+"""Writes the attempts log: INTENT before a POST, RESULT after it, both in the partition of the message's lane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from connectors.kafka.publisher import DurablePublisher, Position
+from connectors.kafka.topic_partition import TP
+from connectors.twilio.answers import SentMessage
+from schemas.codec import Codec
+from schemas.reasons import Reason
+from schemas.records import Attempt, AttemptKind, AttemptOutcome, Follows, MessageStatus
+from schemas.topics import ATTEMPTS
+
+from .jobs import Job
+from .positions import IntentPositions
+from .verdict import Verdict
+
+
+class AttemptLog:
+    """One process's writing. The futures and coroutines raise what the publisher raises.
+
+    Args:
+        owner: name of this process, for people who read the log.
+        positions: told of every position, so that the next commit carries the right note.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        publisher: DurablePublisher,
+        *,
+        owner: str,
+        positions: IntentPositions,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._codec = codec
+        self._publisher = publisher
+        self._owner = owner
+        self._positions = positions
+        self._now_ms = now_ms
+
+    def intent(self, job: Job) -> asyncio.Future[Position]:
+        """Write the INTENT of the job's attempt; sets `intent_at`. Its position is noted for all records of the job
+        before anything else learns that it was acknowledged."""
+        job.intent_at = self._now_ms()
+        future = self._write(job, self._record(job, AttemptKind.INTENT, job.intent_at))
+        future.add_done_callback(lambda done: self._note(job, done))
+        return future
+
+    def joined(self, job: Job, tp: TP, offset: int) -> None:
+        """Another record of the same message shares the job's INTENTs from now on."""
+        first = job.records[0].message
+        position = self._positions.of(TP(*first.tp), first.offset)
+        if position is not None:
+            self._positions.note(tp, offset, position)
+
+    async def not_started(
+        self, job: Job, follows: Follows, *, reason: Reason | None, status: MessageStatus | None = None
+    ) -> Attempt:
+        """RESULT of an INTENT whose POST was not begun."""
+        result = self._record(job, AttemptKind.RESULT, self._now_ms())
+        result.outcome = AttemptOutcome.NOT_STARTED
+        result.follows = follows
+        result.reason = reason.value if reason is not None else None
+        result.final_status = status.value if status is not None else None
+        await self._write(job, result)
+        return result
+
+    async def result(self, job: Job, verdict: Verdict) -> Attempt:
+        """RESULT of a POST that was answered."""
+        assert verdict.follows is not None, "a doubt has no RESULT until it is resolved"
+        now_ms = self._now_ms()
+        result = self._record(job, AttemptKind.RESULT, now_ms)
+        result.outcome = verdict.outcome
+        result.follows = verdict.follows
+        result.final_status = verdict.status.value if verdict.status is not None else None
+        result.reason = verdict.reason.value if verdict.reason is not None else None
+        result.error_message = verdict.detail
+        if verdict.follows is Follows.RETRY:
+            result.follows_at = now_ms + int(verdict.retry_in_s * 1000)
+        if verdict.error is not None:
+            result.error_class = verdict.error.error_class.scope.value
+            result.error_code = verdict.error.code
+            result.http_status = verdict.error.http_status
+        if verdict.accepted is not None:
+            accepted = verdict.accepted
+            result.sid = accepted.sid
+            result.status = accepted.status
+            result.segments = accepted.num_segments or job.segments
+            result.request_id = accepted.request_id
+            result.twilio_date = accepted.date_ms
+        await self._write(job, result)
+        return result
+
+    async def found(self, job: Job, attempt: int, message: SentMessage) -> Attempt:
+        """RESULT of an attempt in doubt that Twilio's list shows to be accepted."""
+        result = self._record(job, AttemptKind.RESULT, self._now_ms(), attempt)
+        result.outcome = AttemptOutcome.ACCEPTED
+        result.follows = Follows.FINAL
+        result.final_status = MessageStatus.ACCEPTED.value
+        result.sid = message.sid
+        result.status = message.status
+        result.segments = message.num_segments or job.segments
+        await self._write(job, result)
+        return result
+
+    async def not_found(self, job: Job, attempt: int, follows: Follows) -> Attempt:
+        """RESULT of an attempt in doubt that nothing shows: the next attempt, or `unknown` for good."""
+        result = self._record(job, AttemptKind.RESULT, self._now_ms(), attempt)
+        result.outcome = AttemptOutcome.IN_DOUBT
+        result.follows = follows
+        result.reason = Reason.IN_DOUBT.value
+        result.final_status = MessageStatus.UNKNOWN.value if follows is Follows.FINAL else None
+        await self._write(job, result)
+        return result
+
+    def _record(self, job: Job, kind: AttemptKind, at: int, attempt: int | None = None) -> Attempt:
+        order, source = job.order, job.records[0].message
+        return Attempt(
+            kind=kind,
+            message_id=order.message_id,
+            round=order.round,
+            attempt=job.attempt if attempt is None else attempt,
+            source_topic=source.topic,
+            source_offset=source.offset,
+            at=at,
+            lane=order.lane,
+            account=order.account,
+            recipient=order.recipient,
+            segments=job.segments,
+            owner=self._owner,
+        )
+
+    def _write(self, job: Job, record: Attempt) -> asyncio.Future[Position]:
+        future = self._publisher.publish(
+            ATTEMPTS,
+            self._codec.encode(record),
+            key=record.message_id.encode(),
+            partition=job.records[0].message.partition,
+        )
+        future.add_done_callback(self._acked)
+        return future
+
+    def _acked(self, done: asyncio.Future[Position]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            position = done.result()
+            self._positions.acked(position.partition, position.offset)
+
+    def _note(self, job: Job, done: asyncio.Future[Position]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            note_all(self._positions, job.records, done.result().offset)
+
+
+def note_all(positions: IntentPositions, records: Iterable[Any], position: int) -> None:
+    """Note a position for each of these Kafka records."""
+    for record in records:
+        positions.note(TP(*record.message.tp), record.message.offset, position)

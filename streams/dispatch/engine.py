@@ -1,0 +1,172 @@
+"""Dispatch without Kafka's consumer: reception, scheduler, sender, settler and doubts, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from connectors.kafka.publisher import DurablePublisher
+from connectors.kafka.topic_partition import TP
+from schemas.codec import Codec
+from schemas.records import Dispatch
+
+from .attempt_log import AttemptLog
+from .attempts import Histories
+from .correspondence import Correspondence
+from .doubts import SETTLE_S, DoubtDesk, Find, Lists, Outcomes
+from .outbox import Outbox
+from .positions import IntentPositions
+from .reception import Reception
+from .scheduler import Scheduler
+from .sending import Posts, Sender, Surroundings
+from .settling import Settler
+from .tenure import Tenure, UnderWay
+from .troubles import Troubles
+
+
+class Twilio(Posts, Lists, Protocol):
+    """What sends and lists; `connectors.twilio.messages.Messages`."""
+
+
+class Engine:
+    """One process's dispatch. All methods belong to its event loop.
+
+    Args:
+        find: reads the attempts log (`Replay.find`).
+        owner: name of this process in the attempts log.
+        broken: given an exception that no part can handle; the process must end.
+        finished: told of each message that has left.
+        settle_s: from an INTENT in doubt to the first look at Twilio's list; longer than a request may take.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        twilio: Twilio,
+        codec: Codec,
+        publisher: DurablePublisher,
+        find: Find,
+        world: Surroundings,
+        owner: str,
+        broken: Callable[[Exception], Awaitable[None]],
+        finished: Callable[[], None] = lambda: None,
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        self.scheduler = scheduler
+        self.troubles = Troubles(world.clock)
+        self.positions = IntentPositions()
+        self.tenure = Tenure()
+        self.under_way = UnderWay(broken)
+        correspondence = Correspondence()
+        log = AttemptLog(codec, publisher, owner=owner, positions=self.positions, now_ms=world.now_ms)
+        self.sender = Sender(
+            scheduler=scheduler,
+            posts=twilio,
+            log=log,
+            tenure=self.tenure,
+            under_way=self.under_way,
+            correspondence=correspondence,
+            troubles=self.troubles,
+            world=world,
+        )
+        settler = self.sender.settler = Settler(
+            tenure=self.tenure,
+            scheduler=scheduler,
+            log=log,
+            outbox=Outbox(codec, publisher),
+            stirred=self.sender.kick,
+            finished=finished,
+            clock=world.clock,
+            now_ms=world.now_ms,
+        )
+        self.doubts = self.sender.doubts = DoubtDesk(
+            lists=twilio,
+            find=find,
+            accounts=world.accounts,
+            correspondence=correspondence,
+            outcomes=Outcomes(settler.found, settler.missing, settler.follow),
+            may_act=world.may_act,
+            clock=world.clock,
+            now_ms=world.now_ms,
+            settle_s=settle_s,
+        )
+        self.reception = Reception(
+            tenure=self.tenure,
+            under_way=self.under_way,
+            settler=settler,
+            doubts=self.doubts,
+            log=log,
+            positions=self.positions,
+            find=find,
+            clock=world.clock,
+            now_ms=world.now_ms,
+        )
+        self._resolving: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, inside the running loop; nothing is sent before `open`."""
+        self.sender.start()
+        self._resolving = asyncio.create_task(self._resolve(), name="dispatch doubts")
+
+    async def stop(self) -> None:
+        """End; what is unfinished comes again."""
+        if self._resolving is not None:
+            self._resolving.cancel()
+            await asyncio.gather(self._resolving, return_exceptions=True)
+        await self.sender.stop()
+        await self.under_way.stop()
+
+    def open(
+        self,
+        generation: int,
+        *,
+        histories: Histories | None = None,
+        ends: Mapping[int, int] | None = None,
+        elsewhere: Mapping[TP, str] | None = None,
+    ) -> None:
+        """Restored: take records of this generation and send them.
+
+        Args:
+            histories: what the attempts log says of unfinished messages.
+            ends: how far each partition of it was read.
+            elsewhere: notes committed for partitions that are assigned, but served by another worker; they stay.
+        """
+        histories = histories or Histories()
+        self.tenure.generation = generation
+        self.positions.begin(ends or {}, elsewhere or {})
+        for history in histories.all():
+            # From now on every commit must lead a successor to these, whether their records have come by then or not.
+            self.positions.note(history.source, history.offset, history.first_position)
+        self.reception.histories = histories
+        self.sender.open()
+
+    async def close(self) -> None:
+        """Start nothing more; returns when nothing is under way."""
+        self.sender.shut()
+        self.sender.give_back()
+        await self.under_way.nothing()
+
+    def drop(self) -> None:
+        """The partitions are another's: forget what is held; it comes again."""
+        self.sender.shut()
+        self.tenure.end()
+        self.scheduler.clear()
+        self.doubts.clear()
+        self.reception.histories = Histories()
+
+    def take(self, order: Dispatch, record: Any, astray: int | None = None) -> None:
+        """Take a record in; see `Reception`."""
+        self.reception.take(order, record, astray)
+
+    def committed(self, tp: TP, offset: int) -> None:
+        """The broker confirmed this offset."""
+        self.positions.committed(tp, offset)
+        self.reception.histories.committed(tp, offset)
+
+    async def _resolve(self) -> None:
+        try:
+            await self.doubts.run()
+        except Exception as error:
+            await self.under_way.broke(error)

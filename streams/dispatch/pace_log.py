@@ -1,0 +1,81 @@
+"""How much of each lane's pace its predecessor has used up, by the INTENTs that it left. Pure.
+
+An INTENT is written at most a second before its POST, so the debt by the INTENTs' times and one second more is never
+less than the true one.
+"""
+
+from __future__ import annotations
+
+from schemas.records import Attempt, AttemptKind
+
+from .bucket import Bucket
+from .lanes import LaneTable
+from .look import INTENT_VALID_MS
+from .scheduler import Scheduler
+
+LARGEST_MESSAGE = 24
+"""Segments of the largest text that Twilio takes: 1,600 UCS-2 characters, 67 in each segment."""
+LOOK_BACK_MIN_S, LOOK_BACK_MAX_S = 60.0, 900.0
+"""How far the log is read back for this. Far enough for the largest message of the slowest lane, so that where no
+INTENT is found nothing is owed."""
+
+
+def look_back_s(table: LaneTable, partition: int) -> float:
+    """How far back the INTENTs of a partition's lanes matter, in seconds."""
+    slowest = min((lane.rate for lane in table.lanes_of(partition)), default=1.0)
+    for lane in table.lanes_of(partition):
+        slowest = min(slowest, table.groups[lane.group].rate or slowest)
+    needed = LARGEST_MESSAGE / slowest + INTENT_VALID_MS / 1000
+    return min(LOOK_BACK_MAX_S, max(LOOK_BACK_MIN_S, needed))
+
+
+class _Debt:
+    __slots__ = ("largest", "paid_at_ms", "rate")
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.paid_at_ms = float("-inf")
+        self.largest = 1
+
+    def charge(self, segments: int, at_ms: int) -> None:
+        self.largest = max(self.largest, segments)
+        self.paid_at_ms = max(self.paid_at_ms, at_ms) + 1000.0 * segments / self.rate
+
+
+class PaceLog:
+    """Folds INTENTs, in the order of the log."""
+
+    def __init__(self, table: LaneTable) -> None:
+        self._table = table
+        self._lanes: dict[str, _Debt] = {}
+        self._groups: dict[str, _Debt] = {}
+
+    def add(self, record: Attempt) -> None:
+        """Take a record in; only INTENTs of configured lanes count."""
+        lane = self._table.lanes.get(record.lane)
+        if record.kind is not AttemptKind.INTENT or lane is None:
+            return
+        debt = self._lanes.get(lane.name)
+        if debt is None:
+            debt = self._lanes[lane.name] = _Debt(lane.rate)
+        debt.charge(record.segments, record.at)
+        group_rate = self._table.groups[lane.group].rate
+        if group_rate is not None:
+            group = self._groups.get(lane.group)
+            if group is None:
+                group = self._groups[lane.group] = _Debt(group_rate)
+            group.charge(record.segments, record.at)
+
+    def hand_over(self, scheduler: Scheduler, now: float, now_ms: int) -> None:
+        """Charge the scheduler's buckets. `now` and `now_ms` are one moment on its clock and on the wall."""
+        for name, debt in self._lanes.items():
+            _charge(scheduler.lanes[name].pace.bucket, debt, now, now_ms)
+        for name, debt in self._groups.items():
+            _charge(scheduler.groups[name].pace.bucket, debt, now, now_ms)
+
+
+def _charge(bucket: Bucket, debt: _Debt, now: float, now_ms: int) -> None:
+    owed_s = (debt.paid_at_ms + INTENT_VALID_MS - now_ms) / 1000.0
+    # No true debt is longer than its largest message; a longer one comes from a clock that is ahead of ours.
+    longest_s = debt.largest / debt.rate + INTENT_VALID_MS / 1000.0
+    bucket.hand_over(now + min(owed_s, longest_s), debt.largest)

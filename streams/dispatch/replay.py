@@ -1,0 +1,181 @@
+"""Reads the attempts log: on assignment, from the position that the commits note to its end; later, for what it says of
+single messages and people.
+
+All of it blocks in threads of its own; the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, runtime_checkable
+
+import structlog
+from confluent_kafka import Message
+
+from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topic_partition import TP
+from schemas.codec import Codec
+from schemas.errors import DecodeError, RegistryUnavailable, SchemaNotLoaded
+from schemas.records import Attempt
+from schemas.topics import ATTEMPTS
+from streams.feedback.log_reader import LogReader, Stopped, Stretch
+
+from .attempts import Histories
+from .lanes import LaneTable
+from .pace_log import PaceLog, look_back_s
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+REGISTRY_PAUSE_S = 1.0
+
+
+@runtime_checkable
+class _LoadsSchemas(Protocol):
+    def load(self, schema_id: int) -> None: ...
+
+
+EVERYTHING = 1 << 60
+"""No limit on the number of records."""
+
+
+@dataclass(slots=True)
+class Restored:
+    """What a stretch of the log says.
+
+    Attributes:
+        histories: of every message from the noted positions on.
+        pace: what predecessors charged.
+        ends: per partition, where reading ended.
+        records: how many were read.
+    """
+
+    pace: PaceLog
+    histories: Histories = field(default_factory=Histories)
+    ends: dict[int, int] = field(default_factory=dict)
+    records: int = 0
+
+
+class Replay:
+    """Reads through the codec. One instance per process; `stop` ends what is being read."""
+
+    def __init__(self, kafka: KafkaSettings, codec: Codec, table: LaneTable, *, now_ms: Callable[[], int]) -> None:
+        self._kafka = kafka
+        self._codec = codec
+        self._table = table
+        self._now_ms = now_ms
+        self._readers: set[LogReader] = set()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End what is being read; its callers get `Stopped`."""
+        self._stopping.set()
+        for reader in self._readers:
+            reader.stop()
+
+    async def restore(self, starts: Mapping[int, int | None]) -> Restored:
+        """Read these partitions to their ends.
+
+        Args:
+            starts: partition → position from which messages may be unfinished; None for the beginning of the log.
+        """
+        return await self._in_thread(lambda reader: self._restore(reader, starts))
+
+    async def find(self, partition: int, since_ms: int, needles: Iterable[str]) -> list[tuple[Attempt, int]]:
+        """Records of one partition, written from `since_ms` on, that hold one of the strings (a message id, a number),
+        each with its position."""
+        wanted = [needle.encode() for needle in needles]
+        return await self._in_thread(lambda reader: self._find(reader, partition, since_ms, wanted))
+
+    # In a thread ------------------------------------------------------------------------------------------------------
+
+    def _restore(self, reader: LogReader, starts: Mapping[int, int | None]) -> Restored:
+        restored = Restored(PaceLog(self._table))
+        log_starts = {tp.partition: whole.start for tp, whole in reader.whole(_logs(starts)).items()}
+        unfinished_from = {
+            partition: log_starts[partition] if start is None else max(start, log_starts[partition])
+            for partition, start in starts.items()
+        }
+        now_ms = self._now_ms()
+        stretches: dict[TP, Stretch] = {}
+        by_look_back: dict[float, list[int]] = {}
+        for partition in starts:
+            by_look_back.setdefault(look_back_s(self._table, partition), []).append(partition)
+        for seconds, partitions in by_look_back.items():
+            recent = reader.recent(_logs(partitions), now_ms - int(seconds * 1000), EVERYTHING)
+            for tp, stretch in recent.items():
+                restored.ends[tp.partition] = stretch.end
+                stretches[tp] = Stretch(min(stretch.start, unfinished_from[tp.partition]), stretch.end)
+
+        def take(message: Message) -> None:
+            record = self._decoded(message)
+            if record is None:
+                return
+            restored.pace.add(record)
+            if message.offset() >= unfinished_from[message.partition()]:
+                restored.histories.add(record, message.partition(), message.offset())
+
+        restored.records = reader.read(stretches, take)
+        return restored
+
+    def _find(self, reader: LogReader, partition: int, since_ms: int, wanted: list[bytes]) -> list[tuple[Attempt, int]]:
+        # Kafka gives times below zero a meaning of its own.
+        stretches = reader.recent(_logs([partition]), max(0, since_ms), EVERYTHING)
+        found: list[tuple[Attempt, int]] = []
+
+        def take(message: Message) -> None:
+            value = message.value() or b""
+            if any(each in value for each in wanted):
+                record = self._decoded(message)
+                if record is not None:
+                    found.append((record, message.offset()))
+
+        reader.read(stretches, take)
+        return found
+
+    def _decoded(self, message: Message) -> Attempt | None:
+        data = message.value() or b""
+        while True:
+            try:
+                record = self._codec.decode(data)
+            except SchemaNotLoaded as missing:
+                self._load(missing.schema_id)
+            except DecodeError as error:
+                # Only this stage writes there, so it is damage; what it said of its message is lost with it.
+                log.error(
+                    "attempts record cannot be read",
+                    partition=message.partition(),
+                    offset=message.offset(),
+                    why=str(error),
+                )
+                return None
+            else:
+                return record if isinstance(record, Attempt) else None
+
+    def _load(self, schema_id: int) -> None:
+        assert isinstance(self._codec, _LoadsSchemas), "only a codec that can load schemas asks for one"
+        while not self._stopping.is_set():
+            try:
+                self._codec.load(schema_id)
+            except RegistryUnavailable:
+                self._stopping.wait(REGISTRY_PAUSE_S)
+            else:
+                return
+        raise Stopped
+
+    async def _in_thread(self, work: Callable[[LogReader], T]) -> T:
+        reader = LogReader(self._kafka)
+        self._readers.add(reader)
+        try:
+            return await asyncio.to_thread(work, reader)
+        finally:
+            reader.stop()  # cancelled: the thread must not go on reading
+            self._readers.discard(reader)
+
+
+def _logs(partitions: Iterable[int]) -> list[TP]:
+    return [TP(ATTEMPTS, partition) for partition in partitions]

@@ -1,0 +1,191 @@
+"""Brings a message's attempt to its end: RESULT acknowledged → what it says follows, acknowledged → record finished.
+
+Every step can be done again by a successor from the RESULT alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from connectors.twilio.answers import SentMessage
+from schemas.reasons import Reason
+from schemas.records import Attempt, Deferral, DoubtPolicy, Follows, MessageStatus, Stage
+from streams.policy.returning import request_of
+
+from . import metrics
+from .attempt_log import AttemptLog
+from .jobs import UNKNOWN_LANE, Job
+from .look import Refusal
+from .outbox import Outbox
+from .scheduler import Scheduler
+from .story import ending, told_by
+from .tenure import Tenure
+from .verdict import Verdict
+
+
+class Settler:
+    """All methods belong to one event loop; the coroutines raise what the publisher raises.
+
+    Args:
+        stirred: told when the scheduler was given something.
+        finished: told of each message that has left.
+        clock: monotonic seconds.
+        now_ms: epoch milliseconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        tenure: Tenure,
+        scheduler: Scheduler,
+        log: AttemptLog,
+        outbox: Outbox,
+        stirred: Callable[[], None],
+        finished: Callable[[], None],
+        clock: Callable[[], float],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._tenure = tenure
+        self._scheduler = scheduler
+        self._log = log
+        self._outbox = outbox
+        self._stirred = stirred
+        self._finished = finished
+        self._clock = clock
+        self._now_ms = now_ms
+
+    # After a POST
+
+    async def settle(self, job: Job, verdict: Verdict, written: Callable[[], None]) -> None:
+        """Twilio answered. `written` is called once the RESULT is acknowledged."""
+        result = await self._log.result(job, verdict)
+        written()
+        if result.follows is Follows.RETRY:
+            await self.again(job, verdict.retry_in_s)
+        else:
+            await self.follow(job, result)
+
+    async def found(self, job: Job, attempt: int, message: SentMessage) -> None:
+        """Twilio's list shows that an attempt in doubt was accepted."""
+        await self.follow(job, await self._log.found(job, attempt, message))
+
+    async def missing(self, job: Job, attempts: tuple[int, ...]) -> None:
+        """Nothing shows what became of these attempts: the category decides."""
+        resend = job.order.doubt_policy is DoubtPolicy.RESEND and job.deadline >= self._now_ms()
+        follows = Follows.RETRY if resend else Follows.FINAL
+        for attempt in attempts:
+            result = await self._log.not_found(job, attempt, follows)
+        if resend:
+            await self.again(job, 0.0)
+        else:
+            await self.follow(job, result)
+
+    async def follow(self, job: Job, result: Attempt) -> None:
+        """Do what a final RESULT says follows, and finish; also again, after a crash."""
+        if result.follows is Follows.WHEEL:
+            await self._to_wheel(job, result)
+            return
+        event = told_by(result, job.order)
+        await self._outbox.tell(event, job.order.traceparent)
+        self._finish(job, event.status, event.reason)
+
+    # Without a POST
+
+    async def expire(self, job: Job) -> None:
+        """Its deadline has passed."""
+        if job.intent_at:
+            result = await self._log.not_started(
+                job, Follows.FINAL, reason=Reason.DEADLINE_PASSED, status=MessageStatus.EXPIRED
+            )
+            await self.follow(job, result)
+            return
+        attempts = job.attempt - 1
+        detail = f"after {attempts} attempts" if attempts else None
+        await self._end(job, attempts or None, MessageStatus.EXPIRED, Reason.DEADLINE_PASSED, detail)
+
+    async def refuse(self, job: Job) -> None:
+        """The last look let it not start."""
+        match job.refusal:
+            case Refusal.EXPIRED:
+                await self.expire(job)
+            case Refusal.WINDOW_CLOSED:
+                await self.follow(job, await self._log.not_started(job, Follows.WHEEL, reason=Reason.NOT_BEFORE))
+            case _:
+                await self._log.not_started(job, Follows.RETRY, reason=None)
+                await self.again(job, 0.0)
+
+    async def give_back(self, job: Job) -> None:
+        """The partitions go to another worker: it need not look up an attempt that was not begun."""
+        await self._log.not_started(job, Follows.RETRY, reason=None)
+
+    # Next
+
+    async def again(self, job: Job, wait_s: float) -> None:
+        """The next attempt, here; nothing if the partition is another's meanwhile."""
+        if not self._tenure.holds(job):
+            return
+        job.attempt += 1
+        job.intent_at = 0
+        await self.queue(job, wait_s)
+
+    async def queue(self, job: Job, wait_s: float = 0.0) -> None:
+        """Let a message wait for its slot, or go where its lane is served."""
+        if job.astray is not None:
+            await self._send_home(job, job.astray)
+            return
+        if wait_s > 0.0:
+            self._scheduler.delay(job, self._clock() + wait_s)
+            self._stirred()
+        else:
+            self.push(job)
+
+    def push(self, job: Job) -> None:
+        """Let a message whose lane is served here wait for its slot."""
+        self._scheduler.push(job)
+        self._stirred()
+
+    async def _send_home(self, job: Job, partition: int) -> None:
+        order = job.order
+        if partition == UNKNOWN_LANE:
+            detail = f"lane {order.lane} is not configured; put it back or send again"
+            await self._end(job, job.attempt - 1 or None, MessageStatus.FAILED, Reason.UNKNOWN_LANE, detail)
+            return
+        order.again = True
+        await self._outbox.move(order, partition)
+        metrics.moved.inc()
+        self._forget(job)
+
+    async def _to_wheel(self, job: Job, result: Attempt) -> None:
+        order = job.order
+        deferral = Deferral(
+            message_id=order.message_id,
+            round=order.round + 1,
+            app=order.app,
+            due_at=result.follows_at or result.at,
+            reason=result.reason or Reason.NOT_BEFORE.value,
+            by=Stage.DISPATCH,
+            request=request_of(order),
+            deadline=order.deadline,
+            at=result.at,
+        )
+        await self._outbox.defer(deferral, order.recipient, order.traceparent)
+        self._finish(job, MessageStatus.DEFERRED, deferral.reason)
+
+    async def _end(
+        self, job: Job, attempt: int | None, status: MessageStatus, reason: Reason, detail: str | None
+    ) -> None:
+        now_ms = self._now_ms()
+        event = ending(job.order, attempt=attempt, status=status, now_ms=now_ms, reason=reason, detail=detail)
+        await self._outbox.tell(event, job.order.traceparent)
+        self._finish(job, status, reason.value)
+
+    def _finish(self, job: Job, status: MessageStatus, reason: str | None) -> None:
+        self._forget(job)
+        metrics.ended(job.order.message_class.value, status.value, reason or "").inc()
+
+    def _forget(self, job: Job) -> None:
+        if self._tenure.held.get(job.key) is job:
+            del self._tenure.held[job.key]
+        for record in job.records:
+            record.ack()
+        self._finished()

@@ -1,0 +1,88 @@
+"""What a process holds under its present assignment, and the work it has under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .attempts import Key
+from .jobs import Job
+
+
+class Tenure:
+    """Every message taken in and not finished.
+
+    Attributes:
+        generation: of the assignment; 0 between two.
+        held: by (message id, round).
+    """
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.held: dict[Key, Job] = {}
+
+    def holds(self, job: Job) -> bool:
+        """The job's records are still ours to finish."""
+        return job.generation == self.generation and self.held.get(job.key) is job
+
+    def end(self) -> None:
+        """The partitions are another's: what was held comes again."""
+        self.generation = 0
+        self.held.clear()
+
+
+class UnderWay:
+    """Work that is being done: counted, so that one can wait until there is none.
+
+    Args:
+        broken: given an exception that no part can handle; the process must end.
+    """
+
+    def __init__(self, broken: Callable[[Exception], Awaitable[None]]) -> None:
+        self._broken = broken
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._none = asyncio.Event()
+        self._none.set()
+        self.count = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count a piece of work as long as it lasts."""
+        self.count += 1
+        self._none.clear()
+        try:
+            yield
+        finally:
+            self.count -= 1
+            if not self.count:
+                self._none.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do a piece of work in a task of its own."""
+        task = asyncio.ensure_future(self._do(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def nothing(self) -> None:
+        """Return when nothing is under way."""
+        await self._none.wait()
+
+    async def broke(self, error: Exception) -> None:
+        """An exception that no part can handle."""
+        await self._broken(error)
+
+    async def stop(self) -> None:
+        """Cancel what was spawned."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        with self.one():
+            try:
+                await work
+            except Exception as error:
+                await self._broken(error)

@@ -1,0 +1,129 @@
+"""What the attempts log says of a message."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.kafka.topic_partition import TP
+from schemas.records import Attempt, AttemptKind, AttemptOutcome, Follows, MessageStatus
+from streams.dispatch.attempts import Doubtful, Ended, Histories, Retry, State
+
+TOPIC = "comms.dispatch.normal"
+
+
+def intent(attempt: int = 1, *, message_id: str = "m", at: int = 1_000, segments: int = 1, lane: str = "a") -> Attempt:
+    return Attempt(
+        kind=AttemptKind.INTENT,
+        message_id=message_id,
+        round=0,
+        attempt=attempt,
+        source_topic=TOPIC,
+        source_offset=7,
+        at=at,
+        lane=lane,
+        account="main",
+        recipient="+14155550123",
+        segments=segments,
+        owner="test",
+    )
+
+
+def result(
+    attempt: int = 1,
+    follows: Follows = Follows.FINAL,
+    *,
+    outcome: AttemptOutcome = AttemptOutcome.ACCEPTED,
+    follows_at: int | None = None,
+    sid: str | None = None,
+) -> Attempt:
+    record = intent(attempt, at=2_000)
+    record.kind = AttemptKind.RESULT
+    record.outcome = outcome
+    record.follows = follows
+    record.follows_at = follows_at
+    record.final_status = MessageStatus.ACCEPTED.value if follows is Follows.FINAL else None
+    record.sid = sid
+    return record
+
+
+def state_of(*records: Attempt) -> State:
+    histories = Histories()
+    for position, record in enumerate(records):
+        histories.add(record, 0, position)
+    history = histories.get(("m", 0))
+    assert history is not None
+    return history.state()
+
+
+def test_an_intent_alone_is_in_doubt() -> None:
+    state = state_of(intent())
+    assert isinstance(state, Doubtful)
+    assert [each.attempt for each in state.intents] == [1]
+
+
+def test_a_result_beats_its_intent_in_any_order() -> None:
+    assert isinstance(state_of(intent(), result()), Ended)
+    assert isinstance(state_of(result(), intent()), Ended), "a paused process may append its INTENT late"
+
+
+def test_after_a_retry_the_next_attempt_follows_not_before_its_time() -> None:
+    state = state_of(intent(), result(follows=Follows.RETRY, follows_at=5_000))
+    assert state == Retry(attempt=2, not_before_ms=5_000)
+
+
+def test_throttled_then_in_doubt_is_in_doubt_by_the_second_attempt_only() -> None:
+    state = state_of(intent(1), result(1, Follows.RETRY), intent(2))
+    assert isinstance(state, Doubtful)
+    assert [each.attempt for each in state.intents] == [2]
+
+
+def test_a_final_result_ends_it_whatever_else_is_open() -> None:
+    state = state_of(intent(1), intent(2), result(2))
+    assert isinstance(state, Ended)
+    assert state.result.attempt == 2
+
+
+def test_of_two_owners_that_resolved_one_doubt_the_one_that_found_it_is_believed() -> None:
+    gave_up = result(1, Follows.RETRY, outcome=AttemptOutcome.IN_DOUBT)
+    found = result(1, sid="SM1")
+    for records in itertools.permutations([gave_up, found]):
+        state = state_of(intent(), *records)
+        assert isinstance(state, Ended)
+        assert state.result.sid == "SM1"
+
+
+@given(st.permutations([intent(1), result(1, Follows.RETRY), intent(2), result(2)]))
+def test_the_order_of_records_does_not_matter(records: list[Attempt]) -> None:
+    state = state_of(*records)
+    assert isinstance(state, Ended)
+    assert state.result.attempt == 2
+
+
+def test_a_history_is_forgotten_when_its_record_is_committed() -> None:
+    histories = Histories()
+    histories.add(intent(), 3, 40)
+    histories.committed(TP(TOPIC, 3), 7)
+    assert len(histories) == 1, "offset 7 itself comes again"
+    histories.committed(TP(TOPIC, 4), 99)
+    assert len(histories) == 1
+    histories.committed(TP(TOPIC, 3), 8)
+    assert len(histories) == 0
+
+
+def test_what_was_taken_is_not_believed_a_second_time() -> None:
+    histories = Histories()
+    histories.add(intent(), 0, 40)
+    assert histories.take(("m", 0)) is not None
+    assert histories.take(("m", 0)) is None
+
+
+@pytest.mark.parametrize("position", [5, 3])
+def test_a_history_knows_its_lowest_position(position: int) -> None:
+    histories = Histories()
+    histories.add(intent(), 0, 5)
+    histories.add(result(), 0, position)
+    assert histories.all()[0].first_position == min(5, position)

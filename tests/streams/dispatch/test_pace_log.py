@@ -1,0 +1,88 @@
+"""What a new owner reads of its predecessor's pace."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.dispatch.bucket import AHEAD_S, RESOLUTION_S, Bucket
+from streams.dispatch.lanes import Group
+from streams.dispatch.pace_log import PaceLog, look_back_s
+
+from .simulation import lane, scheduler, table, worst_excess
+from .test_attempts import intent, result
+
+NOW_MS = 1_000_000
+
+
+def test_right_after_a_ten_segment_text_a_new_owner_waits_for_it() -> None:
+    lanes = table([lane("a", 1.0)])
+    log, plan = PaceLog(lanes), scheduler(lanes)
+    log.add(intent(at=NOW_MS - 2_000, segments=10))
+    log.hand_over(plan, now=50.0, now_ms=NOW_MS)
+    bucket = plan.lanes["a"].pace.bucket
+    assert bucket.paid_at == pytest.approx(50.0 + 8.0 + 1.0), "and a second for the INTENT that is written ahead"
+    assert bucket.largest == 10
+
+
+def test_a_lane_that_was_quiet_owes_nothing() -> None:
+    lanes = table([lane("a", 1.0)])
+    log, plan = PaceLog(lanes), scheduler(lanes)
+    log.add(intent(at=NOW_MS - 60_000))
+    log.hand_over(plan, now=50.0, now_ms=NOW_MS)
+    assert plan.lanes["a"].pace.bucket.paid_at < 50.0
+
+
+def test_a_predecessor_whose_clock_is_hours_ahead_holds_a_lane_for_one_message_only() -> None:
+    lanes = table([lane("a", 1.0)])
+    log, plan = PaceLog(lanes), scheduler(lanes)
+    log.add(intent(at=NOW_MS + 7_200_000, segments=3))
+    log.hand_over(plan, now=50.0, now_ms=NOW_MS)
+    assert plan.lanes["a"].pace.bucket.paid_at == pytest.approx(54.0)
+
+
+def test_a_groups_budget_is_handed_over_too_and_results_and_unknown_lanes_cost_nothing() -> None:
+    lanes = table([lane("a", 100.0, group="g"), lane("b", 100.0, group="g")], [Group("g", 0, 1.0)])
+    log, plan = PaceLog(lanes), scheduler(lanes)
+    records = intent(at=NOW_MS - 2_000, lane="a"), intent(2, at=NOW_MS - 1_900, lane="b", segments=3)
+    for record in (*records, result(), intent(3, at=NOW_MS, lane="gone")):
+        log.add(record)
+    log.hand_over(plan, now=50.0, now_ms=NOW_MS)
+    assert plan.groups["g"].pace.bucket.paid_at == pytest.approx(50.0 - 2.0 + 4.0 + 1.0)
+
+
+def test_the_log_is_read_back_as_far_as_the_largest_message_of_the_slowest_lane_lasts() -> None:
+    lanes = table([lane("fast", 100.0), lane("slow", 0.1)])
+    assert look_back_s(lanes, lanes.partition_of("fast")) == 60.0
+    assert look_back_s(lanes, lanes.partition_of("slow")) == pytest.approx(241.0)
+    assert look_back_s(lanes, 9) == 60.0, "a partition without lanes"
+
+
+@given(
+    rate=st.floats(0.2, 100.0),
+    before=st.lists(st.tuples(st.integers(1, 10), st.floats(0.0, 0.9)), min_size=1, max_size=20),
+    after=st.lists(st.integers(1, 10), min_size=1, max_size=20),
+    down_s=st.floats(0.0, 3.0),
+)
+def test_the_rate_holds_across_a_change_of_owner(
+    rate: float, before: list[tuple[int, float]], after: list[int], down_s: float
+) -> None:
+    """INTENTs lie up to 0.9 s before their POSTs; the old owner dies right after one."""
+    lanes = table([lane("a", rate)])
+    old, log, now, starts = Bucket(rate), PaceLog(lanes), 0.0, []
+    for segments, lead in before:
+        now = max(now, old.due(segments, AHEAD_S))
+        log.add(intent(at=NOW_MS + int((now - lead) * 1000), segments=segments))
+        old.charge(segments, now)
+        starts.append((now, segments))
+    now += down_s
+    plan = scheduler(lanes)
+    log.hand_over(plan, now=now, now_ms=NOW_MS + int(now * 1000))
+    new = plan.lanes["a"].pace.bucket
+    for segments in after:
+        now = max(now, new.due(segments, AHEAD_S))
+        new.charge(segments, now)
+        starts.append((now, segments))
+    # Wall times in the log are whole milliseconds.
+    assert worst_excess(starts, rate) <= rate * (RESOLUTION_S + 0.002) + 1e-6
