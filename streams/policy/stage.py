@@ -178,10 +178,14 @@ class PolicyStage:
         self._start_ready()
 
     async def _turn_wheel(self) -> None:
-        while True:
-            for event in self._held.due(self._now_ms()):
-                self._take_turn(event, urgent=False)
-            await asyncio.sleep(WHEEL_TICK_S)
+        try:
+            while True:
+                for event in self._held.due(self._now_ms()):
+                    self._take_turn(event, urgent=False)
+                await asyncio.sleep(WHEEL_TICK_S)
+        except Exception as error:
+            log.exception("the wheel stands still")
+            await self._app.crash(error)
 
     # Ownership --------------------------------------------------------------------------------------------------------
 
