@@ -29,6 +29,7 @@ def command(path: Path, listen: str | None, settings: Path | None) -> None:
     from commlayer import logs
     from commlayer.cli.run import address, bind_to_parent, configure_logs
     from commlayer.config.standin import twin_settings
+    from commlayer.processes.parentage import is_supervised
     from twin.run import serve
     from twin.settings import TwinSettings
 
@@ -49,6 +50,6 @@ def command(path: Path, listen: str | None, settings: Path | None) -> None:
         listen = listen or loaded.config.twin.listen
     host, port = address(listen)
     try:
-        serve(chosen, host, port, ready=lambda url: click.echo(f"twin: {url}"))
+        serve(chosen, host, port, ready=None if is_supervised() else lambda url: click.echo(f"twin: {url}"))
     except OSError as error:
         raise Failure(f"cannot listen on {listen}: {error.strerror or error}", "choose another --listen.") from error

@@ -16,6 +16,11 @@ class Orphaned(Exception):
     """The parent died before this process could ask to be told."""
 
 
+def is_supervised(environment: Mapping[str, str] = os.environ) -> bool:
+    """`run all` started this process."""
+    return PARENT_VARIABLE in environment
+
+
 def die_with_parent(environment: Mapping[str, str] = os.environ) -> None:
     """Have the kernel send SIGTERM when the parent dies, if `run all` started this process. Linux only; elsewhere a
     killed supervisor leaves its children to be stopped by hand.

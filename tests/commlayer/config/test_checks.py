@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
-from commlayer.config import Problem, Severity
+from commlayer.config import Problem, Purpose, Severity, conversions, loads
+from commlayer.config.standin import twin_settings
 
 Find = Callable[[Callable[[dict[str, Any]], object]], list[Problem]]
 
@@ -189,6 +191,20 @@ ACCEPTED = [
 @pytest.mark.parametrize("change", ACCEPTED, ids=[change.__name__ for change in ACCEPTED])
 def test_what_is_right_is_accepted(problems_after: Find, change: Callable[[dict[str, Any]], None]) -> None:
     assert [problem for problem in problems_after(change) if problem.severity is Severity.ERROR] == []
+
+
+@pytest.mark.parametrize("change", ACCEPTED, ids=[change.__name__ for change in ACCEPTED])
+def test_what_is_accepted_is_accepted_by_every_layer_below(
+    config_data: dict[str, Any], change: Callable[[dict[str, Any]], None]
+) -> None:
+    change(config_data)
+    environment = {"TOKEN": "t0ken-value", "SECRET": "s3cret-value"}
+    loaded = loads(yaml.safe_dump(config_data), "test.yaml", frozenset(Purpose), environment)
+    assert conversions.lane_table(loaded.config).lanes
+    assert conversions.policy_config(loaded.config).apps
+    assert conversions.kafka_settings(loaded.config, loaded.secrets).lease_s > 0
+    assert conversions.bridge_settings(loaded.config, loaded.secrets).accounts
+    assert twin_settings(loaded.config, loaded.secrets).accounts
 
 
 def test_the_same_number_may_be_an_sms_and_a_whatsapp_sender(problems_after: Find) -> None:

@@ -83,6 +83,7 @@ def test_run_all_comes_up_delivers_mends_itself_and_stops_in_time(
         assert program.stop() == 0, program.child.output()
         assert time.monotonic() - began < STOPPED_WITHIN_S
     assert all(health(port)[0] == 0 for port in ports.values())
+    assert all(json.loads(line)["process"] for line in program.lines())
     log = program.log.read_text()
     assert "4711" not in log
     assert "5550123" not in log
