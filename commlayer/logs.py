@@ -93,6 +93,8 @@ def configure(
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
+    if level > logging.DEBUG:
+        handler.addFilter(_no_service_chatter)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
@@ -152,6 +154,11 @@ class SafetyNet:
             text = self._secrets.sub(HIDDEN, text)
         text = _ENCODED_NUMBER.sub(lambda match: mask_number("+" + match[1]), mask_numbers(text))
         return _SPACED_NUMBER.sub(lambda match: mask_number("+" + re.sub(r"\D", "", match[0])), text)
+
+
+def _no_service_chatter(record: logging.LogRecord) -> bool:
+    """mode tells of every part of a Faust app that it starts and stops, in the name of the module that made it."""
+    return record.levelno >= logging.WARNING or not str(record.msg).startswith("[^")
 
 
 def _level(environment: Mapping[str, str]) -> int:

@@ -14,7 +14,7 @@ import structlog
 from commlayer import logs
 from schemas.records import Content, MessageRequest
 
-BODY = "Your code is 4711"
+BODY = "Your code is SESAME"
 NUMBER = "+14155550123"
 MASKED = "+1********23"
 Lines = Callable[[], list[dict[str, Any]]]
@@ -112,15 +112,15 @@ def test_times_offsets_and_ids_are_not_taken_for_numbers(lines: Lines) -> None:
 )
 def test_a_field_of_content_or_secrets_is_emptied_at_any_depth(stream: io.StringIO, key: str) -> None:
     structlog.get_logger().info("something", **{key: BODY}, n={"inner": [{key: BODY}]})
-    assert "4711" not in stream.getvalue()
+    assert "SESAME" not in stream.getvalue()
     assert stream.getvalue().count(logs.HIDDEN) == 2
 
 
 def test_a_record_is_named_never_printed(stream: io.StringIO) -> None:
     request = MessageRequest(recipient=NUMBER, category="otp", content=Content(body=BODY), created_at=1_700_000_000_000)
-    structlog.get_logger().info("odd record", record=request, several=[request], raw=b"Your code is 4711")
+    structlog.get_logger().info("odd record", record=request, several=[request], raw=b"Your code is SESAME")
     logging.getLogger("x").error("odd record", extra={"record_": request})
-    assert "4711" not in stream.getvalue()
+    assert "SESAME" not in stream.getvalue()
     assert "<MessageRequest>" in stream.getvalue()
     assert "<17 bytes>" in stream.getvalue()
 
@@ -146,7 +146,7 @@ def test_an_exception_is_told_without_local_variables_and_with_masked_numbers(li
     except ValueError:
         structlog.get_logger().exception("failed")
     [line] = lines()
-    assert "4711" not in line["exception"]
+    assert "SESAME" not in line["exception"]
     assert f"ValueError: no route to {MASKED}" in line["exception"]
 
 
@@ -157,9 +157,19 @@ def test_libraries_speak_from_warning_on(lines: Lines, name: str) -> None:
     assert [line["event"] for line in lines()] == ["trouble"]
 
 
+def test_the_coming_and_going_of_fausts_services_is_told_at_debug_only(lines: Lines) -> None:
+    logging.getLogger("connectors.kafka.app").info("[^%s]: %s", "StageApp", "Starting...")
+    logging.getLogger("connectors.kafka.app").warning("[^%s]: %s", "StageApp", "is slow")
+    assert [line["event"] for line in lines()] == ["[^StageApp]: is slow"]
+    buffer = io.StringIO()
+    logs.configure("policy", stream=buffer, environment={"COMMLAYER_LOG_LEVEL": "debug"})
+    logging.getLogger("connectors.kafka.app").info("[^%s]: %s", "StageApp", "Starting...")
+    assert "[^StageApp]: Starting..." in buffer.getvalue()
+
+
 @pytest.mark.parametrize("name", ["aiohttp.access", "twilio.async_http_client"])
 def test_loggers_of_urls_and_bodies_are_silent(stream: io.StringIO, name: str) -> None:
-    logging.getLogger(name).error("POST /Messages.json Body=Your+code+is+4711")
+    logging.getLogger(name).error("POST /Messages.json Body=Your+code+is+SESAME")
     assert stream.getvalue() == ""
 
 
@@ -203,5 +213,5 @@ def test_on_a_terminal_lines_are_readable_and_just_as_safe(monkeypatch: pytest.M
     shown = buffer.getvalue()
     assert MASKED in shown
     assert "ValueError" in shown
-    for hidden in (NUMBER, "4711", "t0ken"):
+    for hidden in (NUMBER, "SESAME", "t0ken"):
         assert hidden not in shown

@@ -68,7 +68,7 @@ def test_run_all_comes_up_delivers_mends_itself_and_stops_in_time(
         assert all(health(port, "live")[0] == 200 for port in ports.values())
 
         published = commlayer(
-            "publish", "--app", "shop", "--to", "+1 415 555 0123", "--category", "otp", "--body", "Your code is 4711"
+            "publish", "--app", "shop", "--to", "+1 415 555 0123", "--category", "otp", "--body", "Your code is SESAME"
         )
         assert published.exit_code == 0, published.output
         status = commlayer("status", published.stdout.strip(), "--wait", "60", "--json")
@@ -85,8 +85,8 @@ def test_run_all_comes_up_delivers_mends_itself_and_stops_in_time(
     assert all(health(port)[0] == 0 for port in ports.values())
     assert all(json.loads(line)["process"] for line in program.lines())
     log = program.log.read_text()
-    assert "4711" not in log
-    assert "5550123" not in log
+    assert "SESAME" not in log
+    assert "+14155550123" not in log
     assert "s3cret-value" not in log
     assert "Traceback" not in log
 
