@@ -122,7 +122,7 @@ def test_a_record_is_named_never_printed(stream: io.StringIO) -> None:
     logging.getLogger("x").error("odd record", extra={"record_": request})
     assert "SESAME" not in stream.getvalue()
     assert "<MessageRequest>" in stream.getvalue()
-    assert "<17 bytes>" in stream.getvalue()
+    assert "<19 bytes>" in stream.getvalue()
 
 
 def test_the_secrets_of_this_process_are_blotted_out_wherever_they_turn_up(stream: io.StringIO) -> None:
