@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from tests.support.java import Unavailable
-from tests.support.kafka_broker import Broker, start_java_broker, wait_until_ready
-from tests.support.kafka_docker import DockerBroker, docker_answers
+from tests.support.kafka_broker import Broker, start_java_cluster, wait_until_ready
+from tests.support.kafka_docker import start_docker_cluster
 
 BOOTSTRAP_VARIABLE = "COMMLAYER_TEST_BOOTSTRAP"
 
@@ -25,15 +26,18 @@ def given_bootstrap() -> str | None:
 
 
 def start_own_broker(*, sasl: bool = False) -> Broker:
-    """A single node that the caller may also kill. Raises Unavailable, saying what to install."""
+    """A single node that the caller may also kill. With `sasl`, a second listener asks for SCRAM-SHA-512 and ACLs are
+    enforced. Raises Unavailable, saying what to install."""
+    [broker] = start_own_cluster(1, sasl=sasl)
+    return broker
+
+
+def start_own_cluster(nodes: int, *, sasl: bool = False) -> Sequence[Broker]:
+    """That many nodes that have found each other. Raises Unavailable, saying what to install."""
     reasons: list[str] = []
-    try:
-        docker_answers()
-        return DockerBroker(sasl=sasl)
-    except Unavailable as error:
-        reasons.append(str(error))
-    try:
-        return start_java_broker(sasl=sasl)
-    except Unavailable as error:
-        reasons.append(str(error))
+    for variant in (start_docker_cluster, start_java_cluster):
+        try:
+            return variant(nodes, sasl=sasl)
+        except Unavailable as error:
+            reasons.append(str(error))
     raise Unavailable(f"{_WHAT_TO_INSTALL} ({'; '.join(reasons)})")

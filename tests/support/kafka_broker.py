@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +45,9 @@ class Broker(Protocol):
     bootstrap: str
     sasl_bootstrap: str | None
 
+    def launch(self) -> None: ...
+    def has_ended(self) -> bool: ...
+    def output(self) -> str: ...
     def stop(self) -> None: ...
     def kill(self) -> None: ...
     def restart(self) -> None: ...
@@ -107,20 +110,36 @@ def add_users(bootstrap: str, users: dict[str, str]) -> None:
         done.result(30)
 
 
-def wait_until_ready(bootstrap: str, brokers: int = 1, *, child: Child | None = None) -> None:
-    """Return once the cluster answers and has all its brokers. Raises BrokerDidNotStart."""
+def wait_until_ready(bootstrap: str, brokers: int = 1, *, ended: Callable[[], bool] = lambda: False) -> None:
+    """Return once the cluster answers and has all its brokers. Raises BrokerDidNotStart; at once when it has ended."""
     deadline = time.monotonic() + START_TIMEOUT_S
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 200})
     while True:
-        if child is not None and child.returncode is not None:
-            raise BrokerDidNotStart(f"{child.name} ended with {child.returncode}:\n{child.output()}")
         try:
             if len(admin.list_topics(timeout=2).brokers) >= brokers:
                 return
         except KafkaException:
             time.sleep(0.05)  # refused connections are answered at once
+        if ended():
+            raise BrokerDidNotStart(f"the broker of {bootstrap} ended")
         if time.monotonic() > deadline:
-            raise BrokerDidNotStart(f"no answer at {bootstrap}:\n{child.output() if child else ''}")
+            raise BrokerDidNotStart(f"no answer at {bootstrap}")
+
+
+def start_together(brokers: Sequence[Broker]) -> None:
+    """Start the nodes of one cluster; return once each knows all. If that fails none is left."""
+    try:
+        for broker in brokers:
+            broker.launch()
+        for broker in brokers:
+            wait_until_ready(broker.bootstrap, len(brokers), ended=broker.has_ended)
+    except BaseException as error:
+        logs = "\n".join(broker.output() for broker in brokers) if isinstance(error, BrokerDidNotStart) else ""
+        for broker in brokers:
+            broker.close()
+        if logs:
+            raise BrokerDidNotStart(f"{error}\n{logs}") from error
+        raise
 
 
 class JavaBroker:
@@ -138,13 +157,13 @@ class JavaBroker:
     ) -> None:
         self.bootstrap = f"127.0.0.1:{client_port}"
         self.sasl_bootstrap = f"127.0.0.1:{sasl_port}" if sasl_port else None
-        self._nodes = voters.count("@")
+        self._cluster_id = cluster_id
         self._name = f"kafka-{node_id}"
         self._home = Path(tempfile.mkdtemp(prefix=f"commlayer-{self._name}-"))
         self._child: Child | None = None
         listeners = f"PLAINTEXT://{self.bootstrap}" + (f",CLIENT://{self.sasl_bootstrap}" if sasl_port else "")
         settings = {
-            **broker_settings(self._nodes),
+            **broker_settings(voters.count("@")),
             **(sasl_settings() if sasl_port else {}),
             "node.id": str(node_id),
             "controller.quorum.voters": voters,
@@ -155,20 +174,11 @@ class JavaBroker:
         }
         (self._home / "log4j2.xml").write_text(_LOG4J)
         (self._home / "server.properties").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        done = subprocess.run(
-            [*self._java("kafka.tools.StorageTool"), "format", "-t", cluster_id, "-c", "server.properties"],
-            cwd=self._home,
-            capture_output=True,
-            text=True,
-            timeout=START_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        if done.returncode != 0:
-            raise BrokerDidNotStart(done.stdout + done.stderr)
 
     def launch(self) -> None:
         """Start the process; `wait_until_ready` tells when it serves."""
+        if not (self._home / "data").exists():
+            self._format()
         self._child = Child(
             self._name,
             [*self._java("kafka.Kafka"), "server.properties"],
@@ -179,7 +189,7 @@ class JavaBroker:
     def start(self) -> None:
         """Start and wait until it serves."""
         self.launch()
-        wait_until_ready(self.bootstrap, 1, child=self._child)
+        wait_until_ready(self.bootstrap, ended=self.has_ended)
 
     def stop(self) -> None:
         """Graceful: SIGTERM, and wait."""
@@ -209,12 +219,29 @@ class JavaBroker:
             self._child.kill()
         shutil.rmtree(self._home, ignore_errors=True)
 
+    def has_ended(self) -> bool:
+        """The process is no more."""
+        return self._running().returncode is not None
+
     def output(self) -> str:
         """The end of the broker's log."""
-        return self._running().output()
+        return self._child.output() if self._child is not None else ""
 
     def describe(self) -> str:
         return f"Kafka from Maven jars on Java, {self.bootstrap}"
+
+    def _format(self) -> None:
+        done = subprocess.run(
+            [*self._java("kafka.tools.StorageTool"), "format", "-t", self._cluster_id, "-c", "server.properties"],
+            cwd=self._home,
+            capture_output=True,
+            text=True,
+            timeout=START_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode != 0:
+            raise BrokerDidNotStart(done.stdout + done.stderr)
 
     def _running(self) -> Child:
         if self._child is None:
@@ -225,36 +252,22 @@ class JavaBroker:
         return [java(), *_JVM, "-Dlog4j2.configurationFile=log4j2.xml", "-cp", f"{kafka_jars()}/*", main]
 
 
-def start_java_broker(*, sasl: bool = False) -> JavaBroker:
-    """A single node that serves. With `sasl`, a second listener asks for SCRAM-SHA-512 and ACLs are enforced."""
-    [broker] = start_java_cluster(1, sasl=sasl)
-    return broker
-
-
 def start_java_cluster(nodes: int, *, sasl: bool = False) -> Sequence[JavaBroker]:
-    """That many nodes that have found each other."""
+    """That many nodes that have found each other. Raises Unavailable."""
     ports = free_ports(3 * nodes)
     voters = ",".join(f"{n + 1}@127.0.0.1:{ports[3 * n + 1]}" for n in range(nodes))
     cluster_id = base64.b64encode(uuid.uuid4().bytes, b"ab").decode().rstrip("=")  # no "-" first: it is an argument
-    brokers: list[JavaBroker] = []
-    try:
-        for n in range(nodes):
-            client_port, controller_port, sasl_port = ports[3 * n : 3 * n + 3]
-            node = JavaBroker(
-                node_id=n + 1,
-                client_port=client_port,
-                controller_port=controller_port,
-                voters=voters,
-                cluster_id=cluster_id,
-                sasl_port=sasl_port if sasl else None,
-            )
-            brokers.append(node)
-        for broker in brokers:
-            broker.launch()
-        for broker in brokers:
-            wait_until_ready(broker.bootstrap, nodes, child=broker._child)
-    except BaseException:
-        for broker in brokers:
-            broker.close()
-        raise
+    brokers = []
+    for n in range(nodes):
+        client_port, controller_port, sasl_port = ports[3 * n : 3 * n + 3]
+        node = JavaBroker(
+            node_id=n + 1,
+            client_port=client_port,
+            controller_port=controller_port,
+            voters=voters,
+            cluster_id=cluster_id,
+            sasl_port=sasl_port if sasl else None,
+        )
+        brokers.append(node)
+    start_together(brokers)
     return brokers

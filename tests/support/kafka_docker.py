@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
 import docker  # type: ignore[import-untyped]  # it ships no annotations
 from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
 
 from tests.support.java import Unavailable
 from tests.support.kafka_broker import (
     START_TIMEOUT_S,
-    BrokerDidNotStart,
     broker_settings,
     protocol_map,
     sasl_settings,
+    start_together,
     wait_until_ready,
 )
 from tests.support.processes import free_ports
 
 IMAGE = "apache/kafka:4.1.0"
+
+_HERE = "127.0.0.1"
 
 
 def docker_answers() -> None:
@@ -36,39 +43,40 @@ def as_environment(settings: dict[str, str]) -> dict[str, str]:
 
 
 class DockerBroker:
-    """One node in a container on fixed host ports, so that it comes back where it was."""
+    """One node in a container, on fixed host ports so that it comes back where it was."""
 
-    def __init__(self, *, sasl: bool = False) -> None:
+    def __init__(self, node_id: int, nodes: int, network: Network, *, sasl: bool) -> None:
         client_port, sasl_port = free_ports(2)
-        self.bootstrap = f"127.0.0.1:{client_port}"
-        self.sasl_bootstrap = f"127.0.0.1:{sasl_port}" if sasl else None
-        advertised = f"PLAINTEXT://{self.bootstrap}" + (f",CLIENT://{self.sasl_bootstrap}" if sasl else "")
+        self.bootstrap = f"{_HERE}:{client_port}"
+        self.sasl_bootstrap = f"{_HERE}:{sasl_port}" if sasl else None
+        self._network = network
+        alias = _alias(node_id)
+        client = f",CLIENT://{self.sasl_bootstrap}" if sasl else ""
         settings = {
-            **broker_settings(),
+            **broker_settings(nodes),
             **(sasl_settings() if sasl else {}),
-            "node.id": "1",
-            "controller.quorum.voters": "1@localhost:9093",
-            "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093" + (",CLIENT://:9094" if sasl else ""),
-            "advertised.listeners": advertised,
-            # The broker talks to itself by its advertised address, which exists only outside the container.
-            "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": protocol_map(),
+            "node.id": str(node_id),
+            "controller.quorum.voters": ",".join(f"{n}@{_alias(n)}:9093" for n in range(1, nodes + 1)),
+            "listeners": "INTERNAL://:9091,PLAINTEXT://:9092,CONTROLLER://:9093" + (",CLIENT://:9094" if sasl else ""),
+            # Among themselves brokers go by their names: the host's ports do not exist inside a container.
+            "advertised.listeners": f"INTERNAL://{alias}:9091,PLAINTEXT://{self.bootstrap}{client}",
+            "inter.broker.listener.name": "INTERNAL",
+            "listener.security.protocol.map": f"{protocol_map()},INTERNAL:PLAINTEXT",
         }
-        container = DockerContainer(IMAGE).with_bind_ports(9092, client_port)
+        self._container = DockerContainer(IMAGE).with_network(network).with_network_aliases(alias)
+        ports: dict[Any, Any] = self._container.ports
+        ports[9092] = (_HERE, client_port)  # with_bind_ports would open it to everybody
         if sasl:
-            container = container.with_bind_ports(9094, sasl_port)
+            ports[9094] = (_HERE, sasl_port)
         for name, value in as_environment(settings).items():
-            container = container.with_env(name, value)
+            self._container.with_env(name, value)
+
+    def launch(self) -> None:
+        """Start the container; `wait_until_ready` tells when it serves. Raises Unavailable."""
         try:
-            self._container = container.start()
-        except docker.errors.APIError as error:
-            raise Unavailable(f"Docker cannot start {IMAGE}: {error.explanation or error}") from error
-        try:
-            wait_until_ready(self.bootstrap)
-        except BrokerDidNotStart as error:
-            logs = b"".join(container.get_logs()).decode(errors="replace")[-4000:]
-            self.close()
-            raise BrokerDidNotStart(f"{error}\n{logs}") from error
+            self._container.start()
+        except docker.errors.DockerException as error:
+            raise Unavailable(f"Docker cannot start {IMAGE}: {error}") from error
 
     def stop(self) -> None:
         self._container.get_wrapped_container().stop(timeout=int(START_TIMEOUT_S))
@@ -82,7 +90,7 @@ class DockerBroker:
         if wrapped.status == "running":
             self.stop()
         wrapped.start()
-        wait_until_ready(self.bootstrap)
+        wait_until_ready(self.bootstrap, ended=self.has_ended)
 
     def pause(self) -> None:
         self._container.get_wrapped_container().pause()
@@ -91,7 +99,31 @@ class DockerBroker:
         self._container.get_wrapped_container().unpause()
 
     def close(self) -> None:
-        self._container.stop()
+        self._container.stop()  # also one that was never started
+        with contextlib.suppress(docker.errors.APIError):  # another node still uses it
+            self._network.remove()
+
+    def has_ended(self) -> bool:
+        wrapped = self._container.get_wrapped_container()
+        wrapped.reload()
+        return str(wrapped.status) == "exited"
+
+    def output(self) -> str:
+        """The end of the broker's log."""
+        return b"".join(self._container.get_logs()).decode(errors="replace")[-4000:]
 
     def describe(self) -> str:
         return f"Kafka in Docker ({IMAGE}), {self.bootstrap}"
+
+
+def start_docker_cluster(nodes: int, *, sasl: bool = False) -> Sequence[DockerBroker]:
+    """That many nodes that have found each other. Raises Unavailable."""
+    docker_answers()
+    network = Network().create()
+    brokers = [DockerBroker(node_id, nodes, network, sasl=sasl) for node_id in range(1, nodes + 1)]
+    start_together(brokers)
+    return brokers
+
+
+def _alias(node_id: int) -> str:
+    return f"kafka-{node_id}"

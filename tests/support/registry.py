@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import docker  # type: ignore[import-untyped]  # it ships no annotations
 from testcontainers.core.container import DockerContainer
@@ -70,11 +71,17 @@ class DockerRegistry:
         docker_answers()
         [port] = free_ports(1)
         self.url = f"http://127.0.0.1:{port}{_API}"
+        self._container = DockerContainer(IMAGE)
+        ports: dict[Any, Any] = self._container.ports
+        ports[8080] = ("127.0.0.1", port)  # with_bind_ports would open it to everybody
         try:
-            self._container = DockerContainer(IMAGE).with_bind_ports(8080, port).start()
-        except docker.errors.APIError as error:
-            raise Unavailable(f"Docker cannot start {IMAGE}: {error.explanation or error}") from error
-        _wait(self.url, None)
+            self._container.start()
+            _wait(self.url, None)
+        except docker.errors.DockerException as error:
+            raise Unavailable(f"Docker cannot start {IMAGE}: {error}") from error
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._container.stop()

@@ -12,9 +12,10 @@ import pytest
 from confluent_kafka import KafkaException
 
 from tests.support import brokers, java, registry
+from tests.support.brokers import start_own_cluster
 from tests.support.java import Unavailable
 from tests.support.kafka import Kafka, Outgoing
-from tests.support.kafka_broker import Broker, start_java_cluster
+from tests.support.kafka_broker import Broker
 from tests.support.kafka_docker import as_environment
 from tests.support.mock_kafka import MockKafka
 
@@ -65,7 +66,7 @@ def test_a_paused_broker_is_silent_until_it_is_resumed(own_kafka: Broker) -> Non
 
 
 def test_three_brokers_find_each_other() -> None:
-    cluster = start_java_cluster(3)
+    cluster = start_own_cluster(3)
     try:
         found = Kafka(cluster[0].bootstrap).admin.list_topics(timeout=30).brokers
         assert {f"{broker.host}:{broker.port}" for broker in found.values()} == {node.bootstrap for node in cluster}
@@ -104,8 +105,8 @@ def test_with_nothing_installed_the_message_says_what_to_install(monkeypatch: py
 
     monkeypatch.delenv("COMMLAYER_TEST_BOOTSTRAP", raising=False)
     monkeypatch.delenv("COMMLAYER_TEST_REGISTRY", raising=False)
-    monkeypatch.setattr(brokers, "docker_answers", absent)
-    monkeypatch.setattr(brokers, "start_java_broker", absent)
+    monkeypatch.setattr(brokers, "start_docker_cluster", absent)
+    monkeypatch.setattr(brokers, "start_java_cluster", absent)
     with pytest.raises(Unavailable, match=r"Install Docker, or Java 17 .* and Maven, or set COMMLAYER_TEST_BOOTSTRAP"):
         brokers.start_own_broker()
     monkeypatch.setattr(registry, "docker_answers", absent)

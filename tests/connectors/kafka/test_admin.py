@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,9 +33,9 @@ from schemas.topics import (
     catalogue,
     request_topic,
 )
-from tests.support.brokers import start_own_broker
+from tests.support.brokers import start_own_broker, start_own_cluster
 from tests.support.kafka import Kafka, Outgoing
-from tests.support.kafka_broker import Broker, start_java_cluster
+from tests.support.kafka_broker import Broker
 from tests.support.users import settings_of, user_of
 
 COUNTS = PartitionCounts(recipient=2, dispatch=3, lifecycle=2, dead=1)
@@ -217,16 +217,16 @@ def test_a_refused_plan_changes_nothing(installation: Installation) -> None:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[TopicAdmin]:
     """Three brokers, without credentials."""
-    nodes = start_java_cluster(3)
+    nodes = start_own_cluster(3)
     yield TopicAdmin(KafkaSettings(tuple(node.bootstrap for node in nodes)))
     for node in nodes:
         node.close()
 
 
 def test_three_brokers_hold_three_replicas_and_two_must_have_each_record(cluster: TopicAdmin) -> None:
-    def planned(dead: Topic, partitions: int) -> Plan:
+    def planned(dead: Topic, partitions: int, actual: Actual) -> Plan:
         return plan(
-            cluster.read_actual(),
+            actual,
             catalogue=[dead],
             counts=PartitionCounts(dead=partitions),
             replication=3,
@@ -236,9 +236,12 @@ def test_three_brokers_hold_three_replicas_and_two_must_have_each_record(cluster
         )
 
     def apply(dead: Topic, partitions: int) -> ActualTopic:
-        cluster.apply(planned(dead, partitions))
-        eventually(lambda: planned(dead, partitions).changes == ())  # each broker hears of it in its own time
-        return cluster.read_actual().topics[DEAD]
+        cluster.apply(planned(dead, partitions, cluster.read_actual()))
+        deadline = time.monotonic() + 30
+        while planned(dead, partitions, actual := cluster.read_actual()).changes:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)  # each broker hears of it in its own time
+        return actual.topics[DEAD]
 
     [dead] = [topic for topic in catalogue([]) if topic.name == DEAD]
     assert (cluster.read_actual().brokers, cluster.read_actual().acls) == (3, None)
@@ -265,13 +268,6 @@ def test_a_change_that_fails_is_named(cluster: TopicAdmin) -> None:
 def test_nobody_there_is_told_with_the_address() -> None:
     with pytest.raises(AdminFailed, match=r"asking for topics failed: no answer: .*refused.*Kafka at 127.0.0.1:1,"):
         TopicAdmin(KafkaSettings(("127.0.0.1:1",)), timeout_s=1).read_actual()
-
-
-def eventually(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def _filter(binding: AclBinding) -> AclBindingFilter:
