@@ -70,7 +70,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         self._generation = NO_GENERATION
         self._group_generation = -1
         self._between = True
-        self._may_flow_in = NO_GENERATION
         self._let_go_lock = asyncio.Lock()
         self._restore: asyncio.Task[None] | None = None
         super().__init__(*args, **kwargs)
@@ -170,7 +169,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         if sought and generation == self._generation:
             self._ledger.begin(generation, positions)
             self._commits.begin(committed)
-            self._may_flow_in = generation
             self.app.flow_control.resume()
             self.resume_flow()
             log.info("partitions served", partitions=len(positions), generation=generation)
@@ -219,7 +217,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     def _next_generation(self) -> None:
         self._ledger.end()
         self._generation += 1
-        self._may_flow_in = NO_GENERATION
         self.app.consumer_generation_id = self._generation  # streams skip what carries another one
 
     async def _or_crash(self, work: Coroutine[Any, Any, None]) -> None:
@@ -237,16 +234,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
             if channel.value_type not in (None, bytes):
                 raise TypeError(f"topic {channel} must be declared with value_type=bytes: stages decode for themselves")
         await super().subscribe(topics)
-
-    def stop_flow(self) -> None:
-        """Deliver nothing until the positions were sought anew: records fetched and not delivered are dropped."""
-        self._may_flow_in = NO_GENERATION
-        super().stop_flow()
-
-    def resume_flow(self) -> None:
-        """Has no effect outside `restore_and_flow`: Faust also calls it while another rebalance is under way."""
-        if self._may_flow_in == self._generation:
-            super().resume_flow()
 
     async def perform_seek(self) -> None:
         """Faust's; `restore_and_flow` does it."""
@@ -292,15 +279,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         return self._finish(tp, offset, self._generation)
 
     def _finish(self, tp: TP, offset: int, generation: int) -> bool:
-        if self.crashed:  # a stream closed by its agent's exception acks the record that caused it
-            return False
         finished = self._ledger.finish(tp, offset, generation)
         if finished:
             self._delivery.room_freed()
         return finished
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commit the finished prefix of all partitions; see commit_path.py. Called by Faust at each commit interval."""
+        """Commit the finished prefix of all partitions; see commit_path.py. Called by Faust at each commit interval.
+        Never after a crash: a stream without `noack()` that is closed by an exception acks the record that caused it.
+        """
         return not self.crashed and await self._commits.commit()
 
     async def _send_commit(self, commits: Mapping[TP, Commit]) -> bool:
