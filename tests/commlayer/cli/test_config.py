@@ -42,8 +42,8 @@ def test_show_prints_references_never_secrets(commlayer: Commlayer) -> None:
         shown = commlayer(*arguments).stdout
         assert "TOKEN" in shown
         assert not any(secret in shown for secret in SECRETS.values())
-    assert json.loads(commlayer("config", "show", "--json").stdout)["kafka"]["replication"] == 3
-    assert yaml.safe_load(commlayer("config", "show").stdout)["kafka"]["session_timeout_s"] == 30.0
+    assert json.loads(commlayer("config", "show", "--json").stdout)["kafka"]["replication"] == 1
+    assert yaml.safe_load(commlayer("config", "show").stdout)["kafka"]["security"]["protocol"] == "PLAINTEXT"
 
 
 def test_schema_prints_json_schema(commlayer: Commlayer) -> None:
