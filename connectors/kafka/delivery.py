@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from aiokafka.errors import OffsetOutOfRangeError
 
 from . import metrics
-from .ledger import Ledger
+from .ledger import NO_GENERATION, Ledger, PartitionLedger
 from .log_positions import LogPositions
 from .topic_partition import TP
 from .window import Windows
@@ -69,6 +69,8 @@ class Delivery:
         self._hand_over = hand_over
         self._most = most
         self._room_freed = asyncio.Event()
+        self._served: list[tuple[TP, PartitionLedger]] = []
+        self._served_in = NO_GENERATION
 
     def room_freed(self) -> None:
         """A record was finished; where everything is blocked, the next step need not wait any longer."""
@@ -84,7 +86,10 @@ class Delivery:
             aiokafka.errors.KafkaError: the broker refuses for good.
         """
         self._room_freed.clear()
-        rooms = self._windows.rooms(self._ledger)
+        if self._served_in != self._ledger.generation:
+            self._served_in = self._ledger.generation
+            self._served = self._windows.of_served(self._ledger)
+        rooms = self._windows.rooms(self._served)
         if not rooms:
             await self._wait_for_room()
             return

@@ -7,7 +7,7 @@ holes need no arithmetic: the offset to commit is that of the first record deliv
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from .topic_partition import TP
 
@@ -76,9 +76,9 @@ class Ledger:
         return self._generation
 
     @property
-    def partitions(self) -> Collection[TP]:
+    def partitions(self) -> Mapping[TP, PartitionLedger]:
         """The partitions of this generation."""
-        return self._partitions.keys()
+        return self._partitions
 
     def begin(self, generation: int, starts: Mapping[TP, int]) -> None:
         """Begin a generation in which each partition is read from its offset in `starts`."""
@@ -114,8 +114,3 @@ class Ledger:
         """Unfinished records of the partition; 0 if it is not assigned."""
         ledger = self._partitions.get(tp)
         return 0 if ledger is None else ledger.outstanding()
-
-    def held(self, tp: TP) -> int:
-        """As `PartitionLedger.held`; 0 if the partition is not assigned."""
-        ledger = self._partitions.get(tp)
-        return 0 if ledger is None else ledger.held()

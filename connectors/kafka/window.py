@@ -6,10 +6,10 @@ no such state to lose in a rebalance (Faust's own lets queue pressure undo a pau
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
-from .ledger import Ledger
+from .ledger import Ledger, PartitionLedger
 from .topic_partition import TP
 
 DEFAULT_WINDOW = 1000
@@ -46,14 +46,19 @@ class Windows:
             self.anchor is None or tp.topic == self.anchor or TP(self.anchor, tp.partition) in assigned
         )
 
-    def rooms(self, ledger: Ledger) -> dict[TP, int]:
+    def of_served(self, ledger: Ledger) -> list[tuple[TP, PartitionLedger]]:
+        """The ledgers of the partitions that are read in this generation. They stay the same all through it, which
+        spares `rooms` most of its work: it is asked before every fetch, and there may be hundreds of partitions."""
+        assigned = ledger.partitions
+        return [(tp, partition) for tp, partition in assigned.items() if self.served(tp, assigned)]
+
+    def rooms(self, served: Iterable[tuple[TP, PartitionLedger]]) -> dict[TP, int]:
         """Records that may be taken of each partition in the next fetch; partitions without room, or with too little to
         be worth a fetch, are absent."""
         rooms = {}
-        for tp in ledger.partitions:
-            if self.served(tp, ledger.partitions):
-                window = self.window(tp)
-                room = min(window - ledger.outstanding(tp), MAX_HELD - ledger.held(tp), self.fair)
-                if room >= max(1, min(window, self.fair) // REFILL_SHARE):
-                    rooms[tp] = room
+        for tp, partition in served:
+            window = self.window(tp)
+            room = min(window - partition.outstanding(), MAX_HELD - partition.held(), self.fair)
+            if room > 0 and room >= min(window, self.fair) // REFILL_SHARE:
+                rooms[tp] = room
         return rooms

@@ -80,6 +80,10 @@ class RecordingStage:
         """What was received of this partition, in order."""
         return [record.offset for record in self.received if record.tp == tp]
 
+    def holds(self, count: int) -> bool:
+        """What this stage was last told is the assignment of so many partitions."""
+        return bool(self.calls) and self.calls[-1][0] == "assigned" and len(self.calls[-1][1]) == count
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something that this stage saw makes it true."""
         async with asyncio.timeout(WAIT_S):
@@ -97,10 +101,22 @@ class RecordingStage:
 
 
 def recording_app(
-    bootstrap: str, group: str, datadir: Path, *, anchor: str | None = None, window: int = 1000, **settings: Any
+    bootstrap: str,
+    group: str,
+    datadir: Path,
+    *,
+    anchor: str | None = None,
+    window: int = 1000,
+    instance_id: str | None = None,
+    **settings: Any,
 ) -> StageApp:
     return create_app(
-        quick_settings(bootstrap, **settings), group=group, anchor=anchor, window=lambda tp: window, datadir=datadir
+        quick_settings(bootstrap, **settings),
+        group=group,
+        anchor=anchor,
+        window=lambda tp: window,
+        instance_id=instance_id,
+        datadir=datadir,
     )
 
 

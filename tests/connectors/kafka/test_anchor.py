@@ -40,11 +40,6 @@ def places(stage: RecordingStage, topic: str) -> set[int]:
     return {record.tp.partition for record in stage.received if record.tp.topic == topic}
 
 
-def holds(stage: RecordingStage, count: int) -> bool:
-    """What this worker was last told is the assignment of so many partitions."""
-    return bool(stage.calls) and stage.calls[-1][0] == "assigned" and len(stage.calls[-1][1]) == count
-
-
 def times(topic: str, *stages: RecordingStage) -> Counter[int]:
     """How often each partition's record was delivered."""
     return Counter(record.tp.partition for stage in stages for record in stage.received if record.tp.topic == topic)
@@ -58,8 +53,8 @@ async def test_during_a_rolling_change_no_partition_is_read_away_from_its_anchor
     new_app, new = scene.worker("new", scene.anchor, scene.bulk, scene.extra)
     async with running(new_app):
         async with running(old_app):
-            await old.until(lambda: holds(old, 4))
-            await new.until(lambda: holds(new, 8))
+            await old.until(lambda: old.holds(4))
+            await new.until(lambda: new.holds(8))
             await old.until_flowing()
             await new.until_flowing()
             held = {tp.partition for tp in new_app.consumer.partitions if tp.topic == scene.anchor}
@@ -85,7 +80,7 @@ async def test_added_partitions_are_read_once_the_anchor_has_them_too(scene: Sce
         await stage.until_flowing()
         for done in scene.kafka.admin.create_partitions([NewPartitions(scene.bulk, 3)]).values():
             await asyncio.to_thread(done.result, 30)
-        await stage.until(lambda: holds(stage, 5))
+        await stage.until(lambda: stage.holds(5))
         await stage.until_flowing()
         await scene.fill({scene.bulk: 3})
         await stage.until(lambda: len(stage.received) == 2)

@@ -93,6 +93,13 @@ async def test_only_partitions_with_room_are_asked_for(scene: Scene) -> None:
     assert scene.client.asked == [{A: 100, B: 100}, {B: 100}]
 
 
+async def test_another_generation_is_asked_for_its_own_partitions(scene: Scene) -> None:
+    await scene.step()
+    scene.ledger.begin(2, {B: 0})
+    await scene.step()
+    assert scene.client.asked == [{A: 100, B: 100}, {B: 100}]
+
+
 async def test_where_everything_is_blocked_nothing_is_asked_until_a_record_is_finished(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from connectors.kafka.commit_book import Commit
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topic_partition import TP
 from tests.support.kafka import Kafka, Outgoing
+from tests.support.mock_kafka import MockKafka
 from tests.support.stage import RecordingStage, recording_app, run_until_it_breaks, running
 
 
@@ -323,6 +324,52 @@ async def test_a_topic_of_another_type_than_bytes_is_refused(scene: Scene) -> No
 
     with pytest.raises(TypeError, match="value_type=bytes"):
         await run_until_it_breaks(app)
+
+
+async def test_a_quick_restart_under_static_membership_disturbs_nobody(scene: Scene) -> None:
+    scene.kafka.create_topics({scene.topic: 4})
+    one, two = scene.app("one", instance_id="one"), scene.app("two", instance_id="two")
+    first, second = RecordingStage(one, [scene.topic]), RecordingStage(two, [scene.topic], finish_at_once=True)
+    async with running(two):
+        async with running(one):
+            await second.until(lambda: second.holds(2))
+            await first.until_flowing()
+            held = one.consumer.partitions
+        before = list(second.calls)
+        again = scene.app("again", instance_id="one")
+        restarted = RecordingStage(again, [scene.topic], finish_at_once=True)
+        async with running(again):
+            await restarted.until_flowing()
+            assert again.consumer.partitions == held
+            await asyncio.to_thread(fill_each, scene.kafka, scene.topic, 4)
+            await restarted.until_received(2)
+            await second.until_received(2)
+            assert second.calls == before
+
+
+def fill_each(kafka: Kafka, topic: str, partitions: int) -> None:
+    kafka.produce([Outgoing(topic, b"x", partition=partition) for partition in range(partitions)])
+
+
+async def test_it_works_on_the_embedded_broker(mock_kafka: MockKafka, tmp_path: Path) -> None:
+    kafka = Kafka(mock_kafka.bootstrap)
+    topic, group = kafka.unique("topic"), kafka.unique("group")
+    kafka.produce([Outgoing(topic, b"%d" % number, partition=0) for number in range(50)])
+    tp = TP(topic, 0)
+    app = recording_app(mock_kafka.bootstrap, group, tmp_path / "a")
+    app.hooks.position_meta = lambda tp, offset: f"at {offset}"
+    stage = RecordingStage(app, [topic])
+    async with running(app):
+        await stage.until_received(50)
+        for record in stage.received[:30]:
+            record.finish()
+        await stage.until(lambda: (tp, 30) in stage.committed)
+    again = recording_app(mock_kafka.bootstrap, group, tmp_path / "b")
+    later = RecordingStage(again, [topic])
+    async with running(again):
+        await later.until_received(20)
+        assert (await again.consumer.read_committed())[tp] == Commit(30, "at 30")
+    assert later.offsets(tp) == list(range(30, 50))
 
 
 def test_there_is_no_consumer_before_the_app_runs(tmp_path: Path) -> None:

@@ -15,41 +15,45 @@ def ledger_of(*partitions: TP) -> Ledger:
     return ledger
 
 
+def rooms(windows: Windows, ledger: Ledger) -> dict[TP, int]:
+    return windows.rooms(windows.of_served(ledger))
+
+
 def deliver(ledger: Ledger, tp: TP, count: int) -> None:
     for offset in range(count):
         ledger.deliver(tp, offset)
 
 
 def test_an_empty_partition_gives_as_much_as_is_fair() -> None:
-    assert Windows(lambda tp: 1000).rooms(ledger_of(BULK)) == {BULK: 100}
+    assert rooms(Windows(lambda tp: 1000), ledger_of(BULK)) == {BULK: 100}
 
 
 def test_room_is_what_the_window_leaves() -> None:
     ledger = ledger_of(BULK)
     deliver(ledger, BULK, 30)
-    assert Windows(lambda tp: 50).rooms(ledger) == {BULK: 20}
+    assert rooms(Windows(lambda tp: 50), ledger) == {BULK: 20}
 
 
 @pytest.mark.parametrize(("window", "unfinished", "room"), [(40, 31, 0), (40, 30, 10), (1, 0, 1), (1, 1, 0), (3, 2, 1)])
 def test_a_partition_is_read_again_when_a_quarter_of_it_is_free(window: int, unfinished: int, room: int) -> None:
     ledger = ledger_of(BULK)
     deliver(ledger, BULK, unfinished)
-    assert Windows(lambda tp: window).rooms(ledger).get(BULK, 0) == room
+    assert rooms(Windows(lambda tp: window), ledger).get(BULK, 0) == room
 
 
 def test_a_wide_window_is_refilled_by_a_quarter_of_a_fetch() -> None:
     ledger = ledger_of(BULK)
     deliver(ledger, BULK, 976)
-    assert Windows(lambda tp: 1000).rooms(ledger) == {}
+    assert rooms(Windows(lambda tp: 1000), ledger) == {}
     ledger.finish(BULK, 500, 1)
-    assert Windows(lambda tp: 1000).rooms(ledger) == {BULK: 25}
+    assert rooms(Windows(lambda tp: 1000), ledger) == {BULK: 25}
 
 
 @pytest.mark.parametrize("window", [30, 20, 0])
 def test_a_partition_at_its_window_or_above_is_not_read(window: int) -> None:
     ledger = ledger_of(BULK)
     deliver(ledger, BULK, 30)
-    assert Windows(lambda tp: window).rooms(ledger) == {}
+    assert rooms(Windows(lambda tp: window), ledger) == {}
 
 
 def test_finished_records_make_room_even_behind_one_that_takes_long() -> None:
@@ -57,18 +61,18 @@ def test_finished_records_make_room_even_behind_one_that_takes_long() -> None:
     deliver(ledger, BULK, 30)
     for offset in range(10, 20):
         ledger.finish(BULK, offset, 1)
-    assert Windows(lambda tp: 30).rooms(ledger) == {BULK: 10}
+    assert rooms(Windows(lambda tp: 30), ledger) == {BULK: 10}
 
 
 def test_a_full_partition_leaves_the_others_alone() -> None:
     ledger = ledger_of(BULK, CRITICAL)
     deliver(ledger, BULK, 20)
-    assert Windows(lambda tp: 20).rooms(ledger) == {CRITICAL: 20}
+    assert rooms(Windows(lambda tp: 20), ledger) == {CRITICAL: 20}
 
 
 def test_each_partition_has_its_own_window() -> None:
     windows = Windows(lambda tp: {BULK: 20, CRITICAL: 40}[tp])
-    assert windows.rooms(ledger_of(BULK, CRITICAL)) == {BULK: 20, CRITICAL: 40}
+    assert rooms(windows, ledger_of(BULK, CRITICAL)) == {BULK: 20, CRITICAL: 40}
 
 
 def test_what_a_crash_would_deliver_again_is_bounded() -> None:
@@ -77,20 +81,20 @@ def test_what_a_crash_would_deliver_again_is_bounded() -> None:
     for offset in range(1, MAX_HELD):
         ledger.finish(BULK, offset, 1)
     windows = Windows(lambda tp: 1000)
-    assert windows.rooms(ledger) == {}
+    assert rooms(windows, ledger) == {}
     ledger.finish(BULK, 0, 1)
-    assert windows.rooms(ledger) == {BULK: 100}
+    assert rooms(windows, ledger) == {BULK: 100}
 
 
 def test_a_partition_is_read_only_where_its_anchor_is() -> None:
     windows = Windows(lambda tp: 10, anchor="critical")
-    assert windows.rooms(ledger_of(CRITICAL, BULK, OTHER)) == {CRITICAL: 10, BULK: 10}
+    assert rooms(windows, ledger_of(CRITICAL, BULK, OTHER)) == {CRITICAL: 10, BULK: 10}
     assert windows.served(OTHER, {CRITICAL, BULK, OTHER}) is False
     assert windows.served(OTHER, {CRITICAL, BULK, OTHER, TP("critical", 6)}) is True
 
 
 def test_the_anchor_itself_needs_no_other_topic() -> None:
-    assert Windows(lambda tp: 10, anchor="critical").rooms(ledger_of(CRITICAL)) == {CRITICAL: 10}
+    assert rooms(Windows(lambda tp: 10, anchor="critical"), ledger_of(CRITICAL)) == {CRITICAL: 10}
 
 
 def test_a_partition_that_is_not_assigned_is_not_served() -> None:
