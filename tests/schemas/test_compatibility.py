@@ -70,7 +70,9 @@ def test_fastavro_reads_earlier_data_exactly_when_the_verdict_says_so(change: Ch
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_several_harmless_changes_at_once_are_harmless(data: st.DataObject) -> None:
-    harmless = [change for change in CHANGES if change.broken is None and not change.words.startswith("the record")]
+    # A default may go only while its field keeps its name; a record's other name is what findings are compared by.
+    alone = ("the record", "a default taken away")
+    harmless = [change for change in CHANGES if change.broken is None and not change.words.startswith(alone)]
     names = data.draw(st.lists(st.sampled_from(harmless), max_size=4, unique_by=lambda change: change.words))
     definition = copy.deepcopy(EARLIER)
     for change in names:
