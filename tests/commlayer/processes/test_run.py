@@ -48,6 +48,12 @@ def starts_of(child: str, program: Program) -> int:
     return sum(event.get("child") == child and event["event"] == "started" for event in program.events())
 
 
+def the_event(name: str, program: Program) -> dict[str, Any]:
+    found = [event for event in program.events() if event["event"] == name]
+    assert len(found) == 1, program.child.output()
+    return found[0]
+
+
 @pytest.fixture
 def ports(config_file: Path, data: dict[str, Any]) -> dict[str, int]:
     """Where the processes tell their health."""
@@ -114,7 +120,7 @@ def test_a_missing_topic_stops_a_process_with_the_fix(config_file: Path, cluster
     config_file.write_text(yaml.safe_dump(changed))
     with Program("run", process, config=config_file) as program:
         assert program.child.wait(60) == 2, program.child.output()
-    [refusal] = [event for event in program.events() if event["event"] == "cannot start"]
+    refusal = the_event("cannot start", program)
     assert "run `commlayer topics apply`" in refusal["why"]
 
 
@@ -151,7 +157,7 @@ def test_a_taken_health_port_is_told_in_one_line(config_file: Path) -> None:
         port = str(taken.getsockname()[1])
         with Program("run", "policy", "--health-port", port, config=config_file) as program:
             assert program.child.wait(60) == 1
-    [refusal] = [event for event in program.events() if event["event"] == "cannot start"]
+    refusal = the_event("cannot start", program)
     assert f"cannot serve health on 127.0.0.1:{port}: " in refusal["why"]
     assert "Traceback" not in program.log.read_text()
 
@@ -163,6 +169,6 @@ def test_a_bridge_whose_address_is_taken_is_told_in_one_line(config_file: Path) 
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with Program("run", "bridge", "--listen", listen, config=config_file) as program:
             assert program.child.wait(60) == 1
-    [refusal] = [event for event in program.events() if event["event"] == "cannot listen"]
+    refusal = the_event("cannot listen", program)
     assert refusal["level"] == "error"
     assert "Traceback" not in program.log.read_text()
