@@ -16,9 +16,8 @@ from schemas.records import (
     KeywordIntent,
     LifecycleEvent,
     MessageStatus,
-    StatusUpdate,
 )
-from schemas.topics import CONSENT, DEAD, FEEDBACK_INBOUND, FEEDBACK_STATUS, LIFECYCLE
+from schemas.topics import CONSENT, DEAD, FEEDBACK_INBOUND, LIFECYCLE
 from tests.support.brokers import start_own_broker
 from tests.support.kafka import Kafka
 from tests.support.waiting import wait_until
@@ -71,7 +70,7 @@ def requested(road: Road) -> dict[str, tuple[str, str]]:
     """2,000 acknowledged requests: message id → (recipient, body); returned once each has a final status."""
     receipts = asyncio.run(publish_all(road))
     wait_until(
-        lambda: len(final_statuses(road)) >= len(receipts),
+        lambda: len(road.final_statuses()) >= len(receipts),
         "every message to be final",
         within_s=120,
     )
@@ -100,16 +99,6 @@ async def publish_all(road: Road) -> dict[str, tuple[str, str]]:
     return requests
 
 
-def statuses(road: Road) -> dict[str, StatusUpdate]:
-    """Last status update of each message."""
-    updates = [update for update in road.records(FEEDBACK_STATUS) if isinstance(update, StatusUpdate)]
-    return {update.message_id: update for update in updates}
-
-
-def final_statuses(road: Road) -> dict[str, StatusUpdate]:
-    return {key: update for key, update in statuses(road).items() if update.is_final}
-
-
 @pytest.mark.timeout(240)
 def test_every_request_is_sent_once_word_for_word(road: Road, requested: dict[str, tuple[str, str]]) -> None:
     accepted = road.twin("/messages?direction=outbound-api")
@@ -122,7 +111,7 @@ def test_every_final_status_and_segment_count_is_what_the_twin_has(
     road: Road, requested: dict[str, tuple[str, str]]
 ) -> None:
     books = {row["m"]: row for row in road.twin("/messages?direction=outbound-api")}
-    told = final_statuses(road)
+    told = road.final_statuses()
     assert told.keys() == requested.keys()
     assert {key: update.status.value for key, update in told.items()} == {m: row["status"] for m, row in books.items()}
     assert {key: update.segments for key, update in told.items()} == {m: row["segments"] for m, row in books.items()}
@@ -155,8 +144,8 @@ def test_a_request_that_policy_denies_ends_in_a_named_reason(road: Road, request
             return (await login.send(to="+14155559999", category="marketing", body="hello")).message_id
 
     message_id = asyncio.run(publish())
-    wait_until(lambda: message_id in final_statuses(road), "the denial to be told", within_s=30)
-    update = final_statuses(road)[message_id]
+    wait_until(lambda: message_id in road.final_statuses(), "the denial to be told", within_s=30)
+    update = road.final_statuses()[message_id]
     assert (update.status, update.reason) == (MessageStatus.DENIED, "category_not_granted")
     assert "marketing" in (update.detail or "")
 
