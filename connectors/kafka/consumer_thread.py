@@ -33,6 +33,11 @@ COMMIT_TIMEOUT_S = 10.0
 """How long one commit may take. Long enough for a change of coordinator; what is given up is committed at the next
 interval. aiokafka's own commit would try until the broker is back, past any rebalance."""
 
+PARKED_BACKOFF_S = 0.03
+"""How long what has arrived for one partition holds up the next fetch for the others, so that the partition can be part
+of it. Without any, a busy partition misses every other fetch (measured: 60 ms from producer to agent instead of 4); with
+aiokafka's 0.1, partitions that are full hold up the free ones."""
+
 CLOSE_TIMEOUT_S = 2.0
 """How long leaving the group, and closing the connections after that, may take. A stop has 15 s in all."""
 
@@ -69,6 +74,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     async def on_start(self) -> None:
         """Create and connect the client, and watch what the group's coordinator answers."""
         await super().on_start()
+        self._ensure_consumer()._fetcher._prefetch_backoff = PARKED_BACKOFF_S
         coordinator = self._ensure_consumer()._coordinator
         coordinator._send_req = _watched(coordinator._send_req, self.lease)
 
