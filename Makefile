@@ -32,6 +32,7 @@ format: setup ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 test: lint ## lint, then every test; a real Kafka and registry by Docker, or Java 17 and Maven, or COMMLAYER_TEST_*
+	@$(BIN)/python -m tests.support.fetch
 	$(BIN)/python -m pytest
 
 DEMO_SECONDS ?= 25

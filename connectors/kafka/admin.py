@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -79,8 +78,8 @@ class TopicAdmin:
         self._user = settings.security.username or "anonymous"
         self._trouble: KafkaError | None = None
         self._client = AdminClient(
-            {**settings.client_config(), "error_cb": self._on_error, "client.id": "commlayer-admin"},
-            logger=_silent_logger(),
+            # What librdkafka would print reaches us by error_cb.
+            {**settings.client_config(), "error_cb": self._on_error, "client.id": "commlayer-admin", "log_level": 0}
         )
 
     def read_actual(self) -> Actual:
@@ -288,11 +287,3 @@ def _sentence(binding: AclBinding) -> str:
 
 def _is_prefix(binding: AclBinding) -> bool:
     return bool(binding.resource_pattern_type == ResourcePatternType.PREFIXED)
-
-
-def _silent_logger() -> logging.Logger:
-    """What librdkafka would print reaches us by error_cb."""
-    logger = logging.getLogger(f"{__name__}.librdkafka")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-    return logger

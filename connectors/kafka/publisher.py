@@ -7,7 +7,6 @@ import contextlib
 import functools
 import threading
 import time
-from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +15,14 @@ from typing import NamedTuple
 import orjson
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from prometheus_client import Counter, Gauge, Histogram
 
 from connectors.health import Health
+from connectors.kafka import publish_metrics
+from connectors.kafka.publish_outcomes import Position, PublisherClosed, PublishRejected, is_refusal
 from connectors.kafka.settings import KafkaSettings
 from connectors.outage import Outage
+
+__all__ = ["DurablePublisher", "Position", "PublishRejected", "PublisherClosed"]
 
 _log = structlog.get_logger(__name__)
 
@@ -38,61 +40,6 @@ _STATISTICS_MS = 500
 UNKNOWN_TOPIC_AFTER_S = 5.0
 """librdkafka believes for so long that a topic it cannot find was only just made (30 s by default). Ours are made by
 an operator, long before."""
-
-_REFUSALS = frozenset(
-    {
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.INVALID_MSG,
-        KafkaError.INVALID_RECORD,
-        KafkaError.INVALID_TIMESTAMP,
-        KafkaError.INVALID_REQUIRED_ACKS,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError.TOPIC_EXCEPTION,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.POLICY_VIOLATION,
-        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
-    }
-)
-"""What a broker says about this record or topic, and would say again. Anything else is about the producer itself."""
-
-_published = Counter("commlayer_kafka_published_records", "Records acknowledged by Kafka.", ["topic"])
-_published_bytes = Counter("commlayer_kafka_published_bytes", "Values acknowledged by Kafka, in bytes.", ["topic"])
-_rejected = Counter("commlayer_kafka_rejected_records", "Records that Kafka refused for good.", ["topic"])
-_ack_seconds = Histogram(
-    "commlayer_kafka_ack_seconds",
-    "Time from publish() to the acknowledgement.",
-    ["topic"],
-    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
-)
-_unacknowledged = Gauge(
-    "commlayer_kafka_unacknowledged_records", "Records handed to publish() and not acknowledged yet.", ["publisher"]
-)
-
-
-class Position(NamedTuple):
-    """Where a record lies in the log."""
-
-    topic: str
-    partition: int
-    offset: int
-
-
-class PublishRejected(Exception):
-    """Kafka refused this record for good: too large, no such topic or partition, not authorized. Sending it again
-    would not help."""
-
-    def __init__(self, topic: str, detail: str) -> None:
-        super().__init__(f"{topic}: {detail}")
-        self.topic = topic
-        self.detail = detail
-
-
-class PublisherClosed(Exception):
-    """The publisher stopped, or broke, before the record was acknowledged. The record may or may not be in the log:
-    whatever led to it must not be finished."""
 
 
 class _Pending(NamedTuple):
@@ -180,7 +127,7 @@ class DurablePublisher:
         self._poller = threading.Thread(target=self._poll, name=f"{self._name}-poll", daemon=True)
         self._poller.start()
         self._watcher = asyncio.create_task(self._watch(), name=f"{self._name}-watch")
-        _unacknowledged.labels(self._name).set_function(lambda: len(self._pending))
+        publish_metrics.unacknowledged.labels(self._name).set_function(lambda: len(self._pending))
 
     async def warm(self) -> None:
         """Return once brokers answer, know all topics, and gave us the producer id that a first record waits for
@@ -240,7 +187,7 @@ class DurablePublisher:
         self._watcher.cancel()
         self._probes.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._destroy)
-        _unacknowledged.remove(self._name)
+        publish_metrics.unacknowledged.remove(self._name)
 
     def health(self) -> Health:
         """Whether records can be written now."""
@@ -278,8 +225,7 @@ class DurablePublisher:
         """Hand every report to its future."""
         self._resolve_due = False
         now = time.monotonic()
-        records: Tally[str] = Tally()
-        sizes: Tally[str] = Tally()
+        acknowledged = publish_metrics.Acknowledged()
         while self._reports:
             future, error, topic, partition, offset = self._reports.popleft()
             if error is not None:
@@ -290,13 +236,8 @@ class DurablePublisher:
                 continue
             if not future.done():  # its owner may have given up waiting
                 future.set_result(Position(topic, partition, offset))
-            records[topic] += 1
-            sizes[topic] += pending.size
-            _ack_seconds.labels(topic).observe(now - pending.since)
-        for topic, count in records.items():
-            _published.labels(topic).inc(count)
-            _published_bytes.labels(topic).inc(sizes[topic])
-        if records:
+            acknowledged.add(topic, pending.size, now - pending.since)
+        if acknowledged.close():
             self._reached()
         while self._backlog:
             record = self._backlog.popleft()
@@ -307,11 +248,11 @@ class DurablePublisher:
             self._drained.set()
 
     def _failed(self, future: asyncio.Future[Position], topic: str, error: KafkaError) -> None:
-        if error.code() not in _REFUSALS:
+        if not is_refusal(error):
             self._break(f"producer failed: {error.str()}")
             return
         self._pending.pop(future, None)
-        _rejected.labels(topic).inc()
+        publish_metrics.rejected(topic)
         if not future.done():
             future.set_exception(PublishRejected(topic, error.str()))
 

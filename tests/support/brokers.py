@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from tests.support.java import Unavailable
+from tests.support.java import first_available, java, kafka_jars
 from tests.support.kafka_broker import Broker, start_java_cluster, wait_until_ready
-from tests.support.kafka_docker import start_docker_cluster
+from tests.support.kafka_docker import IMAGE, pull, start_docker_cluster
 
 BOOTSTRAP_VARIABLE = "COMMLAYER_TEST_BOOTSTRAP"
 
@@ -25,6 +25,12 @@ def given_bootstrap() -> str | None:
     return bootstrap or None
 
 
+def prepare() -> None:
+    """Fetch what a broker needs, if anything. Raises Unavailable, saying what to install."""
+    if not os.environ.get(BOOTSTRAP_VARIABLE):
+        first_available(_WHAT_TO_INSTALL, lambda: pull(IMAGE), _prepare_java)
+
+
 def start_own_broker(*, sasl: bool = False) -> Broker:
     """A single node that the caller may also kill. With `sasl`, a second listener asks for SCRAM-SHA-512 and ACLs are
     enforced. Raises Unavailable, saying what to install."""
@@ -34,10 +40,13 @@ def start_own_broker(*, sasl: bool = False) -> Broker:
 
 def start_own_cluster(nodes: int, *, sasl: bool = False) -> Sequence[Broker]:
     """That many nodes that have found each other. Raises Unavailable, saying what to install."""
-    reasons: list[str] = []
-    for variant in (start_docker_cluster, start_java_cluster):
-        try:
-            return variant(nodes, sasl=sasl)
-        except Unavailable as error:
-            reasons.append(str(error))
-    raise Unavailable(f"{_WHAT_TO_INSTALL} ({'; '.join(reasons)})")
+    return first_available(
+        _WHAT_TO_INSTALL,
+        lambda: start_docker_cluster(nodes, sasl=sasl),
+        lambda: start_java_cluster(nodes, sasl=sasl),
+    )
+
+
+def _prepare_java() -> None:
+    java()
+    kafka_jars()

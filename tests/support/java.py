@@ -14,17 +14,35 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 POM = Path(__file__).with_name("jars") / "pom.xml"
 MIN_JAVA = 17
 REGISTRY_VERSION = "3.0.9"  # the last line that runs on Java 17
 _REGISTRY_ARTIFACT = f"io.apicurio:apicurio-registry-app:{REGISTRY_VERSION}:tar.gz:all"
 
+_Got = TypeVar("_Got")
+
 _FETCH_TIMEOUT_S = 900  # 54 MB for Kafka, about 200 MB for the registry, on a slow line
 
 
 class Unavailable(Exception):
     """This way to a broker or registry does not exist on this machine; the text says what is missing."""
+
+
+def first_available(otherwise: str, *ways: Callable[[], _Got]) -> _Got:
+    """What the first of these ways gives that exists here.
+
+    Raises:
+        Unavailable: none does; `otherwise`, and what each way lacks.
+    """
+    reasons: list[str] = []
+    for way in ways:
+        try:
+            return way()
+        except Unavailable as error:
+            reasons.append(str(error))
+    raise Unavailable(f"{otherwise} ({'; '.join(reasons)})")
 
 
 @functools.cache

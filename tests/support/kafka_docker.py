@@ -24,6 +24,7 @@ from tests.support.processes import free_ports
 IMAGE = "apache/kafka:4.1.0"
 
 _HERE = "127.0.0.1"
+_PULL_TIMEOUT_S = 900  # some hundred MB on a slow line
 
 
 def docker_answers() -> None:
@@ -32,6 +33,19 @@ def docker_answers() -> None:
         docker.from_env(timeout=10).ping()
     except Exception as error:  # docker-py raises many kinds: no socket, no rights, old API
         raise Unavailable(f"no Docker engine answers ({type(error).__name__})") from error
+
+
+def pull(image: str) -> None:
+    """Have the image here. Raises Unavailable."""
+    docker_answers()
+    images = docker.from_env(timeout=_PULL_TIMEOUT_S).images
+    try:
+        images.get(image)
+    except docker.errors.ImageNotFound:
+        try:
+            images.pull(image)
+        except docker.errors.DockerException as error:
+            raise Unavailable(f"Docker cannot pull {image}: {error}") from error
 
 
 def as_environment(settings: dict[str, str]) -> dict[str, str]:

@@ -8,17 +8,24 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import docker  # type: ignore[import-untyped]  # it ships no annotations
 from testcontainers.core.container import DockerContainer
 
-from tests.support.java import REGISTRY_VERSION, Unavailable, java, registry_home
-from tests.support.kafka_docker import docker_answers
+from tests.support.java import REGISTRY_VERSION, Unavailable, first_available, java, registry_home
+from tests.support.kafka_docker import docker_answers, pull
 from tests.support.processes import Child, free_ports
 
 IMAGE = f"apicurio/apicurio-registry:{REGISTRY_VERSION}"
+_URL_VARIABLE = "COMMLAYER_TEST_REGISTRY"
+_WHAT_TO_INSTALL = (
+    "These tests need a schema registry. Install Docker, or Java 17 and Maven, or set "
+    f"{_URL_VARIABLE} to the Confluent-compatible URL of one that tests may fill."
+)
+
 _API = "/apis/ccompat/v7"
 _START_TIMEOUT_S = 120.0
 _JVM = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -104,21 +111,24 @@ class GivenRegistry:
         return f"registry of COMMLAYER_TEST_REGISTRY, {self.url}"
 
 
+def prepare() -> None:
+    """Fetch what a registry needs, if anything. Raises Unavailable, saying what to install."""
+    if not os.environ.get(_URL_VARIABLE):
+        first_available(_WHAT_TO_INSTALL, lambda: pull(IMAGE), _prepare_java)
+
+
 def start_registry() -> GivenRegistry | DockerRegistry | JavaRegistry:
     """COMMLAYER_TEST_REGISTRY, else Docker, else Java with Maven. Raises Unavailable saying what to install."""
-    given = os.environ.get("COMMLAYER_TEST_REGISTRY")
+    given = os.environ.get(_URL_VARIABLE)
     if given:
         return GivenRegistry(given)
-    reasons: list[str] = []
-    for variant in (DockerRegistry, JavaRegistry):
-        try:
-            return variant()
-        except Unavailable as error:
-            reasons.append(str(error))
-    raise Unavailable(
-        "These tests need a schema registry. Install Docker, or Java 17 and Maven, or set COMMLAYER_TEST_REGISTRY to "
-        f"the Confluent-compatible URL of one that tests may fill. ({'; '.join(reasons)})"
-    )
+    ways: tuple[Callable[[], DockerRegistry | JavaRegistry], ...] = (DockerRegistry, JavaRegistry)
+    return first_available(_WHAT_TO_INSTALL, *ways)
+
+
+def _prepare_java() -> None:
+    java()
+    registry_home()
 
 
 def _wait(url: str, child: Child | None) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException
 
-from tests.support import brokers, java, registry
-from tests.support.brokers import start_own_cluster
+from tests.support import brokers, fetch, java, registry
 from tests.support.java import Unavailable
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.kafka_broker import Broker
@@ -65,16 +64,6 @@ def test_a_paused_broker_is_silent_until_it_is_resumed(own_kafka: Broker) -> Non
     kafka.produce([Outgoing("a", b"1")])
 
 
-def test_three_brokers_find_each_other() -> None:
-    cluster = start_own_cluster(3)
-    try:
-        found = Kafka(cluster[0].bootstrap).admin.list_topics(timeout=30).brokers
-        assert {f"{broker.host}:{broker.port}" for broker in found.values()} == {node.bootstrap for node in cluster}
-    finally:
-        for node in cluster:
-            node.close()
-
-
 def test_the_mock_cluster_takes_records(mock_kafka: MockKafka) -> None:
     kafka = Kafka(mock_kafka.bootstrap)
     [(topic, _, offset)] = kafka.produce([Outgoing("anything", b"1")])
@@ -99,20 +88,34 @@ def test_children_end_when_the_session_is_killed(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_with_nothing_installed_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(*_: object, **__: object) -> None:
-        raise Unavailable("not here")
-
+def test_with_nothing_installed_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("COMMLAYER_TEST_BOOTSTRAP", raising=False)
     monkeypatch.delenv("COMMLAYER_TEST_REGISTRY", raising=False)
-    monkeypatch.setattr(brokers, "start_docker_cluster", absent)
-    monkeypatch.setattr(brokers, "start_java_cluster", absent)
-    with pytest.raises(Unavailable, match=r"Install Docker, or Java 17 .* and Maven, or set COMMLAYER_TEST_BOOTSTRAP"):
-        brokers.start_own_broker()
-    monkeypatch.setattr(registry, "docker_answers", absent)
-    monkeypatch.setattr(registry, "registry_home", absent)
-    with pytest.raises(Unavailable, match="Install Docker, or Java 17 and Maven, or set COMMLAYER_TEST_REGISTRY"):
-        registry.start_registry()
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    kafka = r"Install Docker, or Java 17 \(or newer\) and Maven, or set COMMLAYER_TEST_BOOTSTRAP=.*no java found"
+    java.java.cache_clear()
+    try:
+        with pytest.raises(Unavailable, match=kafka):
+            brokers.start_own_broker()
+        with pytest.raises(Unavailable, match=kafka):
+            brokers.prepare()
+        with pytest.raises(Unavailable, match="Install Docker, or Java 17 and Maven, or set COMMLAYER_TEST_REGISTRY"):
+            registry.prepare()
+        assert fetch.main() == 1
+        assert "Install Docker" in capsys.readouterr().err
+    finally:
+        java.java.cache_clear()
+
+
+def test_a_given_cluster_and_registry_need_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("COMMLAYER_TEST_BOOTSTRAP", "127.0.0.1:1")
+    monkeypatch.setenv("COMMLAYER_TEST_REGISTRY", "http://127.0.0.1:1")
+    assert fetch.main() == 0
 
 
 def test_an_old_java_is_named_as_such(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -237,10 +237,13 @@ def test_three_brokers_hold_three_replicas_and_two_must_have_each_record(cluster
 
     def apply(dead: Topic, partitions: int) -> ActualTopic:
         cluster.apply(planned(dead, partitions, cluster.read_actual()))
-        deadline = time.monotonic() + 30
-        while planned(dead, partitions, actual := cluster.read_actual()).changes:
+        agreeing = 0
+        deadline = time.monotonic() + 60
+        while agreeing < 10:  # each broker hears of it in its own time, and any of them may be asked
             assert time.monotonic() < deadline
-            time.sleep(0.1)  # each broker hears of it in its own time
+            actual = cluster.read_actual()
+            agreeing = 0 if planned(dead, partitions, actual).changes else agreeing + 1
+            time.sleep(0.1)
         return actual.topics[DEAD]
 
     [dead] = [topic for topic in catalogue([]) if topic.name == DEAD]

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from connectors.health import Health
 from connectors.kafka.publisher import DurablePublisher, Position, PublisherClosed
 from connectors.kafka.settings import KafkaSettings
+from tests.support.brokers import start_own_cluster
 from tests.support.kafka import Kafka
 from tests.support.kafka_broker import Broker
 from tests.support.waiting import until
@@ -63,6 +64,37 @@ async def test_an_outage_in_mid_stream_loses_and_doubles_nothing(own_kafka: Brok
         values = [int(record.value or b"") for record in stored if record.partition == partition]
         assert values == list(range(partition, len(futures), 2))  # each once, in order
     assert [(p.partition, p.offset) for p in positions] == [(n % 2, n // 2) for n in range(len(futures))]
+
+
+@pytest.mark.timeout(400)
+async def test_a_rolling_restart_of_three_brokers_refuses_loses_and_doubles_nothing() -> None:
+    """Leaders move all the time, and brokers come back knowing less than the others: none of that is a refusal."""
+    cluster = await asyncio.to_thread(start_own_cluster, 3)
+    try:
+        kafka = Kafka(cluster[0].bootstrap)
+        kafka.create_topics({"t": 2}, replication=3, min_insync_replicas="2")
+        publisher = DurablePublisher(KafkaSettings(tuple(node.bootstrap for node in cluster)), name="rolling")
+        await publisher.start()
+        await publisher.warm()
+        end = asyncio.Event()
+        publishing = asyncio.create_task(stream(publisher, end))
+        for number, node in enumerate(cluster):
+            await asyncio.to_thread(node.kill if number == 1 else node.stop)
+            await asyncio.sleep(1)
+            await asyncio.to_thread(node.restart)
+            await publisher.publish("t", b"-1", partition=0)
+            await publisher.publish("t", b"-1", partition=1)
+        end.set()
+        futures = await publishing
+        await asyncio.gather(*futures)
+        await publisher.stop()
+        stored = [record for record in await asyncio.to_thread(kafka.consume_all, "t") if record.value != b"-1"]
+        for partition in (0, 1):
+            values = [int(record.value or b"") for record in stored if record.partition == partition]
+            assert values == list(range(partition, len(futures), 2))
+    finally:
+        for node in cluster:
+            await asyncio.to_thread(node.close)
 
 
 async def test_a_broker_that_is_away_at_start_is_waited_for(own_kafka: Broker) -> None:
