@@ -3,7 +3,7 @@
 An agent takes its records with `stream.noack().events()`, hands them to the stage and returns at once; the stage calls
 `event.ack()` for each when it is finished, in any order, on the main loop. What the stage may ask of it:
 
-- `outstanding(tp)`, `partitions`, `serves(tp)`: what is delivered and assigned;
+- `partitions`, `serves(tp)`, `outstanding(tp)`: what is served here, and delivered and unfinished;
 - `generation`: counts assignments; a record carries the one it was delivered in as `event.message.generation_id`;
 - `holds(generation)`: this assignment is still ours and the lease is valid: ask right before acting;
 - `lease`: see lease.py;
@@ -29,6 +29,8 @@ from faust.events import Event
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
+from connectors.health import Health
+
 from . import metrics
 from .commit_book import Commit
 from .commit_path import CommitPath
@@ -40,6 +42,7 @@ from .log_positions import LogPositions
 from .options import options_of
 from .stream_sets import AckedOffsets, Forgetting
 from .topic_partition import TP
+from .watch import FetchWatch, set_gauges
 
 log = structlog.get_logger(__name__)
 
@@ -66,13 +69,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         self.hooks = self.options.hooks
         self._ledger = Ledger()
         self._commits = CommitPath(self._ledger, self.hooks, self._send_commit)
-        self._assigned: frozenset[TP] = frozenset()
+        self._served: frozenset[TP] = frozenset()
+        self._unserved = 0
         self._generation = NO_GENERATION
         self._group_generation = -1
         self._between = True
         self._let_go_lock = asyncio.Lock()
         self._restore: asyncio.Task[None] | None = None
         super().__init__(*args, **kwargs)
+        self._fetch_watch = FetchWatch()
         self._positions = LogPositions(self._thread, self.hooks)
         self._delivery = Delivery(
             self._thread,
@@ -106,12 +111,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
 
     @property
     def partitions(self) -> frozenset[TP]:
-        """The assigned partitions, served or not; empty between two assignments."""
-        return self._assigned
+        """The partitions served here: assigned, and their anchors as well. Empty between two assignments."""
+        return self._served
 
     def serves(self, tp: TP) -> bool:
-        """Records of this partition are delivered here: it is assigned, and so is its anchor."""
-        return self.options.windows.served(tp, self._assigned)
+        """The partition is one of `partitions`."""
+        return tp in self._served
 
     def holds(self, generation: int) -> bool:
         """What was delivered in `generation` may still be acted on. Ask with no await between this and the act."""
@@ -126,10 +131,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         """Restored and delivering, even if nothing is assigned."""
         return bool(self.flow_active)
 
+    def fetches(self) -> Health:
+        """Liveness of the client; see watch.py."""
+        return self._fetch_watch.health()
+
     async def read_committed(self) -> dict[TP, Commit]:
-        """Offset and metadata that the group holds for the assigned partitions; those never committed are absent. One
+        """Offset and metadata that the group holds for the served partitions; those never committed are absent. One
         request; waits while the broker is away."""
-        return await self._thread.committed(self._assigned)
+        return await self._thread.committed(self._served)
 
     # Assignment -------------------------------------------------------------------------------------------------------
 
@@ -139,11 +148,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
             return
         self.stop_flow()
         self._next_generation()
-        self._assigned = frozenset(TP(*tp) for tp in assigned)
+        self._served = self.options.windows.served({TP(*tp) for tp in assigned})
+        self._unserved = len(assigned) - len(self._served)
         self._group_generation = generation_id
         self._between = False
         metrics.REBALANCES.inc()
-        log.info("partitions assigned", partitions=len(assigned), generation=self._generation)
+        log.info("partitions assigned", served=len(self._served), without_anchor=self._unserved)
         await self._or_crash(super().on_partitions_assigned(assigned, self._generation))
 
     async def restore_and_flow(self) -> bool:
@@ -163,15 +173,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
 
     async def _begin(self, generation: int) -> None:
         await self.app.on_rebalance_complete.send()
-        await self.hooks.assigned(self._assigned, generation)
-        committed, positions = await self._positions.at_start(self._assigned)
+        await self.hooks.assigned(self._served, generation)
+        committed, positions = await self._positions.at_start(self._served)
         sought = await self._thread.seek_all(positions)
         if sought and generation == self._generation:
             self._ledger.begin(generation, positions)
             self._commits.begin(committed)
             self.app.flow_control.resume()
             self.resume_flow()
-            log.info("partitions served", partitions=len(positions), generation=generation)
+            log.info("records flow", partitions=len(positions), generation=generation)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Called by the consumer thread before it joins the group again."""
@@ -189,14 +199,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
                 self._restore.cancel()
                 await asyncio.wait([self._restore])
             self._between = True
-            held = self._assigned
+            held = self._served
             try:
                 if self._ledger.generation != NO_GENERATION:
                     await self._finish_what_is_under_way(held)
                     await self._commit_finally()
             finally:
                 self._next_generation()
-                self._assigned = frozenset()
+                self._served = frozenset()
             if held:
                 await self.hooks.released(held)
 
@@ -313,22 +323,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
             await asyncio.sleep(OBSERVE_EVERY_S)
             metrics.LOOP_LAG.set(max(0.0, self.loop.time() - due))
             metrics.LEASE_AGE.set(self.lease.age_s())
-            self._set_gauges()
+            set_gauges(self._ledger, self._unserved)
+            expected = self.flowing and self._delivery.asks and self.lease.valid()
+            self._fetch_watch.look(self._thread.last_response_ms(), expected=expected)
             failure = self._thread.failure()
             if failure is not None:
                 log.error("kafka refused this consumer", error=repr(failure))
                 await self.crash(failure)
-
-    def _set_gauges(self) -> None:
-        outstanding: dict[str, int] = {}
-        served = 0
-        for tp in self._ledger.partitions:
-            outstanding[tp.topic] = outstanding.get(tp.topic, 0) + self._ledger.outstanding(tp)
-            served += self.serves(tp)
-        for topic, count in outstanding.items():
-            metrics.OUTSTANDING.labels(topic).set(count)
-        metrics.ASSIGNED.labels("yes").set(served)
-        metrics.ASSIGNED.labels("no").set(len(self._assigned) - served)
 
     async def verify_all_partitions_active(self) -> None:
         """Stock's livelock alarm, which takes a partition blocked on purpose for a fault."""

@@ -34,9 +34,9 @@ COMMIT_TIMEOUT_S = 10.0
 interval. aiokafka's own commit would try until the broker is back, past any rebalance."""
 
 PARKED_BACKOFF_S = 0.03
-"""How long what has arrived for one partition holds up the next fetch for the others, so that the partition can be part
-of it. Without any, a busy partition misses every other fetch (measured: 60 ms from producer to agent instead of 4); with
-aiokafka's 0.1, partitions that are full hold up the free ones."""
+"""How long what has arrived for one partition holds up the next fetch for the others, so that the partition can be
+part of it. Without any, a busy partition misses every other fetch (measured: 60 ms from producer to agent instead of
+4); with aiokafka's 0.1, partitions that are full hold up the free ones."""
 
 CLOSE_TIMEOUT_S = 2.0
 """How long leaving the group, and closing the connections after that, may take. A stop has 15 s in all."""
@@ -206,6 +206,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         nothing was fetched for the maximum poll interval: while every partition is blocked, or in a long restore."""
         if self._consumer is not None:
             self._consumer._subscription._last_fetch_ended = time.monotonic()
+
+    def last_response_ms(self) -> int:
+        """When the broker last answered a fetch, in its client's wall clock; 0 before the first. Answers without
+        records count."""
+        consumer = self._consumer
+        subscription = None if consumer is None else consumer._subscription.subscription
+        if subscription is None or subscription.assignment is None:
+            return 0
+        states = subscription.assignment._tp_state.values()
+        return max((state.timestamp or 0 for state in states), default=0)
 
     def failure(self) -> BaseException | None:
         """What ended one of the client's background tasks, or what the broker refused for good (authorization). Stock

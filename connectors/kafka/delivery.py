@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from aiokafka.errors import OffsetOutOfRangeError
 
 from . import metrics
-from .ledger import NO_GENERATION, Ledger, PartitionLedger
+from .ledger import Ledger
 from .log_positions import LogPositions
 from .topic_partition import TP
 from .window import Windows
@@ -49,7 +49,11 @@ class Client(Protocol):
 
 class Delivery:
     """One consumer's records on their way. `hand_over(tp, record)` puts a record into the agents' queues and must not
-    wait: how much lies in a queue is bounded by the windows."""
+    wait: how much lies in a queue is bounded by the windows.
+
+    Attributes:
+        asks: there was room at the last step, so records should be coming.
+    """
 
     def __init__(
         self,
@@ -69,8 +73,7 @@ class Delivery:
         self._hand_over = hand_over
         self._most = most
         self._room_freed = asyncio.Event()
-        self._served: list[tuple[TP, PartitionLedger]] = []
-        self._served_in = NO_GENERATION
+        self.asks = False
 
     def room_freed(self) -> None:
         """A record was finished; where everything is blocked, the next step need not wait any longer."""
@@ -86,10 +89,8 @@ class Delivery:
             aiokafka.errors.KafkaError: the broker refuses for good.
         """
         self._room_freed.clear()
-        if self._served_in != self._ledger.generation:
-            self._served_in = self._ledger.generation
-            self._served = self._windows.of_served(self._ledger)
-        rooms = self._windows.rooms(self._served)
+        rooms = self._windows.rooms(self._ledger.partitions)
+        self.asks = bool(rooms)
         if not rooms:
             await self._wait_for_room()
             return

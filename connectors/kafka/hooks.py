@@ -1,5 +1,6 @@
 """What a stage is told about its partitions, and when.
 
+"Partitions" are those that are served here (window.py): what is assigned without its anchor is never mentioned.
 One life of an assignment (a *generation*), in order; every step waits for the one before it:
 
 1. **assigned**: the group is stable and heartbeats go on, but no record has been delivered yet. The stage restores what

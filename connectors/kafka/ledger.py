@@ -60,7 +60,7 @@ class PartitionLedger:
 
 
 class Ledger:
-    """The ledgers of all assigned partitions, for one generation of the assignment at a time.
+    """The ledgers of all served partitions, for one generation of the assignment at a time.
 
     A record finished late, after its partition was given up, must not count for the generation that follows, where the
     same offset is delivered again: so whoever finishes names the generation in which the record was delivered.
@@ -94,7 +94,7 @@ class Ledger:
         """Take down a delivery in the present generation.
 
         Raises:
-            KeyError: the partition is not assigned.
+            KeyError: the partition is not served.
             ValueError: as `PartitionLedger.deliver`.
         """
         self._partitions[tp].deliver(offset)
@@ -107,10 +107,10 @@ class Ledger:
         return ledger is not None and ledger.finish(offset)
 
     def committable(self, tp: TP) -> int:
-        """As `PartitionLedger.committable`; KeyError if the partition is not assigned."""
+        """As `PartitionLedger.committable`; KeyError if the partition is not served."""
         return self._partitions[tp].committable()
 
     def outstanding(self, tp: TP) -> int:
-        """Unfinished records of the partition; 0 if it is not assigned."""
+        """Unfinished records of the partition; 0 if it is not served."""
         ledger = self._partitions.get(tp)
         return 0 if ledger is None else ledger.outstanding()

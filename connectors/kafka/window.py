@@ -6,10 +6,10 @@ no such state to lose in a rebalance (Faust's own lets queue pressure undo a pau
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from .ledger import Ledger, PartitionLedger
+from .ledger import PartitionLedger
 from .topic_partition import TP
 
 DEFAULT_WINDOW = 1000
@@ -30,9 +30,11 @@ class Windows:
 
     Attributes:
         window: unfinished records that a partition may have; called before every fetch, on the main loop.
-        anchor: topic whose partition p must be held here for partition p of any other topic to be read. Faust keeps
+        anchor: topic whose partition p must be held here for partition p of any other topic to be served. Faust keeps
             equal partitions of several topics together only while their counts and the subscriptions of all workers
-            are equal, which is not so during a rolling change. None: all that is assigned is read.
+            are equal, which is not so during a rolling change. What is assigned without its anchor is not read, not
+            committed and not mentioned to the stage, until a later rebalance brings the two together: another worker
+            may hold what belongs to that number. None: all that is assigned is served.
         fair: most records of one partition in one fetch, so that a full one does not take it all.
     """
 
@@ -40,23 +42,18 @@ class Windows:
     anchor: str | None = None
     fair: int = 100
 
-    def served(self, tp: TP, assigned: Container[TP]) -> bool:
-        """The partition is among the assigned ones, and so is its anchor."""
-        return tp in assigned and (
-            self.anchor is None or tp.topic == self.anchor or TP(self.anchor, tp.partition) in assigned
-        )
+    def served(self, assigned: Collection[TP]) -> frozenset[TP]:
+        """Those of the assigned partitions whose anchor is among them as well."""
+        if self.anchor is None:
+            return frozenset(assigned)
+        anchored = {tp.partition for tp in assigned if tp.topic == self.anchor}
+        return frozenset(tp for tp in assigned if tp.partition in anchored)
 
-    def of_served(self, ledger: Ledger) -> list[tuple[TP, PartitionLedger]]:
-        """The ledgers of the partitions that are read in this generation. They stay the same all through it, which
-        spares `rooms` most of its work: it is asked before every fetch, and there may be hundreds of partitions."""
-        assigned = ledger.partitions
-        return [(tp, partition) for tp, partition in assigned.items() if self.served(tp, assigned)]
-
-    def rooms(self, served: Iterable[tuple[TP, PartitionLedger]]) -> dict[TP, int]:
+    def rooms(self, served: Mapping[TP, PartitionLedger]) -> dict[TP, int]:
         """Records that may be taken of each partition in the next fetch; partitions without room, or with too little to
         be worth a fetch, are absent."""
         rooms = {}
-        for tp, partition in served:
+        for tp, partition in served.items():
             window = self.window(tp)
             room = min(window - partition.outstanding(), MAX_HELD - partition.held(), self.fair)
             if room > 0 and room >= min(window, self.fair) // REFILL_SHARE:

@@ -86,6 +86,7 @@ class StageWorker:
         self._stop_failed = False
         health.ready_when("kafka", self._broker.health)
         health.ready_when("partitions", self._partitions)
+        health.live_while("kafka fetches", self._fetches)
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT, or until something breaks. Returns the exit code."""
@@ -168,6 +169,10 @@ class StageWorker:
         if consumer is None or not consumer.flowing:
             return Health(False, "not assigned and restored yet")
         return Health(self._app.lease.valid(), f"{len(consumer.partitions)} partitions")
+
+    def _fetches(self) -> Health:
+        consumer: Any = self._app._consumer
+        return Health(True) if consumer is None else consumer.fetches()
 
     @contextlib.asynccontextmanager
     async def _served_health(self) -> AsyncIterator[None]:

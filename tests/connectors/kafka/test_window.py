@@ -16,7 +16,7 @@ def ledger_of(*partitions: TP) -> Ledger:
 
 
 def rooms(windows: Windows, ledger: Ledger) -> dict[TP, int]:
-    return windows.rooms(windows.of_served(ledger))
+    return windows.rooms(ledger.partitions)
 
 
 def deliver(ledger: Ledger, tp: TP, count: int) -> None:
@@ -86,16 +86,15 @@ def test_what_a_crash_would_deliver_again_is_bounded() -> None:
     assert rooms(windows, ledger) == {BULK: 100}
 
 
-def test_a_partition_is_read_only_where_its_anchor_is() -> None:
+def test_a_partition_is_served_only_where_its_anchor_is() -> None:
     windows = Windows(lambda tp: 10, anchor="critical")
-    assert rooms(windows, ledger_of(CRITICAL, BULK, OTHER)) == {CRITICAL: 10, BULK: 10}
-    assert windows.served(OTHER, {CRITICAL, BULK, OTHER}) is False
-    assert windows.served(OTHER, {CRITICAL, BULK, OTHER, TP("critical", 6)}) is True
+    assert windows.served({CRITICAL, BULK, OTHER}) == {CRITICAL, BULK}
+    assert windows.served({CRITICAL, BULK, OTHER, TP("critical", 6)}) == {CRITICAL, BULK, OTHER, TP("critical", 6)}
 
 
 def test_the_anchor_itself_needs_no_other_topic() -> None:
-    assert rooms(Windows(lambda tp: 10, anchor="critical"), ledger_of(CRITICAL)) == {CRITICAL: 10}
+    assert Windows(lambda tp: 10, anchor="critical").served([CRITICAL]) == {CRITICAL}
 
 
-def test_a_partition_that_is_not_assigned_is_not_served() -> None:
-    assert Windows(lambda tp: 10).served(BULK, {CRITICAL}) is False
+def test_without_an_anchor_all_that_is_assigned_is_served() -> None:
+    assert Windows(lambda tp: 10).served([BULK, OTHER]) == {BULK, OTHER}
