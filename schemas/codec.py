@@ -136,9 +136,11 @@ class RegistryCodec:
             return self._single_object.decode(data)
         if len(data) < _CONFLUENT_START:
             raise DecodeError(Reason.UNDECODABLE, "the bytes end inside the schema id", fix=_FIX_FORMAT)
-        schema_id = int.from_bytes(data[1:_CONFLUENT_START], "big")
+        schema_id = int.from_bytes(data[1:_CONFLUENT_START], "big", signed=True)
         reader = self._readers.get(schema_id)
         if reader is None:
+            if schema_id < 0:  # no registry has it, and some would call the question a mistake of ours
+                raise _absent(schema_id)
             if schema_id in self._absent_until:
                 self._still_absent(schema_id)
             raise SchemaNotLoaded(schema_id)

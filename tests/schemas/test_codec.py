@@ -28,6 +28,7 @@ from schemas.records import (
     RECORDS,
     Channel,
     Content,
+    DeadLetter,
     Deferral,
     Inbound,
     InboundMedia,
@@ -361,6 +362,28 @@ def test_an_id_that_the_registry_does_not_have_is_final_and_asked_for_once_in_a_
     now[0] = ABSENCE_KEPT_S + 1
     with pytest.raises(SchemaNotLoaded):
         codec.decode(data)
+
+
+@pytest.mark.parametrize("schema_id", [b"\x80\x00\x00\x00", b"\xff\xff\xff\xff"])
+def test_an_id_that_no_registry_can_have_is_final_unasked_and_can_be_reported(schema_id: bytes) -> None:
+    registry = FakeRegistry()
+    registry.down = True
+    with pytest.raises(DecodeError) as caught:
+        registry_codec(registry).decode(b"\x00" + schema_id + b"abc")
+    assert caught.value.reason is Reason.UNKNOWN_SCHEMA
+    assert registry.asked == 0
+    letter = DeadLetter(
+        stage=Stage.POLICY,
+        reason=caught.value.reason,
+        detail=caught.value.detail,
+        source_topic="t",
+        source_partition=0,
+        source_offset=0,
+        value_size=8,
+        schema_id=caught.value.schema_id,
+        at=0,
+    )
+    assert _CODEC.decode(_CODEC.encode(letter)) == letter
 
 
 def test_a_registry_that_is_down_is_waited_for_and_nothing_is_remembered() -> None:
