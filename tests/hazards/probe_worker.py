@@ -51,8 +51,8 @@ async def take(stream: Any) -> None:
             raise ValueError(f"cannot take offset {message.offset}")
         if taken > HABIT["block_after"].get(message.topic, taken):
             await asyncio.Event().wait()
-        if taken == 1:
-            await asyncio.sleep(HABIT["first_work_s"])
+        while STOCK and taken == 1 and stream.channel.queue.qsize() < HABIT["fill_queue"]:
+            await asyncio.sleep(0.02)
         if HABIT["work_s"]:
             idle.clear()
             await asyncio.sleep(HABIT["work_s"])

@@ -9,7 +9,7 @@ from tests.hazards.conftest import MakeProbe
 from tests.support.probe import Habit, all_places
 
 RECORDS, HOLD = 10_000, 1000
-HABIT = Habit(hold=HOLD, first_work_s=2.0)  # the queue fills meanwhile
+HABIT = Habit(hold=HOLD, fill_queue=3500)  # of 4,096, more than 80 %
 
 
 def test_stock_delivers_on_to_a_paused_partition(probe: MakeProbe, filled: Callable[..., str]) -> None:
