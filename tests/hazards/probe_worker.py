@@ -51,7 +51,7 @@ async def take(stream: Any) -> None:
             raise ValueError(f"cannot take offset {message.offset}")
         if taken > HABIT["block_after"].get(message.topic, taken):
             await asyncio.Event().wait()
-        while STOCK and taken == 1 and stream.channel.queue.qsize() < HABIT["fill_queue"]:
+        while STOCK and taken == 1 and stream.channel.queue.qsize() < HABIT["fill_queue"]:  # noqa: ASYNC110  # a queue tells nobody
             await asyncio.sleep(0.02)
         if HABIT["work_s"]:
             idle.clear()

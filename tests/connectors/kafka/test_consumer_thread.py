@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import FetchError, FetchResult
-from aiokafka.errors import ConsumerStoppedError, OffsetOutOfRangeError
+from aiokafka.errors import ConsumerStoppedError, OffsetOutOfRangeError, UnknownMemberIdError
 from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 
+from connectors.kafka import consumer_thread
+from connectors.kafka.commit_book import Commit
 from connectors.kafka.consumer_thread import ConsumerThread, _take_parked, _watched
 from connectors.kafka.lease import Lease
 from connectors.kafka.topic_partition import TP
@@ -204,3 +206,61 @@ async def test_what_fails_on_the_way_renews_nothing() -> None:
     with pytest.raises(ConnectionError):
         await _watched(send, lease)(HEARTBEAT)
     assert not lease.valid()
+
+
+class Coordinator:
+    """A group's coordinator on which the member's generation is `generation`."""
+
+    def __init__(self, generation: int, *, error: Exception | None = None, known: bool = True) -> None:
+        self.generation, self.error, self.known = generation, error, known
+        self._commit_lock = asyncio.Lock()
+        self.sent: list[Any] = []
+
+    async def ensure_coordinator_known(self) -> None:
+        if not self.known:
+            await asyncio.Event().wait()
+
+    async def _do_commit_offsets(self, assignment: Any, offsets: Any) -> None:
+        self.sent.append(offsets)
+        if self.error is not None:
+            raise self.error
+
+
+def committing_thread(coordinator: Coordinator) -> ConsumerThread:
+    thread = ConsumerThread.__new__(ConsumerThread)
+    subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=None))
+    thread._consumer = SimpleNamespace(_coordinator=coordinator, _subscription=subscription)
+    thread.run_here = lambda work: work  # type: ignore[method-assign,assignment]  # both loops are this one
+    return thread
+
+
+COMMITS = {A: Commit(5, "note")}
+
+
+async def test_offset_and_metadata_go_out_together() -> None:
+    coordinator = Coordinator(3)
+    assert await committing_thread(coordinator).commit_together(COMMITS, 3)
+    assert coordinator.sent == [{A: (5, "note")}]
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "planned"),
+    [("the group has rebalanced", 4, 3), ("the group has lost us", -1, 3), ("we never were in the group", -1, -1)],
+)
+async def test_nothing_is_committed_when(name: str, now: int, planned: int) -> None:
+    """Without a generation an empty group takes the commit for that of a consumer outside any group, and goes back."""
+    coordinator = Coordinator(now)
+    assert not await committing_thread(coordinator).commit_together(COMMITS, planned), name
+    assert coordinator.sent == []
+
+
+async def test_a_refused_commit_is_no_error() -> None:
+    coordinator = Coordinator(3, error=UnknownMemberIdError())
+    assert not await committing_thread(coordinator).commit_together(COMMITS, 3)
+
+
+async def test_a_commit_does_not_wait_for_ever_for_a_coordinator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer_thread, "COMMIT_TIMEOUT_S", 0.01)
+    coordinator = Coordinator(3, known=False)
+    assert not await committing_thread(coordinator).commit_together(COMMITS, 3)
+    assert coordinator.sent == []
