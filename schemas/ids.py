@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from hashlib import sha1
 
 _NAMESPACE = uuid.UUID("6d8a3f0e-5f0b-5c1e-9a53-1f3f6c7d2b11")
 """Root of commlayer's name-based UUIDs (version 5); never changes."""
 
 
 def _id(*parts: object) -> str:
-    # Length-prefixed, so that ("ab", "c") and ("a", "bc") differ.
-    return str(uuid.uuid5(_NAMESPACE, "".join(f"{len(str(part))}:{part}" for part in parts)))
+    # Length-prefixed, so that ("ab", "c") and ("a", "bc") differ. The rest is uuid.uuid5 without its objects.
+    name = "".join(f"{len(str(part))}:{part}" for part in parts)
+    digest = bytearray(sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50  # version 5
+    digest[8] = digest[8] & 0x3F | 0x80  # variant of RFC 9562
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def message_id_by_key(app: str, recipient: str, idempotency_key: str) -> str:
