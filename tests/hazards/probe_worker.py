@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,20 @@ async def take(stream: Any) -> None:
                 app.consumer.pause_partitions({TP(message.topic, message.partition)})
         elif message.offset in HABIT["unfinished"]:
             held.append(event)
-        elif not STOCK and not app.consumer.holds(message.generation_id):
-            note("fenced", event)
+        elif HABIT["finish_within_s"]:
+            delay_s = random.uniform(0, HABIT["finish_within_s"])  # in any order
+            asyncio.get_running_loop().call_later(delay_s, finish, event)
         else:
-            event.ack()
-            note("done", event)
+            finish(event)
         idle.set()
+
+
+def finish(event: Any) -> None:
+    if not STOCK and not app.consumer.holds(event.message.generation_id):
+        note("fenced", event)
+        return
+    note("done", event)
+    event.ack()
 
 
 def window(tp: tuple[str, int]) -> int:

@@ -30,6 +30,7 @@ class Habit:
         unfinished: offsets that are taken and never finished.
         poison: offset whose record makes the agent raise.
         work_s: seconds that the agent works on each record; ours is asked to finish the one in hand at a revoke.
+        finish_within_s: records are finished one by one, each at some random time within so many seconds.
         fill_queue: records that must have gathered in stock's queue before its agent goes on after the first one.
         block_after: topic → number of records after which its agent takes no more.
         hold: most records that are to be unfinished; none is finished. Stock is told by pausing the partition, ours by
@@ -41,6 +42,7 @@ class Habit:
     unfinished: tuple[int, ...] = ()
     poison: int = -1
     work_s: float = 0.0
+    finish_within_s: float = 0.0
     fill_queue: int = 0
     block_after: Mapping[str, int] = field(default_factory=dict)
     hold: int = 0
