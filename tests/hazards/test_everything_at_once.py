@@ -1,5 +1,5 @@
-"""Workers are killed, stopped and paused at random, also in the middle of a rebalance, while records keep coming and are
-finished in any order. None may be lost. How many are done again depends on the moment and is not asserted.
+"""Workers are killed, stopped and paused at random, also in the middle of a rebalance, while records keep coming and
+are finished in any order. None may be lost. How many are done again depends on the moment and is not asserted.
 """
 
 import random
