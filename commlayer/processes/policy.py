@@ -22,4 +22,12 @@ def run(loaded: Loaded, options: RunOptions) -> int:
             now_ms=wall_clock_ms,
         )
 
-    return run_stage(Process.POLICY, loaded, options, build=build, anchor=POLICY_ANCHOR, window=window)
+    return run_stage(
+        Process.POLICY,
+        loaded,
+        options,
+        build=build,
+        anchor=POLICY_ANCHOR,
+        window=window,
+        on_topics=PolicyStage.read_strangers,
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from commlayer.config import Configuration, Loaded, conversions
 from connectors.health import HealthBoard
@@ -37,6 +37,9 @@ class StageShape(Protocol):
 
     def board(self, board: HealthBoard) -> None:
         """Add checks."""
+
+
+AnyStage = TypeVar("AnyStage", bound=StageShape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,10 @@ def run_stage(
     loaded: Loaded,
     options: RunOptions,
     *,
-    build: Callable[[Ground], StageShape],
+    build: Callable[[Ground], AnyStage],
     anchor: str | None,
     window: Callable[[TP], int] | None = None,
+    on_topics: Callable[[AnyStage, Mapping[str, int]], None] = lambda stage, found: None,
 ) -> int:
     """Run a stage in this process until it is told to stop. Returns the exit code.
 
@@ -82,6 +86,7 @@ def run_stage(
         build: makes the stage; called once, before any loop runs.
         anchor: topic that decides which partitions are served here.
         window: delivery windows; the transport's default when None.
+        on_topics: told, before the stage reads anything, which topics there are, with their partition counts.
     """
     config, secrets = loaded.config, loaded.secrets
     kafka = conversions.kafka_settings(config, secrets)
@@ -104,6 +109,7 @@ def run_stage(
         after_stop=[stage.stop, publisher.stop],
         health=board,
         required_topics=required_topics(config, process),
+        on_topics=lambda found: on_topics(stage, found),
         health_port=getattr(config.health, process.value) if options.health_port is None else options.health_port,
         health_host=config.health.host,
     )

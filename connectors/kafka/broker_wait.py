@@ -41,8 +41,8 @@ class BrokerWait:
         """Whether the broker answered and the topics were right."""
         return self._health
 
-    async def until_ready(self, required_topics: Mapping[str, int]) -> None:
-        """Return once the broker answered and every topic has its partition count.
+    async def until_ready(self, required_topics: Mapping[str, int]) -> Mapping[str, int]:
+        """Return once the broker answered and every topic has its partition count; all topics there are, with theirs.
 
         Raises:
             KafkaRefused: a topic is missing or has another count; or the credentials were refused.
@@ -53,6 +53,7 @@ class BrokerWait:
             self._health = Health(False, "; ".join(problems))
             raise KafkaRefused("\n".join(problems))
         self._health = Health(True, f"Kafka at {self._bootstrap}")
+        return found
 
     async def _topics(self) -> Mapping[str, int]:
         admin = AdminClient(

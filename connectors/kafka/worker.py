@@ -59,6 +59,7 @@ class StageWorker:
         after_stop: Sequence[Step] = (),
         health: HealthBoard,
         required_topics: Mapping[str, int],
+        on_topics: Callable[[Mapping[str, int]], None] = lambda found: None,
         health_port: int | None,
         health_host: str = "127.0.0.1",
     ) -> None:
@@ -71,6 +72,7 @@ class StageWorker:
             after_stop: awaited in order after the partitions were let go, also when something broke.
             health: gets the worker's own checks added.
             required_topics: topic → partition count; anything else ends the process with code 2.
+            on_topics: told, before the app starts, which topics there are, with their partition counts; may add agents.
             health_port: where to serve `/health/live`, `/health/ready` and `/metrics`; None: nowhere.
             health_host: address to serve them on.
         """
@@ -79,6 +81,7 @@ class StageWorker:
         self._after_stop = after_stop
         self._health = health
         self._required_topics = required_topics
+        self._on_topics = on_topics
         self._health_port = health_port
         self._health_host = health_host
         self._broker = BrokerWait(app.consumer_options.settings)
@@ -136,7 +139,7 @@ class StageWorker:
     async def _prepare(self) -> None:
         for step in self._before_start:
             await step()
-        await self._broker.until_ready(self._required_topics)
+        self._on_topics(await self._broker.until_ready(self._required_topics))
 
     async def _run_app(self, stop: asyncio.Event) -> int:
         app = self._app

@@ -94,16 +94,17 @@ class Desk:
 
     async def _serve_new(self, event: Any, record: MessageRequest | Cancellation, turn: object) -> TakeTurnAs | None:
         message = event.message
-        # What is no number is denied wherever it lies: it has no place of its own.
-        if E164.fullmatch(record.recipient) is not None:
+        app = app_of(message.topic)
+        assert app is not None, "agents are registered for request topics only"
+        # What is no number is denied wherever it lies: it has no place of its own. Neither has what an unknown app
+        # wrote, whose topic is not ours to write to.
+        if app in self._config.apps and E164.fullmatch(record.recipient) is not None:
             recipient = record.recipient.encode()
             if partition_of(recipient, self._partitions) != message.partition:
                 await self._put_right(event, recipient)
                 return None
             if turn != recipient:
                 return TakeTurnAs(recipient)
-        app = app_of(message.topic)
-        assert app is not None, "agents are registered for the request topics of configured apps only"
         if isinstance(record, Cancellation):
             await self._pass_on(event, record, app)
             return None

@@ -10,7 +10,7 @@ the flag `again`) comes with policy's state.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -23,7 +23,7 @@ from connectors.kafka.topic_partition import TP
 from connectors.kafka.window import DEFAULT_WINDOW
 from schemas.codec import Codec
 from schemas.records import Stage
-from schemas.topics import DEFERRAL_TIERS_MS, deferral_topic, is_urgent, request_topic
+from schemas.topics import DEFERRAL_TIERS_MS, app_of, deferral_topic, is_urgent, request_topic
 
 from . import metrics
 from .config import PolicyConfig
@@ -75,6 +75,7 @@ class PolicyStage:
     ) -> None:
         self._config = config
         self._publisher = publisher
+        self._partitions = partitions
         self._now_ms = now_ms
         self._intake = Intake(stage=Stage.POLICY, codec=codec, publisher=publisher, now_ms=now_ms)
         self._desk = Desk(
@@ -105,10 +106,32 @@ class PolicyStage:
         """Add an agent for every topic, and be told of assignments."""
         self._app = app
         for topic in self.topics():
-            app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name=f"policy {topic}")(self._agent)
+            self._read(topic)
         app.hooks.on_assigned(self._on_assigned)
         app.hooks.on_revoked(self._on_revoked)
         app.hooks.on_released(self._on_released)
+
+    def read_strangers(self, found: Mapping[str, int]) -> None:
+        """Read the request topics of apps that are not configured, too: what lies there is denied by name, not left
+        without an answer. To be called after `register` and before the app runs.
+
+        Args:
+            found: every topic there is, with its partition count.
+        """
+        ours = set(self.topics())
+        for topic, count in sorted(found.items()):
+            if topic in ours or app_of(topic) is None:
+                continue
+            if count != self._partitions:
+                # It would not be assigned together with the others.
+                log.warning("topic of no configured app is not read", topic=topic, partitions=count)
+                continue
+            log.warning("requests of an app that is not configured will be denied", topic=topic)
+            self._read(topic)
+
+    def _read(self, topic: str) -> None:
+        app = self._app
+        app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name=f"policy {topic}")(self._agent)
 
     async def start(self) -> None:
         """Begin to turn the wheel."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from connectors.kafka.publisher import DurablePublisher
 from schemas import ids
 from schemas.reasons import Reason
 from schemas.records import (
+    Cancellation,
     DeadLetter,
     Deferral,
     Dispatch,
@@ -50,7 +51,12 @@ def wall_ms() -> int:
 
 @asynccontextmanager
 async def policy(
-    kafka: Kafka, datadir: Path, *, group: str, configured: PolicyConfig | None = None
+    kafka: Kafka,
+    datadir: Path,
+    *,
+    group: str,
+    configured: PolicyConfig | None = None,
+    topics: Mapping[str, int] | None = None,
 ) -> AsyncIterator[PolicyStage]:
     settings = quick_settings(kafka.bootstrap)
     publisher = DurablePublisher(settings, name=f"policy-{group}")
@@ -61,6 +67,7 @@ async def policy(
     )
     app = create_app(settings, group=group, anchor=POLICY_ANCHOR, window=window, datadir=datadir)
     stage.register(app)
+    stage.read_strangers(topics or {})
     await stage.start()
     try:
         async with running(app):
@@ -149,6 +156,29 @@ async def test_poison_is_kept_and_its_neighbours_are_served(cluster: Kafka, tmp_
         [letter] = await found(cluster, DEAD, DeadLetter, lambda letter: letter.value == marker, 1)
         await until_committed(cluster, group, topic)
     assert (letter.stage, letter.reason, letter.source_topic) == (Stage.POLICY, Reason.UNDECODABLE, topic)
+
+
+async def test_what_an_unknown_app_wrote_is_denied_by_name(cluster: Kafka, tmp_path: Path) -> None:
+    group = cluster.unique("policy")
+    ghost = cluster.unique("ghost")
+    topic = request_topic(ghost)
+    topics = {topic: COUNTS.recipient, request_topic("too-wide"): COUNTS.recipient + 1, "comms.requests.No.app": 4}
+    await asyncio.to_thread(cluster.create_topics, topics)
+    people = range(450, 458)  # most of them in a partition that is not theirs
+    take_back = Cancellation(recipient=person(450), idempotency_key="k", requested_at=0)
+    asked = [ask(number, app=ghost)._replace(partition=0) for number in people]
+    async with policy(cluster, tmp_path, group=group, topics=topics):
+        await asyncio.to_thread(cluster.produce, [*asked, Outgoing(topic, CODEC.encode(take_back), None, 0)])
+        told = await found(cluster, LIFECYCLE, LifecycleEvent, ours(*people), len(people))
+        await until_committed(cluster, group, topic)
+        [letter] = await found(cluster, DEAD, DeadLetter, lambda letter: letter.source_topic == topic, 1)
+    assert {(event.app, event.status, event.reason) for event in told} == {
+        (ghost, MessageStatus.DENIED, Reason.UNKNOWN_APP)
+    }
+    assert len(told) == len(people)
+    assert letter.reason == Reason.UNKNOWN_APP
+    for wide in ("comms.requests.too-wide", "comms.requests.No.app"):
+        assert cluster.committed(group, wide) == {}
 
 
 async def test_one_persons_requests_leave_in_their_order_whoever_else_asks(cluster: Kafka, tmp_path: Path) -> None:
