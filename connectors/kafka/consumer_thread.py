@@ -22,6 +22,7 @@ from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
+from .batches import read_patiently
 from .commit_book import Commit
 from .lease import Lease
 from .start_position import LogBounds
@@ -69,6 +70,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.fetch_max_wait_ms  # Faust passes a fixed 1,500
         consumer._auto_offset_reset = "none"  # where to read is decided in start_position.py, and never in silence
+        consumer._isolation_level = "read_committed"  # what an application took back by aborting was never asked for
+        read_patiently()
         return consumer
 
     async def on_start(self) -> None:

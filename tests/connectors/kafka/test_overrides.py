@@ -69,6 +69,7 @@ REVIEWED = {
     "faust.transport.drivers.aiokafka:credentials_to_aiokafka_auth": "364c9c9c68523c50",
     "mode.threads:ServiceThread": "327e312386fa686b",
     "mode.threads:QueueServiceThread": "219c18b1f4999078",
+    "aiokafka.record.default_records:_DefaultRecordBatchPy": "f63fbb5a8a247d54",
     "aiokafka.consumer.fetcher:FetchResult": "d7db13f06de8248c",
     "aiokafka.consumer.fetcher:FetchError": "10966ad4c7954483",
     "aiokafka.consumer.fetcher:PartitionRecords": "94aa0da0dbec8d1b",
