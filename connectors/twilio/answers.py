@@ -70,9 +70,15 @@ class InDoubt:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """No byte of the request left this machine: certain that nothing was processed; always safe to send again."""
+    """No byte of the request left this machine: certain that nothing was processed; always safe to send again.
+
+    Attributes:
+        why: for a person.
+        withheld: the caller no longer wanted it when it was its turn; says nothing about Twilio.
+    """
 
     why: str
+    withheld: bool = False
 
 
 Answer = Accepted | Rejected | InDoubt | NotSent

@@ -7,7 +7,9 @@ have seen a byte, and `AnswerLost` in all other cases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from logging import getLogger
@@ -15,6 +17,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
@@ -51,8 +54,30 @@ class RequestNotSent(Exception):
     """No byte of the request left: Twilio certainly knows nothing of it. The text says why."""
 
 
+class RequestWithheld(RequestNotSent):
+    """Not sent because the caller no longer wanted it when its turn to be written came."""
+
+
 class AnswerLost(Exception):
     """The request may have been carried out, but no whole answer came. The text says why."""
+
+
+Wanted = Callable[[], bool]
+"""Asked right before the first byte of a request is written; False withholds it."""
+
+_wanted: ContextVar[Wanted | None] = ContextVar("wanted", default=None)
+
+
+@contextmanager
+def while_wanted(wanted: Wanted | None) -> Iterator[None]:
+    """Requests with a body that are made inside are withheld (RequestWithheld) unless they are still wanted when they
+    are written. Between the call and the write lie a connection to be made, and, below Python 3.12, a turn of the
+    event loop: time enough for a process to be paused, and to wake up as somebody who must not send any more."""
+    before = _wanted.set(wanted)
+    try:
+        yield
+    finally:
+        _wanted.reset(before)
 
 
 class TwilioSession:
@@ -147,7 +172,7 @@ class LeanHttpClient(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no t
             AnswerLost: anything else without a complete answer.
         """
         place = self._place(f"{url}?{urlencode(params, doseq=True)}" if params else url)
-        form = urlencode(data, doseq=True).encode() if data else None
+        form = _Body(urlencode(data, doseq=True).encode(), _wanted.get()) if data else None
         options: dict[str, Any] = {}
         if timeout is not None:
             options["timeout"] = aiohttp.ClientTimeout(total=timeout, ceil_threshold=_NEVER_ROUND_UP_S)
@@ -165,7 +190,25 @@ class LeanHttpClient(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no t
         except _NO_CONNECTION as error:
             raise RequestNotSent(_why(error)) from error
         except Exception as error:  # of any kind: a POST that is believed lost and was not is a second message
+            if form is not None and form.withheld:
+                raise RequestWithheld("no longer wanted when it was its turn") from error
             raise AnswerLost(_why(error)) from error
+
+
+class _Body(aiohttp.BytesPayload):
+    """A form that is written, together with the headers, only if it is wanted at that moment."""
+
+    def __init__(self, form: bytes, wanted: Wanted | None) -> None:
+        super().__init__(form, content_type="application/x-www-form-urlencoded")
+        self._wanted = wanted
+        self.withheld = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Called by aiohttp when the connection is there; nothing has been written yet."""
+        if self._wanted is not None and not self._wanted():
+            self.withheld = True
+            raise RequestWithheld
+        await super().write_with_length(writer, content_length)
 
 
 def _why(error: Exception) -> str:

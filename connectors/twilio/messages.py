@@ -25,7 +25,7 @@ from .answers import (
     read_message,
 )
 from .errors import ErrorPolicy, TwilioError
-from .http import AnswerLost, RequestNotSent, TwilioSession
+from .http import AnswerLost, RequestNotSent, RequestWithheld, TwilioSession, Wanted, while_wanted
 from .parameters import ParameterError, create_parameters
 
 PAGE_SIZE = 1000
@@ -49,7 +49,13 @@ class Messages:
         self._policy = policy or ErrorPolicy()
 
     async def create(
-        self, account: Account, order: Dispatch, *, status_callback: str | None, attempt: int | None = None
+        self,
+        account: Account,
+        order: Dispatch,
+        *,
+        status_callback: str | None,
+        attempt: int | None = None,
+        wanted: Wanted | None = None,
     ) -> Answer:
         """POST one message, once.
 
@@ -60,6 +66,7 @@ class Messages:
             order: what to send.
             status_callback: URL for status callbacks.
             attempt: total number of tries of this message, this one included; informational.
+            wanted: asked right before the first byte is written; if it says no, the answer is `NotSent(withheld=True)`.
         """
         try:
             parameters = create_parameters(
@@ -75,9 +82,10 @@ class Messages:
                 form[name] = value
         url = f"{TWILIO_API}/2010-04-01/Accounts/{account.sid}/Messages.json"
         try:
-            response = await self._session.client(account).request_async("POST", url, data=form)
+            with while_wanted(wanted):
+                response = await self._session.client(account).request_async("POST", url, data=form)
         except RequestNotSent as error:
-            return NotSent(str(error))
+            return NotSent(str(error), withheld=isinstance(error, RequestWithheld))
         except AnswerLost as error:
             return InDoubt(str(error))
         return read_create(response.status_code, response.text, response.headers, self._policy)

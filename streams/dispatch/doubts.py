@@ -258,7 +258,8 @@ class DoubtDesk:
         return now_ms > doubt.job.deadline or now_ms - doubt.since > DOUBT_ENDS_AFTER_S * 1000
 
     def _close(self, doubt: Doubt) -> None:
-        self._open.pop(doubt.job.key, None)
+        if self._open.get(doubt.job.key) is doubt:
+            del self._open[doubt.job.key]
         self.resolved += 1
 
     def _later(self, group: list[Doubt], seconds: float) -> None:

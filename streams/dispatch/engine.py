@@ -108,13 +108,10 @@ class Engine:
     def start(self) -> None:
         """Begin, inside the running loop; nothing is sent before `open`."""
         self.sender.start()
-        self._resolving = asyncio.create_task(self._resolve(), name="dispatch doubts")
 
     async def stop(self) -> None:
         """End; what is unfinished comes again."""
-        if self._resolving is not None:
-            self._resolving.cancel()
-            await asyncio.gather(self._resolving, return_exceptions=True)
+        self._stop_resolving()
         await self.sender.stop()
         await self.under_way.stop()
 
@@ -140,16 +137,20 @@ class Engine:
             # From now on every commit must lead a successor to these, whether their records have come by then or not.
             self.positions.note(history.source, history.offset, history.first_position)
         self.reception.histories = histories
+        self._stop_resolving()
+        self._resolving = asyncio.create_task(self._resolve(), name="dispatch doubts")
         self.sender.open()
 
     async def close(self) -> None:
         """Start nothing more; returns when nothing is under way."""
+        self._stop_resolving()
         self.sender.shut()
         self.sender.give_back()
         await self.under_way.nothing()
 
     def drop(self) -> None:
         """The partitions are another's: forget what is held; it comes again."""
+        self._stop_resolving()
         self.sender.shut()
         self.tenure.end()
         self.scheduler.clear()
@@ -164,6 +165,12 @@ class Engine:
         """The broker confirmed this offset."""
         self.positions.committed(tp, offset)
         self.reception.histories.committed(tp, offset)
+
+    def _stop_resolving(self) -> None:
+        # A resolution of this assignment must not go on in the next one: the log of the next was read without it.
+        if self._resolving is not None:
+            self._resolving.cancel()
+            self._resolving = None
 
     async def _resolve(self) -> None:
         try:

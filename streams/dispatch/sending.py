@@ -26,6 +26,9 @@ from .tenure import Tenure, UnderWay
 from .troubles import Troubles
 from .verdict import Pause, Paused, Verdict, judge
 
+START_WITHIN_S = 1.0
+"""A POST whose first byte has not left so long after it was charged (no connection yet) is made anew: its place in the
+pace is gone, and what was looked at before may have changed."""
 DOUBTS_TRIP = 5
 """So many answers lost in a row, and the account is taken to be in trouble: every further one leaves a message in
 doubt."""
@@ -35,9 +38,15 @@ class Posts(Protocol):
     """What sends; `connectors.twilio.messages.Messages`."""
 
     async def create(
-        self, account: Account, order: Dispatch, *, status_callback: str | None, attempt: int | None = None
+        self,
+        account: Account,
+        order: Dispatch,
+        *,
+        status_callback: str | None,
+        attempt: int | None = None,
+        wanted: Callable[[], bool] | None = None,
     ) -> Answer:
-        """POST one message once."""
+        """POST one message once, if it is still wanted when it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +189,12 @@ class Sender:
         order, world = job.order, self._world
         started = world.clock()
         posting = self._posts.create(
-            world.accounts[order.account], order, status_callback=self._callback_url(job), attempt=job.attempt
+            world.accounts[order.account],
+            order,
+            status_callback=self._callback_url(job),
+            attempt=job.attempt,
+            # A connection may have to be made first, and the process may be paused at any point.
+            wanted=lambda: world.may_act() and world.clock() - started < START_WITHIN_S,
         )
         self._count_start(job, started)
         try:

@@ -129,7 +129,9 @@ class Settler:
         await self.queue(job, wait_s)
 
     async def queue(self, job: Job, wait_s: float = 0.0) -> None:
-        """Let a message wait for its slot, or go where its lane is served."""
+        """Let a message wait for its slot, or go where its lane is served; nothing if the partition is another's."""
+        if not self._tenure.holds(job):
+            return
         if job.astray is not None:
             await self._send_home(job, job.astray)
             return

@@ -88,6 +88,8 @@ def judge(answer: Answer, attempt: int, random: Callable[[], float]) -> Verdict:
         )
     if isinstance(answer, Rejected):
         return _rejected(answer, attempt, random)
+    if isinstance(answer, NotSent) and answer.withheld:
+        return Verdict(AttemptOutcome.NOT_STARTED, Follows.RETRY, detail=answer.why)
     if isinstance(answer, NotSent):
         # The next message would fare the same: the account waits, not each of its messages.
         return Verdict(

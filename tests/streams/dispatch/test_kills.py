@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -22,8 +23,18 @@ from tests.support.waiting import until
 from twin.server import Twin
 from twin.settings import FaultSettings, RequestFault
 
-from .cluster import ADDRESSES, fresh_group, lanes, outgoing, twin_settings, until_committed, until_ended, wall_ms
-from .simulation import order
+from .cluster import (
+    ADDRESSES,
+    RATES,
+    fresh_group,
+    lanes,
+    outgoing,
+    twin_settings,
+    until_committed,
+    until_ended,
+    wall_ms,
+)
+from .simulation import order, worst_excess
 
 ROOT = Path(__file__).parents[3]
 MESSAGES = 2_000
@@ -141,3 +152,54 @@ async def test_of_two_workers_one_is_killed_and_the_other_resolves_its_doubts(cl
                 await asyncio.to_thread(process.stop)
         assert sent_of(twin) == wanted_of(made)
         assert {event.status for events in told.values() for event in events} == {MessageStatus.ACCEPTED}
+
+
+async def test_a_worker_paused_longer_than_its_session_sends_nothing_when_it_wakes(
+    cluster: Kafka, tmp_path: Path
+) -> None:
+    group = fresh_group(cluster)
+    made = orders(1_600)
+    await asyncio.to_thread(cluster.produce, made)
+    async with Twin(twin_settings(faults=TROUBLE)) as twin:
+        first = worker(cluster, group, twin, tmp_path, instance="one")
+        second = None
+        try:
+            await until(lambda: len(twin.books.messages) >= 300, 90)
+            first.signal(signal.SIGSTOP)
+            paused_with = len(twin.books.messages)
+            second = worker(cluster, group, twin, tmp_path, instance="two")
+            await until(lambda: len(twin.books.messages) >= paused_with + 300, 90)
+            first.signal(signal.SIGCONT)
+            told = await until_ended(cluster, [(each.key or b"").decode() for each in made], 120)
+            await until_committed(cluster, group, 60)
+        finally:
+            for process in (first, second):
+                if process is not None:
+                    await asyncio.to_thread(process.stop)
+        assert sent_of(twin) == wanted_of(made)
+        assert {event.status for events in told.values() for event in events} == {MessageStatus.ACCEPTED}
+
+
+async def test_a_successor_waits_until_its_predecessors_last_message_is_paid(cluster: Kafka, tmp_path: Path) -> None:
+    """A text of 20 segments occupies a 2/s sender for 10 s, also when its process is killed right after it."""
+    group = fresh_group(cluster)
+    body = "ж" * (67 * 20)
+    made = []
+    for number in range(3):
+        each = order(
+            lane="slow", recipient=f"+1415557{number:04d}", body=body, segments=20, deadline=wall_ms() + 600_000
+        )
+        each.sender = ADDRESSES["slow"]
+        made.append(outgoing(each, lanes().partition_of("slow")))
+    await asyncio.to_thread(cluster.produce, made)
+    async with Twin(twin_settings()) as twin:
+        await _run_until(1, twin, worker(cluster, group, twin, tmp_path, instance="one"))
+        process = worker(cluster, group, twin, tmp_path, instance="one")
+        try:
+            await until(lambda: len(twin.books.messages) == 3, 90)
+        finally:
+            await asyncio.to_thread(process.stop)
+        starts = [(message.accepted, message.segments) for message in twin.books.outbound()]
+    assert [segments for _, segments in starts] == [20, 20, 20]
+    # The twin shares this test's loop: what it notes may be late by some hundredths of a second.
+    assert worst_excess(starts, RATES["slow"]) <= RATES["slow"] * 0.2

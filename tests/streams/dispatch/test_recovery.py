@@ -20,7 +20,7 @@ from tests.support.published import RecordingPublisher
 
 from .simulation import order
 from .test_verdict import rejected
-from .world import CODEC, SETTLE_S, FakeTwilio, World, sent_message, sid, wall_ms, world
+from .world import CODEC, SETTLE_S, FakeTwilio, World, histories_of, sent_message, sid, wall_ms, world
 
 
 class DyingKafka(RecordingPublisher):
@@ -467,3 +467,44 @@ async def test_what_was_planned_and_not_begun_at_a_change_of_owner_leaves_no_dou
         await here.until(lambda: all(record.finished for record in records))
         assert len(twilio.posts) == 30
         assert twilio.lists == []
+
+
+async def test_a_doubt_that_was_being_resolved_at_a_change_of_owner_is_resolved_anew() -> None:
+    """The resolution of the last assignment must neither go on nor take the new one's doubt with it."""
+    sent, twilio, kafka = order(), FakeTwilio(), DyingKafka()
+    async with world(kafka=kafka, twilio=twilio) as here:
+        twilio.answer = _lost(twilio, accepted=lambda number: False)
+        here.take(sent)
+        listing = asyncio.Event()
+        twilio.listing = listing
+        await here.until(lambda: twilio.lists)
+        # The same process loses its partitions and gets them back while Twilio's answer is under way.
+        here.engine.drop()
+        here.engine.open(2, histories=histories_of(kafka), ends={0: len(kafka.records)})
+        again = here.take(sent)
+        listing.set()
+        await here.until(lambda: again.finished)
+        assert [attempt for _, attempt, _ in twilio.posts] == [1, 2]
+        assert [outcome for _, outcome, attempt in here.attempts() if attempt == 1 and outcome] == ["in_doubt"]
+
+
+async def test_a_message_resumed_just_before_a_change_of_owner_is_not_queued_in_the_next() -> None:
+    sent, twilio = order(), FakeTwilio()
+    twilio.answer = lambda each, attempt, number: (
+        rejected(20429, 429) if attempt == 1 else twilio.accepted(each, number)
+    )
+    seen = [0]
+
+    def second_intent(record: Outgoing) -> bool:
+        seen[0] += _is_intent(record)
+        return seen[0] == 2
+
+    kafka = await _crash_at(second_intent, sent, twilio)
+    async with world(kafka=kafka, twilio=twilio) as here:
+        here.take(sent)
+        here.engine.drop()
+        here.engine.open(2, histories=histories_of(kafka), ends={0: len(kafka.records)})
+        again = here.take(sent)
+        await here.until(lambda: again.finished)
+        await asyncio.sleep(0.1)
+        assert [attempt for _, attempt, _ in twilio.posts] == [1, 2]

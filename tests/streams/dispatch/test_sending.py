@@ -12,6 +12,7 @@ from connectors.twilio.answers import NotSent
 from schemas.reasons import Reason
 from schemas.records import Deferral, MessageClass, MessageStatus
 from streams.dispatch.breaker import Backoff
+from streams.dispatch.concurrency import DEFAULT_LIMIT
 from streams.dispatch.jobs import UNKNOWN_LANE
 
 from .simulation import lane, order
@@ -113,9 +114,8 @@ async def test_twilio_away_is_waited_for_by_probes_and_costs_no_message() -> Non
         )
         records = [here.take(order()) for _ in range(200)]
         await here.until(lambda: here.scheduler.accounts["main"].breaker.troubles >= 5)
-        assert here.twilio.most_in_flight <= 96
         asked_while_away = len(here.twilio.posts)
-        assert asked_while_away <= 96 + 10, "after the first refusals one probe at a time"
+        assert asked_while_away <= DEFAULT_LIMIT + 10, "after the first refusals one probe at a time"
         away[0] = False
         await here.until(lambda: all(record.finished for record in records))
         assert Counter(event.status for event in here.told()) == {MessageStatus.ACCEPTED: 200}
@@ -237,3 +237,29 @@ async def test_a_retry_of_a_dropped_message_is_not_sent_here_again() -> None:
         await asyncio.sleep(0.3)
         assert len(here.twilio.posts) == 1
         assert here.engine.tenure.held == {}
+
+
+async def test_a_post_whose_connection_took_too_long_is_made_anew() -> None:
+    async with world() as here:
+        here.twilio.connecting = asyncio.Event()
+        record = here.take(order())
+        await here.until(lambda: here.attempts())
+        await asyncio.sleep(1.2)
+        here.twilio.connecting.set()
+        await here.until(lambda: record.finished)
+        assert [attempt for _, attempt, _ in here.twilio.posts] == [2]
+        assert here.troubles.health().ok
+
+
+async def test_a_process_that_lost_its_lease_while_connecting_writes_nothing() -> None:
+    async with world() as here:
+        here.twilio.connecting = asyncio.Event()
+        record = here.take(order())
+        await here.until(lambda: here.attempts())
+        here.allowed = False
+        here.twilio.connecting.set()
+        await here.until(lambda: len(here.attempts()) == 2)
+        assert here.twilio.posts == []
+        assert here.attempts()[1] == ("result", "not_started", 1)
+        here.allowed = True
+        await here.until(lambda: record.finished)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from connectors.kafka.topic_partition import TP
 from connectors.twilio.account import Account
-from connectors.twilio.answers import Accepted, Answer, Listing, Rejected, SentMessage, Unavailable
+from connectors.twilio.answers import Accepted, Answer, Listing, NotSent, Rejected, SentMessage, Unavailable
 from schemas.codec import SingleObjectCodec
 from schemas.records import Attempt, Channel, Dispatch, LifecycleEvent, Record
 from schemas.topics import ATTEMPTS, LIFECYCLE, dispatch_topic
@@ -73,6 +73,8 @@ class FakeTwilio:
         self.in_flight = 0
         self.most_in_flight = 0
         self.hold: asyncio.Event | None = None
+        self.connecting: asyncio.Event | None = None
+        self.listing: asyncio.Event | None = None
         self.answer: Callable[[Dispatch, int, int], Answer] = lambda order, attempt, number: self.accepted(
             order, number
         )
@@ -82,8 +84,18 @@ class FakeTwilio:
         return Accepted(sid(number), "queued", 1, f"RQ{number}", 1, wall_ms())
 
     async def create(
-        self, account: Account, order: Dispatch, *, status_callback: str | None, attempt: int | None = None
+        self,
+        account: Account,
+        order: Dispatch,
+        *,
+        status_callback: str | None,
+        attempt: int | None = None,
+        wanted: Callable[[], bool] | None = None,
     ) -> Answer:
+        if self.connecting is not None:
+            await self.connecting.wait()
+        if wanted is not None and not wanted():
+            return NotSent("withheld", withheld=True)
         self.posts.append((order, attempt, status_callback))
         number = len(self.posts)
         self.in_flight += 1
@@ -98,7 +110,7 @@ class FakeTwilio:
         self, account: Account, to: str, since_ms: int, *, channel: Channel = Channel.SMS
     ) -> Listing | Rejected | Unavailable:
         self.lists.append(to)
-        await asyncio.sleep(0)
+        await (self.listing.wait() if self.listing is not None else asyncio.sleep(0))
         if self.unlisted is not None:
             return self.unlisted
         return Listing(tuple(each for each in self.kept if each.to == to), complete=True, date_ms=wall_ms())

@@ -1,0 +1,51 @@
+"""A request that is no longer wanted when it is its turn to be written."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.twilio.answers import Accepted, NotSent
+from connectors.twilio.http import RequestWithheld, TwilioSession, while_wanted
+from connectors.twilio.messages import Messages
+from tests.connectors.twilio.orders import account, order
+from tests.connectors.twilio.raw_server import RawServer, answering, response
+
+CREATED = b'{"sid": "SM%032d", "status": "queued", "num_segments": "1"}' % 1
+
+
+async def test_what_is_no_longer_wanted_leaves_no_byte() -> None:
+    async with TwilioSession() as session, RawServer(answering(response(201, CREATED))) as server:
+        messages = Messages(session, now_ms=lambda: 0)
+        answer = await messages.create(account(server.url), order(), status_callback=None, wanted=lambda: False)
+        assert isinstance(answer, NotSent)
+        assert answer.withheld
+        wanted = await messages.create(account(server.url), order(), status_callback=None, wanted=lambda: True)
+        assert isinstance(wanted, Accepted)
+        assert len(server.requests) == 1
+
+
+async def test_it_is_asked_once_and_only_when_a_connection_is_there() -> None:
+    asked = []
+
+    def wanted() -> bool:
+        asked.append(True)
+        return True
+
+    async with TwilioSession() as session, RawServer(answering(response(201, CREATED))) as server:
+        messages = Messages(session, now_ms=lambda: 0)
+        await messages.create(account(server.url), order(), status_callback=None, wanted=wanted)
+        assert len(asked) == 1
+        refused = await messages.create(account("http://127.0.0.1:1"), order(), status_callback=None, wanted=wanted)
+        assert refused == NotSent(refused.why)  # type: ignore[union-attr]  # NotSent by this very comparison
+        assert len(asked) == 1
+
+
+async def test_other_requests_are_not_asked_about() -> None:
+    async with TwilioSession() as session, RawServer(answering(response(200, b"{}"))) as server:
+        client = session.client(account(server.url))
+        with while_wanted(lambda: False):
+            await client.request_async("GET", f"{server.url}/x")
+            with pytest.raises(RequestWithheld):
+                await client.request_async("POST", f"{server.url}/x", data={"To": "+1"})
+        await client.request_async("POST", f"{server.url}/x", data={"To": "+1"})
+        assert [seen.method for seen in server.requests] == ["GET", "POST"]
