@@ -69,8 +69,8 @@ class AttemptLog:
         await self._write(job, result)
         return result
 
-    async def result(self, job: Job, verdict: Verdict) -> Attempt:
-        """RESULT of a POST that was answered."""
+    def result(self, job: Job, verdict: Verdict) -> tuple[Attempt, asyncio.Future[Position]]:
+        """RESULT of a POST that was answered, and when it is acknowledged."""
         assert verdict.follows is not None, "a doubt has no RESULT until it is resolved"
         now_ms = self._now_ms()
         result = self._record(job, AttemptKind.RESULT, now_ms)
@@ -92,8 +92,7 @@ class AttemptLog:
             result.segments = accepted.num_segments or job.segments
             result.request_id = accepted.request_id
             result.twilio_date = accepted.date_ms
-        await self._write(job, result)
-        return result
+        return result, self._write(job, result)
 
     async def found(self, job: Job, attempt: int, message: SentMessage) -> Attempt:
         """RESULT of an attempt in doubt that Twilio's list shows to be accepted."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from connectors.kafka.publisher import DurablePublisher
+import asyncio
+
+from connectors.kafka.publisher import DurablePublisher, Position
 from schemas.codec import Codec
 from schemas.records import Deferral, Dispatch, LifecycleEvent
 from schemas.topics import LIFECYCLE, deferral_topic, dispatch_topic
@@ -23,7 +25,11 @@ class Outbox:
 
     async def tell(self, event: LifecycleEvent, traceparent: str | None) -> None:
         """One step of a message's story."""
-        await self._publisher.publish(
+        await self.telling(event, traceparent)
+
+    def telling(self, event: LifecycleEvent, traceparent: str | None) -> asyncio.Future[Position]:
+        """The same, without waiting."""
+        return self._publisher.publish(
             LIFECYCLE,
             self._codec.encode(event),
             key=event.message_id.encode(),

@@ -128,6 +128,7 @@ class DispatchStage:
         self._collector: metrics.SchedulerCollector | None = None
         self._routine: asyncio.Task[None] | None = None
         self._app: StageApp
+        self._consumer: Any = None
         self.scheduler = Scheduler(table, random=random.random, settings=settings.scheduler)
         self.engine = Engine(
             self.scheduler,
@@ -234,7 +235,8 @@ class DispatchStage:
     # Ownership --------------------------------------------------------------------------------------------------------
 
     def _may_act(self) -> bool:
-        return bool(self._app.consumer.holds(self.engine.tenure.generation))
+        consumer = self._consumer
+        return consumer is not None and bool(consumer.holds(self.engine.tenure.generation))
 
     def _owns(self, lane: str) -> bool:
         return self.table.partition_of(lane) in self._served
@@ -244,7 +246,7 @@ class DispatchStage:
         await self._app.crash(error)
 
     async def _on_assigned(self, partitions: frozenset[TP], generation: int) -> None:
-        consumer = self._app.consumer
+        consumer = self._consumer = self._app.consumer
         committed = await consumer.read_committed()
         served = {tp.partition for tp in partitions if consumer.serves(tp)}
         starts = {
