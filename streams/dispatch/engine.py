@@ -154,6 +154,7 @@ class Engine:
         self.sender.shut()
         self.tenure.end()
         self.scheduler.clear()
+        self.troubles.forget()
         self.doubts.clear()
         self.reception.histories = Histories()
 

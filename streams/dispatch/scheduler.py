@@ -238,7 +238,8 @@ class Scheduler:
         return min(at, delayed[0][0]) if delayed else at
 
     def clear(self) -> None:
-        """Drop every job that has not started (their records come again). Buckets, breakers and slots stay."""
+        """Drop every job that has not started (their records come again). Buckets and slots stay; pauses after trouble
+        end, for nobody may be left here to find out that it is over."""
         for job in self._preparing:
             job.state = JobState.OUT
         self._preparing.clear()
@@ -249,10 +250,12 @@ class Scheduler:
         self.held = 0
         for lane in self.lanes.values():
             lane.clear()
+            lane.breaker.reset()
         for group in self.groups.values():
             group.clear()
         for account in self._accounts:
             account.clear()
+            account.breaker.reset()
 
     def worked(self, job: Job, now: float) -> tuple[bool, bool]:
         """Twilio answered a job sensibly: a half-open breaker closes. Returns whether the lane's and the account's

@@ -198,6 +198,8 @@ class DispatchStage:
 
     def offer(self, event: Any) -> None:
         """Take a record; returns at once. It is finished when the message's end here is written down."""
+        if event.message.generation_id != self.engine.tenure.generation:
+            return  # of an assignment that is over: it comes again, here or elsewhere
         try:
             record = self._codec.decode(event.message.value or b"")
         except (DecodeError, SchemaNotLoaded):

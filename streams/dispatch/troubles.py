@@ -52,6 +52,10 @@ class Troubles:
         if known is not None:
             log.info("works again", what=what.value, name=name, after_s=round(self._clock() - known.since, 1))
 
+    def forget(self) -> None:
+        """The lanes are another process's to look after."""
+        self._open.clear()
+
     def of(self, what: Paused, name: str) -> Trouble | None:
         """What holds a lane or account, if anything."""
         return self._open.get((what, name))

@@ -373,6 +373,15 @@ def test_a_retry_is_not_started_early() -> None:
     assert _at(simulation, again) == pytest.approx(3.0, abs=0.01)
 
 
+def test_after_a_clear_no_pause_is_left_that_nobody_would_end() -> None:
+    plain = scheduler(table([lane("a", 1.0)]))
+    plain.trip_lane("a", 0.0, "21611")
+    plain.trip_account("main", 0.0, "away")
+    plain.clear()
+    assert plain.lanes["a"].breaker.closed
+    assert plain.accounts["main"].breaker.closed
+
+
 def test_after_a_clear_nothing_of_before_starts_and_the_debt_stays() -> None:
     simulation = _simulation(lane("a", 1.0))
     simulation.intent_s = lambda: 0.5 if simulation.now < 0.6 else 0.0
