@@ -163,6 +163,8 @@ class Settler:
             await self._end(job, job.attempt - 1 or None, MessageStatus.FAILED, Reason.UNKNOWN_LANE, detail)
             return
         order.again = True
+        # The copy may come before the acknowledgement does. It is no repeat that could be finished with this one.
+        self._tenure.held.pop(job.key, None)
         await self._outbox.move(order, partition)
         metrics.moved.inc()
         self._forget(job)

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from connectors.kafka.publisher import PublisherClosed
+from connectors.kafka.publisher import Position, PublisherClosed
 from connectors.twilio.answers import NotSent
 from schemas.reasons import Reason
 from schemas.records import Deferral, MessageClass, MessageStatus
@@ -183,6 +183,20 @@ async def test_a_message_whose_lane_is_served_elsewhere_is_moved_and_flagged() -
         assert (topic, partition) == ("comms.dispatch.normal", 7)
         assert here.told("comms.dispatch.normal")[0].again
         assert here.twilio.posts == []
+
+
+async def test_a_moved_message_that_comes_before_its_acknowledgement_is_sent() -> None:
+    async with world() as here:
+        acknowledged: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        publish, here.kafka.publish = here.kafka.publish, lambda *_, **__: acknowledged  # type: ignore[method-assign]
+        sent = order()
+        astray = here.take(sent, 7)
+        await asyncio.sleep(0)
+        here.kafka.publish = publish  # type: ignore[method-assign]
+        home = here.take(sent)
+        acknowledged.set_result(Position("comms.dispatch.normal", 7, 0))
+        await here.until(lambda: astray.finished and home.finished)
+        assert [posted.message_id for posted, *_ in here.twilio.posts] == [sent.message_id]
 
 
 async def test_no_more_posts_are_under_way_than_there_are_slots_and_critical_finds_one() -> None:
