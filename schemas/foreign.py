@@ -23,6 +23,10 @@ MAX_TEXT = 1_000_000
 """Characters of a schema. Ours have some ten thousand."""
 
 
+_PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+_NO_RECORDS = ("enum", "fixed", "array", "map", *_PRIMITIVES)
+
+
 def foreign_schema(text: str, schema_id: int) -> Schema:
     """The schema, ready to read with: a record of known shape and bounded work.
 
@@ -35,7 +39,7 @@ def foreign_schema(text: str, schema_id: int) -> Schema:
         if len(text) > MAX_TEXT:
             raise _Refused(f"the schema's text is longer than {MAX_TEXT} characters")
         definition = _without_logical_types(json.loads(text))
-        if not isinstance(definition, dict) or definition["type"] in ("enum", "fixed", "array", "map"):
+        if not isinstance(definition, dict) or definition["type"] in _NO_RECORDS:
             raise DecodeError(Reason.UNEXPECTED_RECORD, "the schema is no record", schema_id=schema_id)
         parsed = schema(definition)
         _Scale(named_types(parsed.parsed)).least_bytes(parsed.parsed)

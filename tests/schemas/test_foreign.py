@@ -84,7 +84,8 @@ def test_text_nested_beyond_every_parser_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", '"string"', '["null", "string"]', '{"type": "enum", "name": "E", "symbols": ["a"]}']
+    "text",
+    ["[]", '"string"', '{"type": "string"}', '["null", "string"]', '{"type": "enum", "name": "E", "symbols": ["a"]}'],
 )
 def test_a_schema_of_no_record_is_unexpected(text: str) -> None:
     with pytest.raises(DecodeError) as caught:
