@@ -10,6 +10,7 @@ from schemas.records import MessageRequest
 
 from . import numbers
 from .config import AppGrants, Category, PolicyConfig, Sender
+from .facts import NOTHING_KNOWN, Facts
 from .numbers import Number
 from .verdict import Deny
 
@@ -74,6 +75,7 @@ class Case:
     entry: Entry
     config: PolicyConfig
     now_ms: int
+    facts: Facts = NOTHING_KNOWN
     choice: Sender | Deny | None = None
     """What `senders.choose` said, once it was asked."""
 

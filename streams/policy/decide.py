@@ -8,11 +8,14 @@ from schemas.records import Channel, Deferral, Dispatch, Encoding, MessageReques
 from . import senders
 from .case import Case, Entry
 from .config import PolicyConfig, Sender
+from .facts import NOTHING_KNOWN, Facts
 from .rules import RULES, RULES_VERSION
 from .verdict import Admitted, Allow, Decision, Deferred, Denied, Deny
 
 
-def decide(request: MessageRequest, entry: Entry, config: PolicyConfig, now_ms: int) -> Decision:
+def decide(
+    request: MessageRequest, entry: Entry, config: PolicyConfig, now_ms: int, facts: Facts = NOTHING_KNOWN
+) -> Decision:
     """Ask the rules in their order; the first that does not allow decides, otherwise the message is admitted.
 
     Args:
@@ -20,8 +23,9 @@ def decide(request: MessageRequest, entry: Entry, config: PolicyConfig, now_ms: 
         entry: how it came here.
         config: the installation.
         now_ms: the moment of decision, epoch milliseconds UTC.
+        facts: what is known beside them.
     """
-    case = Case(request, entry, config, now_ms)
+    case = Case(request, entry, config, now_ms, facts)
     for rule in RULES:
         verdict = rule.check(case)
         if isinstance(verdict, Allow):

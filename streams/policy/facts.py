@@ -1,0 +1,56 @@
+"""What policy knows beside the request when it decides: the person, what they agreed to, what they were sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from schemas.records import Channel
+
+from .profile import Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """One earlier decision about the same person.
+
+    Attributes:
+        message_id: the message it was about.
+        round: round of that decision.
+        app, category: whose it was and what for, by configured name.
+        channel: road it took.
+        sender: configured name of its sender; None when it was denied.
+        admitted: True when it went to dispatch; a denied or deferred one counts for no cap.
+        at: moment of the decision, epoch milliseconds UTC.
+    """
+
+    message_id: str
+    round: int
+    app: str
+    category: str
+    channel: Channel
+    sender: str | None
+    admitted: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything a rule may ask that is neither in the request nor in the configuration.
+
+    Attributes:
+        profile: what customer data says of the person; None when nothing is known.
+        past: earlier decisions about the person that are remembered, oldest first, never of the message decided now.
+        last_inbound: when the person last wrote to us, epoch milliseconds UTC, by our address as Twilio writes it
+            (`whatsapp:+…` for WhatsApp).
+        cancelled: the app took the message back before it was admitted.
+    """
+
+    profile: Profile | None = None
+    past: tuple[Past, ...] = ()
+    last_inbound: Mapping[str, int] = field(default_factory=dict)
+    cancelled: bool = False
+
+
+NOTHING_KNOWN = Facts()
+"""A stranger."""

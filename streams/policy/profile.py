@@ -1,0 +1,29 @@
+"""What customer data says of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from schemas.records import Channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One person; every field is unknown where the source does not say.
+
+    Attributes:
+        customer_id: id in the company's own customer data.
+        time_zone: IANA name, such as `America/Chicago`.
+        locale: BCP 47 language tag.
+        country: ISO 3166 alpha-2.
+        preferred_channel: the channel the person asked for.
+        variables: values for templates, by name.
+    """
+
+    customer_id: str | None = None
+    time_zone: str | None = None
+    locale: str | None = None
+    country: str | None = None
+    preferred_channel: Channel | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
