@@ -19,9 +19,9 @@ from urllib.error import HTTPError, URLError
 import yaml
 
 from schemas.codec import RegistryCodec
-from schemas.records import Record, StatusUpdate
+from schemas.records import MessageClass, Record, StatusUpdate
 from schemas.registry import Registry
-from schemas.topics import FEEDBACK_STATUS, catalogue
+from schemas.topics import FEEDBACK_STATUS, LIFECYCLE, catalogue, dispatch_topic
 from tests.streams.cluster import COUNTS
 from tests.support.kafka import Kafka
 from tests.support.processes import Child, free_ports
@@ -71,6 +71,17 @@ class Road:
         """Last status update of each message, where that is final."""
         updates = [update for update in self.records(FEEDBACK_STATUS) if isinstance(update, StatusUpdate)]
         return {key: update for key, update in {u.message_id: u for u in updates}.items() if update.is_final}
+
+    def story(self, message_id: str) -> list[str]:
+        """All that is said of a message, for a person who wonders where it is."""
+        topics = (*(dispatch_topic(one) for one in MessageClass), LIFECYCLE, FEEDBACK_STATUS)
+        said = [
+            f"{stored.topic}[{stored.partition}] {stored.offset}: {self.codec.decode(stored.value)!r}"
+            for topic in topics
+            for stored in self.kafka.consume_all(topic)
+            if stored.value is not None and message_id.encode() in stored.value
+        ]
+        return [*said, *(f"twin: {row}" for row in self.twin("/messages") if row["m"] == message_id)]
 
     def ready(self, name: str) -> tuple[bool, dict[str, Any]]:
         """What `/health/ready` of a stage says: whether it is, and its parts by name."""
