@@ -23,6 +23,8 @@ from .records import (
     LifecycleEvent,
     MessageClass,
     MessageRequest,
+    PolicyDecision,
+    PolicyPerson,
     Record,
     StatusUpdate,
 )
@@ -219,7 +221,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             POLICY_STATE,
             "recipient, kind, id",
             Count.RECIPIENT,
-            (),
+            (PolicyDecision, PolicyPerson, Cancellation),
             ("policy",),
             ("policy",),
             None,

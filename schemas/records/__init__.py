@@ -11,6 +11,7 @@ from .deferral import Deferral
 from .dispatch import Dispatch
 from .inbound import Inbound, InboundMedia
 from .lifecycle import LifecycleEvent
+from .memory import PolicyDecision, PolicyPerson
 from .request import Content, MessageRequest
 from .status import StatusUpdate
 from .vocabulary import (
@@ -29,6 +30,7 @@ from .vocabulary import (
     KeywordIntent,
     MessageClass,
     MessageStatus,
+    PolicyOutcome,
     Stage,
 )
 
@@ -46,6 +48,8 @@ RECORDS: dict[str, type[Record]] = {
         Inbound,
         LifecycleEvent,
         MessageRequest,
+        PolicyDecision,
+        PolicyPerson,
         StatusUpdate,
     )
 }
@@ -81,6 +85,9 @@ __all__ = [
     "MessageClass",
     "MessageRequest",
     "MessageStatus",
+    "PolicyDecision",
+    "PolicyOutcome",
+    "PolicyPerson",
     "Record",
     "Stage",
     "StatusUpdate",

@@ -63,6 +63,14 @@ class Follows(StrEnum):
     WHEEL = "wheel"
 
 
+class PolicyOutcome(StrEnum):
+    """How policy decided."""
+
+    ADMITTED = "admitted"
+    DENIED = "denied"
+    DEFERRED = "deferred"
+
+
 class Stage(StrEnum):
     """Who says so."""
 
