@@ -23,6 +23,8 @@ _RELEASED_FINGERPRINTS = {
     ("commlayer.Inbound", 1): "aa8af957205ad12a",
     ("commlayer.LifecycleEvent", 1): "f6eb17bd9b6073fb",
     ("commlayer.MessageRequest", 1): "c9b862924b2a77c3",
+    ("commlayer.PolicyDecision", 1): "a2b506893d9dd0dd",
+    ("commlayer.PolicyPerson", 1): "b0fcccce2c146d9c",
     ("commlayer.StatusUpdate", 1): "07768cea6dbd65ee",
 }
 """Of every version ever released, little-endian. Entries are only ever added: data with these fingerprints exists."""
