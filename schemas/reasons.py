@@ -42,6 +42,10 @@ class Reason(StrEnum):
         "unsupported_content",
         "This kind of content cannot be sent on this channel or is not configured.",
     )
+    UNKNOWN_TEMPLATE = "unknown_template", "No template, or no version of it, is configured under that name."
+    TEMPLATE_NOT_GRANTED = "template_not_granted", "The app or the category may not use this template."
+    INVALID_VARIABLES = "invalid_variables", "A variable of the template is missing, unknown, or holds what it may not."
+    TOO_MANY_SEGMENTS = "too_many_segments", "The text makes more segments than its template allows."
     DEADLINE_PASSED = "deadline_passed", "The deadline lies in the past."
     DEADLINE_TOO_FAR = "deadline_too_far", "The deadline lies more than 72 h after the earliest moment to send."
     UNKNOWN_SENDER = "unknown_sender", "No sender or pool of that name is configured."

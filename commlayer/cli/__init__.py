@@ -25,6 +25,7 @@ COMMANDS = {
     "schemas": "Check, register and release the contracts.",
     "config": "Check and show the configuration.",
     "twin": "Serve a Twilio that runs on this machine.",
+    "templates": "Check and show templates.",
     "segments": "Count the SMS segments of texts.",
     "demo": "Run the whole blueprint with live traffic.",
     "version": "Print the version.",

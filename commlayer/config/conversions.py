@@ -115,6 +115,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
                 senders=app.senders,
                 countries=None if app.countries is None else frozenset(app.countries),
                 enabled=app.enabled,
+                templates=app.templates,
             )
             for name, app in config.apps.items()
         },
@@ -127,12 +128,18 @@ def policy_config(config: Configuration) -> PolicyConfig:
                 message_intent=category.intent,
                 validity_period_s=category.validity_period_s,
                 shorten_urls=category.shorten_urls,
+                unsubscribe=category.unsubscribe,
             )
             for name, category in config.categories.items()
         },
         senders={name: _policy_sender(config, name, sender) for name, sender in config.senders.items()},
         pools=config.pools,
         countries=frozenset(config.countries.allow),
+        templates={name: template.as_policy(name) for name, template in config.templates.items()},
+        content_templates={
+            template.sid.lower(): template.as_policy(name) for name, template in config.content_templates.items()
+        },
+        unsubscribe_lines=config.unsubscribe_lines,
     )
 
 
@@ -195,6 +202,7 @@ def _policy_sender(config: Configuration, name: str, sender: SenderSection) -> S
         countries=None if sender.countries is None else frozenset(sender.countries),
         rate=sender.rate,
         smart_encoding=sender.smart_encoding,
+        short_links=sender.short_links,
     )
 
 

@@ -15,6 +15,7 @@ from .infrastructure import HealthPorts, Kafka, Registry, Twin
 from .model import Configuration
 from .problems import Path
 from .rules import App, Category, Consumer, Countries
+from .templates import ContentTemplate, Template
 from .twilio import Account, Bridge, Group, Sender
 
 
@@ -36,6 +37,9 @@ class Draft:
     pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     categories: Mapping[str, Category] = field(default_factory=dict)
     apps: Mapping[str, App] = field(default_factory=dict)
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    content_templates: Mapping[str, ContentTemplate] = field(default_factory=dict)
+    unsubscribe_lines: Mapping[str, str] = field(default_factory=dict)
     countries: Countries | None = None
     consumers: Mapping[str, Consumer] = field(default_factory=dict)
     health: HealthPorts | None = None
@@ -43,7 +47,7 @@ class Draft:
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-NAMED = ("accounts", "groups", "senders", "pools", "categories", "apps", "consumers")
+NAMED = ("accounts", "groups", "senders", "pools", "categories", "apps", "templates", "content_templates", "consumers")
 """Sections that hold entries by name."""
 
 

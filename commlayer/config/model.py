@@ -11,6 +11,7 @@ from pydantic import Field
 from .fields import Section
 from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
 from .rules import App, Category, Consumer, Countries
+from .templates import ContentTemplate, Template
 from .twilio import Account, Bridge, Group, Sender
 
 
@@ -26,6 +27,13 @@ class Configuration(Section):
     pools: dict[str, tuple[str, ...]] = Field(default={}, description="Names of senders by name of pool.")
     categories: dict[str, Category] = Field(min_length=1, description="Categories by name.")
     apps: dict[str, App] = Field(min_length=1, description="Apps by name.")
+    templates: dict[str, Template] = Field(default={}, description="Own templates by name.")
+    content_templates: dict[str, ContentTemplate] = Field(
+        default={}, description="Content templates of Twilio's by a name of ours; optional."
+    )
+    unsubscribe_lines: dict[str, str] = Field(
+        default={}, description="How to opt out, by locale; the first line where no locale fits."
+    )
     countries: Countries = Field(description="Where messages may go at all.")
     consumers: dict[str, Consumer] = Field(default={}, description="Readers of the feedback topics by name.")
     health: HealthPorts = Field(default=HealthPorts(), description="Ports of health and metrics.")

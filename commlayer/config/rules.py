@@ -53,7 +53,12 @@ class Category(Section):
     validity_period_s: Annotated[int, Field(strict=True, ge=1, le=36_000)] | None = Field(
         default=None, description="Seconds a message may wait inside Twilio where the request does not say."
     )
-    shorten_urls: Flag | None = Field(default=None, description="Twilio ShortenUrls where the request does not say.")
+    shorten_urls: Flag | None = Field(
+        default=None,
+        description="Twilio ShortenUrls where neither request nor template says; used only from senders with "
+        "`short_links`.",
+    )
+    unsubscribe: Flag = Field(default=False, description="Texts end with the line of `unsubscribe_lines`.")
 
 
 class App(Section):
@@ -68,6 +73,9 @@ class App(Section):
     )
     principal: str | None = Field(default=None, description="Its Kafka principal, for the ACLs of its topics.")
     enabled: Flag = Field(default=True, description="false denies everything it asks for.")
+    templates: tuple[str, ...] = Field(
+        default=(), description="Templates it may use, own ones and declared Content templates; `*` is any text."
+    )
 
 
 class Consumer(Section):

@@ -67,6 +67,9 @@ class Sender(Section):
         default=None, description="ISO 3166 alpha-2 countries it may send to; every allowed one when absent."
     )
     smart_encoding: Flag = Field(default=False, description="Let Twilio replace lookalike Unicode characters.")
+    short_links: Flag = Field(
+        default=False, description="A messaging service whose domain for short links is set up; Twilio needs both."
+    )
 
     @property
     def usable_channels(self) -> tuple[Channel, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas import ids
 from schemas.records import MessageRequest
@@ -13,6 +13,9 @@ from .config import AppGrants, Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts
 from .numbers import Number
 from .verdict import Deny
+
+if TYPE_CHECKING:
+    from .wording import Wording
 
 
 class Origin(NamedTuple):
@@ -78,6 +81,8 @@ class Case:
     facts: Facts = NOTHING_KNOWN
     choice: Sender | Deny | None = None
     """What `senders.choose` said, once it was asked."""
+    wording: Wording | None = None
+    """What it will say; set by the rule 'content'."""
 
     @property
     def grants(self) -> AppGrants:

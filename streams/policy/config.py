@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from schemas.records import Channel, DoubtPolicy, MessageClass
 
+from .templates.model import ContentTemplate, Template
+
 DEFAULT_DEADLINE_S = 24 * 3600
 """A message nobody gave a deadline is worthless a day later."""
 
@@ -34,6 +36,7 @@ class Category:
         message_intent: Twilio MessageIntent.
         validity_period_s: seconds a message may wait inside Twilio where the request does not say.
         shorten_urls: Twilio ShortenUrls where the request does not say.
+        unsubscribe: its texts end with the unsubscribe line.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Category:
     message_intent: str | None = None
     validity_period_s: int | None = None
     shorten_urls: bool | None = None
+    unsubscribe: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,7 @@ class Sender:
         countries: ISO 3166 alpha-2 countries it may send to; None: every allowed one.
         rate: segments per second; the weight in the choice among several senders.
         smart_encoding: Twilio SmartEncoded where the request does not say.
+        short_links: a messaging service with a domain for short links, without which Twilio refuses ShortenUrls.
     """
 
     name: str
@@ -76,6 +81,7 @@ class Sender:
     countries: frozenset[str] | None = None
     rate: float = 1.0
     smart_encoding: bool = False
+    short_links: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +95,7 @@ class AppGrants:
         senders: senders it may use beside those of its pools.
         countries: countries it may send to; None: every allowed one.
         enabled: False denies everything.
+        templates: names of templates it may use, `*` for any text.
     """
 
     name: str
@@ -97,6 +104,7 @@ class AppGrants:
     senders: tuple[str, ...] = ()
     countries: frozenset[str] | None = None
     enabled: bool = True
+    templates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +116,9 @@ class PolicyConfig:
         apps, categories, senders: by name.
         pools: names of senders by name of pool.
         countries: ISO 3166 alpha-2 countries that messages may go to at all.
+        templates: own templates by name.
+        content_templates: Content templates of Twilio's by SID in lower case, those that were declared.
+        unsubscribe_lines: by locale; the first one where none fits.
 
     Raises:
         ValueError: something refers to a name that is not there; the message lists all of them.
@@ -119,6 +130,9 @@ class PolicyConfig:
     senders: Mapping[str, Sender]
     pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     countries: frozenset[str] = frozenset()
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    content_templates: Mapping[str, ContentTemplate] = field(default_factory=dict)
+    unsubscribe_lines: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         dangling = [

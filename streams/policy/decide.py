@@ -7,10 +7,11 @@ from schemas.records import Channel, Deferral, Dispatch, Encoding, MessageReques
 
 from . import senders
 from .case import Case, Entry
-from .config import PolicyConfig, Sender
+from .config import Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts
 from .rules import RULES, RULES_VERSION
 from .verdict import Admitted, Allow, Decision, Deferred, Denied, Deny
+from .wording import Wording
 
 
 def decide(
@@ -36,7 +37,8 @@ def decide(
     choice = senders.choose(case)
     if isinstance(choice, Deny):
         raise AssertionError("the rule 'sender' allowed what has no sender")
-    return Admitted(_dispatch(case, choice), choice.partition)
+    assert case.wording is not None, "the rule 'content' allowed what says nothing"
+    return Admitted(_dispatch(case, choice, case.wording), choice.partition, case.wording.facts)
 
 
 def rule_version(config: PolicyConfig) -> str:
@@ -59,11 +61,10 @@ def _deferral(case: Case, until: int, reason: str) -> Deferral:
     )
 
 
-def _dispatch(case: Case, sender: Sender) -> Dispatch:
+def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
     request, category = case.request, case.category
-    content = request.content
     smart_encoding = sender.smart_encoding if request.smart_encoding is None else request.smart_encoding
-    cost, encoding = _cost(request.channel, content.body, smart_encoding)
+    cost, encoding = _cost(request.channel, wording.body, smart_encoding)
     return Dispatch(
         message_id=case.entry.message_id,
         round=case.entry.round,
@@ -78,10 +79,10 @@ def _dispatch(case: Case, sender: Sender) -> Dispatch:
         group=sender.group,
         sender=sender.address,
         messaging_service_sid=sender.messaging_service_sid,
-        body=content.body,
-        media_urls=content.media_urls,
-        content_sid=content.content_sid,
-        content_variables=content.variables,
+        body=wording.body,
+        media_urls=request.content.media_urls,
+        content_sid=wording.content_sid,
+        content_variables=wording.variables,
         segments=cost,
         encoding=encoding,
         requested_at=request.created_at,
@@ -96,13 +97,22 @@ def _dispatch(case: Case, sender: Sender) -> Dispatch:
         in_reply_to=request.in_reply_to,
         fallback_channels=request.fallback_channels,
         message_intent=category.message_intent,
-        shorten_urls=category.shorten_urls if request.shorten_urls is None else request.shorten_urls,
+        shorten_urls=_shorten_urls(request, wording, category, sender),
         smart_encoding=smart_encoding or None,
         validity_period_s=(
             category.validity_period_s if request.validity_period_s is None else request.validity_period_s
         ),
         traceparent=case.entry.traceparent,
     )
+
+
+def _shorten_urls(request: MessageRequest, wording: Wording, category: Category, sender: Sender) -> bool | None:
+    """As the request says, the template, the category. A wish of template or category is dropped where the sender has
+    no domain for short links: Twilio would refuse the message (30124)."""
+    if request.shorten_urls is not None:
+        return request.shorten_urls
+    wish = category.shorten_urls if wording.shorten_urls is None else wording.shorten_urls
+    return wish if not wish or sender.short_links else None
 
 
 def _cost(channel: Channel, body: str | None, smart_encoding: bool) -> tuple[int, Encoding]:

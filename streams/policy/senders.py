@@ -83,8 +83,10 @@ def _not_granted(field: str, name: str, app: str) -> Deny:
 
 
 def _fits(sender: Sender, case: Case) -> bool:
-    return case.request.channel in sender.channels and (
-        sender.countries is None or case.number.country in sender.countries
+    return (
+        case.request.channel in sender.channels
+        and (sender.countries is None or case.number.country in sender.countries)
+        and (sender.short_links or not case.request.shorten_urls)
     )
 
 

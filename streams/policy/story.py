@@ -55,9 +55,10 @@ def tell(
         event.sender = dispatch.sender or dispatch.messaging_service_sid
         event.segments = dispatch.segments
         event.deadline = dispatch.deadline
+        event.facts = dict(decision.facts)
         number = numbers.look_up(request.recipient)
         if number is not None:
-            event.facts = {"country": number.country, "encoding": dispatch.encoding.value}
+            event.facts |= {"country": number.country, "encoding": dispatch.encoding.value}
     elif isinstance(decision, Denied):
         event.reason = decision.deny.reason
         event.detail = decision.deny.text()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from schemas.reasons import Reason
 from schemas.records import Deferral, Dispatch
@@ -49,10 +50,11 @@ ALLOW = Allow()
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Goes to dispatch, to `partition` of the topic of its class."""
+    """Goes to dispatch, to `partition` of the topic of its class; `facts` are for its story."""
 
     dispatch: Dispatch
     partition: int
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from .names import names
 from .placement import placement
 from .rules import rules
 from .senders import senders
+from .templates import templates
 
-_CHECKS = (names, endpoints, senders, placement, rules)
+_CHECKS = (names, endpoints, senders, placement, rules, templates)
 
 
 def check(draft: Draft) -> Iterator[Problem]:

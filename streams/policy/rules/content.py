@@ -9,7 +9,8 @@ from schemas.reasons import Reason
 from schemas.records import Channel, Content
 from streams.policy.case import Case
 from streams.policy.quote import quote
-from streams.policy.verdict import ALLOW, Deny, Verdict
+from streams.policy.verdict import ALLOW, Allow, Deny, Verdict
+from streams.policy.wording import word
 
 WHATSAPP_MEDIA_MAX = 1
 VARIABLES_MAX = 100
@@ -23,7 +24,19 @@ _MEDIA_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[^\s]*)?(\?[^\s]*)?")
 
 
 def check(case: Case) -> Verdict:
-    """Deny for nothing to say, for several things at once, and for what the channel or Twilio would refuse."""
+    """Deny for nothing to say, for several things at once, and for what the channel or Twilio would refuse; else
+    fill the template and keep the wording in the case."""
+    shape = _shape(case)
+    if not isinstance(shape, Allow):
+        return shape
+    wording = word(case)
+    if isinstance(wording, Deny):
+        return wording
+    case.wording = wording
+    return ALLOW
+
+
+def _shape(case: Case) -> Verdict:
     content = case.request.content
     ways = [
         name
@@ -44,12 +57,14 @@ def check(case: Case) -> Verdict:
             "Give exactly one of: body and/or media_urls; template; content_sid.",
         )
     if content.template is not None:
-        return Deny(
-            Reason.UNSUPPORTED_CONTENT,
-            "content.template",
-            "No templates are configured.",
-            "Give the rendered text as `body`, or a Twilio Content template as `content_sid`.",
-        )
+        if case.request.channel is Channel.MMS:
+            return Deny(
+                Reason.UNSUPPORTED_CONTENT,
+                "channel",
+                "A template is text alone, which an MMS without media is not for.",
+                "Use channel sms or whatsapp.",
+            )
+        return ALLOW
     if content.template_version is not None:
         return Deny(
             Reason.INVALID_FIELD,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from schemas.records import (
     Stage,
 )
 from streams.policy.case import Entry, Origin, message_id_of
+from streams.policy.config import PolicyConfig
 from streams.policy.decide import decide
 from streams.policy.rules import RULES
 from streams.policy.story import tell, tell_lost_request
@@ -25,8 +27,10 @@ from streams.policy.verdict import Admitted, Decision, Deferred, Denied
 from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, entry, request, sender
 
 
-def decision(*, entry_of: dict[str, Any] | None = None, **changes: Any) -> Decision:
-    return decide(request(**changes), entry(**(entry_of or {})), config(), NOW)
+def decision(
+    *, entry_of: dict[str, Any] | None = None, configured: PolicyConfig | None = None, **changes: Any
+) -> Decision:
+    return decide(request(**changes), entry(**(entry_of or {})), configured or config(), NOW)
 
 
 def admitted(**changes: Any) -> Admitted:
@@ -87,7 +91,11 @@ def test_segments_are_counted_as_the_sender_will_encode_them() -> None:
 
 
 def test_what_the_request_says_outranks_the_category() -> None:
-    marketing = {"entry_of": {"app": "shop"}, "category": "marketing"}
+    base = config()
+    linking = config(
+        senders={name: replace(each, short_links=True) for name, each in base.senders.items()},
+    )
+    marketing = {"entry_of": {"app": "shop"}, "category": "marketing", "configured": linking}
     assert admitted(**marketing).dispatch.shorten_urls is True
     assert admitted(**marketing, shorten_urls=False).dispatch.shorten_urls is False
     assert admitted(validity_period_s=20).dispatch.validity_period_s == 20

@@ -265,7 +265,7 @@ def test_content_that_its_channel_carries_passes(channel: Channel, said: Content
         (Channel.SMS, Content(body="hi", content_sid=HX), Reason.AMBIGUOUS_CONTENT, "content"),
         (Channel.SMS, Content(body="hi", template="t"), Reason.AMBIGUOUS_CONTENT, "content"),
         (Channel.MMS, Content(media_urls=[JPG], content_sid=HX), Reason.AMBIGUOUS_CONTENT, "content"),
-        (Channel.SMS, Content(template="welcome"), Reason.UNSUPPORTED_CONTENT, "content.template"),
+        (Channel.SMS, Content(template="welcome"), Reason.UNKNOWN_TEMPLATE, "content.template"),
         (Channel.SMS, Content(body="hi", template_version="2"), Reason.INVALID_FIELD, "content.template_version"),
         (Channel.SMS, Content(body="hi", variables={"1": "a"}), Reason.INVALID_FIELD, "content.variables"),
         (Channel.SMS, Content(content_sid="HX1"), Reason.INVALID_FIELD, "content.content_sid"),
