@@ -52,6 +52,11 @@ class Reason(StrEnum):
     SENDER_NOT_GRANTED = "sender_not_granted", "The app may not use this sender or pool."
     NO_SENDER = "no_sender", "No sender fits channel, country and category."
 
+    # Consent, at the decision and right before sending
+    SUPPRESSED = "suppressed", "The number is on the suppression list."
+    OPTED_OUT = "opted_out", "The person opted out of what the message belongs to."
+    NO_OPT_IN = "no_opt_in", "Messages of this category need an opt-in, and the person gave none that covers it."
+
     # What dispatch meets
     NOT_BEFORE = "not_before", "The app asked for a later moment."
     REJECTED_BY_TWILIO = "rejected_by_twilio", "Twilio refused the request."

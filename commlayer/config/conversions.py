@@ -129,6 +129,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
                 validity_period_s=category.validity_period_s,
                 shorten_urls=category.shorten_urls,
                 unsubscribe=category.unsubscribe,
+                consent=category.consent,
             )
             for name, category in config.categories.items()
         },
@@ -203,6 +204,7 @@ def _policy_sender(config: Configuration, name: str, sender: SenderSection) -> S
         rate=sender.rate,
         smart_encoding=sender.smart_encoding,
         short_links=sender.short_links,
+        brand=sender.brand,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.records import DoubtPolicy, MessageClass
-from streams.policy.config import DEFAULT_DEADLINE_S
+from streams.policy.config import DEFAULT_DEADLINE_S, ConsentRule
 
 from .fields import Country, Flag, Section
 
@@ -59,6 +59,10 @@ class Category(Section):
         "`short_links`.",
     )
     unsubscribe: Flag = Field(default=False, description="Texts end with the line of `unsubscribe_lines`.")
+    consent: ConsentRule = Field(
+        default=ConsentRule.OPT_OUT,
+        description="opt_in: needs one; opt_out: heeds opt-outs; required_by_law: heeds suppressions alone.",
+    )
 
 
 class App(Section):

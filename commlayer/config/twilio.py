@@ -70,6 +70,7 @@ class Sender(Section):
     short_links: Flag = Field(
         default=False, description="A messaging service whose domain for short links is set up; Twilio needs both."
     )
+    brand: str | None = Field(default=None, description="Who people take it for; an opt-out may cover a whole brand.")
 
     @property
     def usable_channels(self) -> tuple[Channel, ...]:

@@ -24,6 +24,17 @@ class SenderType(StrEnum):
     WHATSAPP = "whatsapp"
 
 
+class ConsentRule(StrEnum):
+    """What messages of a category need of the person's consent. A property of what is said, never a way around it."""
+
+    OPT_IN = "opt_in"
+    """An opt-in that covers the message, and no opt-out against it: marketing."""
+    OPT_OUT = "opt_out"
+    """No opt-out against it."""
+    REQUIRED_BY_LAW = "required_by_law"
+    """The law demands that it is sent, whatever the person wishes; only a suppression of the number stops it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Category:
     """What a message is for.
@@ -37,6 +48,7 @@ class Category:
         validity_period_s: seconds a message may wait inside Twilio where the request does not say.
         shorten_urls: Twilio ShortenUrls where the request does not say.
         unsubscribe: its texts end with the unsubscribe line.
+        consent: what it needs of the person's consent.
     """
 
     name: str
@@ -47,6 +59,7 @@ class Category:
     validity_period_s: int | None = None
     shorten_urls: bool | None = None
     unsubscribe: bool = False
+    consent: ConsentRule = ConsentRule.OPT_OUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +80,7 @@ class Sender:
         rate: segments per second; the weight in the choice among several senders.
         smart_encoding: Twilio SmartEncoded where the request does not say.
         short_links: a messaging service with a domain for short links, without which Twilio refuses ShortenUrls.
+        brand: who the person takes it for; opt-outs may reach so far.
     """
 
     name: str
@@ -82,6 +96,7 @@ class Sender:
     rate: float = 1.0
     smart_encoding: bool = False
     short_links: bool = False
+    brand: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

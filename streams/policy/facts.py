@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas.records import Channel
+from streams.consent import Ledger
 
 from .profile import Profile
 
@@ -40,6 +41,7 @@ class Facts:
 
     Attributes:
         profile: what customer data says of the person; None when nothing is known.
+        ledger: what the person agreed to; empty for a stranger.
         past: earlier decisions about the person that are remembered, oldest first, never of the message decided now.
         last_inbound: when the person last wrote to us, epoch milliseconds UTC, by our address as Twilio writes it
             (`whatsapp:+…` for WhatsApp).
@@ -47,6 +49,7 @@ class Facts:
     """
 
     profile: Profile | None = None
+    ledger: Ledger = field(default_factory=Ledger)
     past: tuple[Past, ...] = ()
     last_inbound: Mapping[str, int] = field(default_factory=dict)
     cancelled: bool = False

@@ -1,6 +1,6 @@
 """The rules in their one order; the first that does not allow wins. Each is a pure function of the case.
 
-What later work adds (idempotency, consent, quotas, caps, quiet hours) takes its place in this list.
+What later work adds (idempotency, quotas, caps, quiet hours) takes its place in this list.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import NamedTuple
 from streams.policy.case import Case
 from streams.policy.verdict import Verdict
 
-from . import app, category, content, country, deadline, limits, recipient, schedule, sender, urgency
+from . import app, category, consent, content, country, deadline, limits, recipient, schedule, sender, urgency
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 
@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     Rule("deadline", deadline.check),
     Rule("recipient", recipient.check),
     Rule("country", country.check),
+    Rule("consent", consent.check),
     Rule("content", content.check),
     Rule("sender", sender.check),
     Rule("schedule", schedule.check),

@@ -59,7 +59,7 @@ def test_an_admitted_message_carries_everything_that_dispatch_needs() -> None:
     assert (order.doubt_policy, order.message_intent, order.validity_period_s) == (DoubtPolicy.RESEND, "otp", 300)
     assert (order.recipient_id, order.campaign, order.tags) == ("c-1", "autumn", {"a": "b"})
     assert (order.correlation_id, order.locale, order.fallback_channels) == ("r-9", "de-CH", [Channel.WHATSAPP])
-    assert order.rule_version == "1/test"
+    assert order.rule_version == "2/test"
     assert order.traceparent is not None
 
 
@@ -192,7 +192,7 @@ def test_an_admission_is_told_with_lane_segments_and_facts() -> None:
     assert (event.status, event.stage, event.at) == (MessageStatus.ADMITTED, Stage.POLICY, NOW)
     assert (event.lane, event.account, event.sender, event.segments) == ("long", "main", "+15005550001", 1)
     assert event.facts == {"country": "CH", "encoding": "gsm7"}
-    assert (event.tags, event.idempotency_key, event.rule_version) == ({"a": "b"}, "k", "1/test")
+    assert (event.tags, event.idempotency_key, event.rule_version) == ({"a": "b"}, "k", "2/test")
     assert (event.source_topic, event.source_partition, event.source_offset) == tuple(SOURCE)
 
 

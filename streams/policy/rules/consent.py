@@ -1,0 +1,66 @@
+"""Does the person want it? Suppression list, opt-outs in scope, and the opt-in that the category needs."""
+
+from __future__ import annotations
+
+from schemas.reasons import Reason
+from schemas.records import ConsentScope
+from streams.consent import About, Entry
+from streams.policy import senders
+from streams.policy.case import Case
+from streams.policy.config import ConsentRule, Sender
+from streams.policy.quote import quote
+from streams.policy.verdict import ALLOW, Deny, Verdict
+
+
+def check(case: Case) -> Verdict:
+    """Deny for a suppressed number, for an opt-out that covers the message, and where a needed opt-in is missing.
+
+    The sender that would be chosen is part of the question. Who opted out of it is not sent to by another one instead.
+    """
+    ledger, message = case.facts.ledger, about(case)
+    suppression = ledger.suppressed(message, case.now_ms)
+    if suppression is not None:
+        return Deny(
+            Reason.SUPPRESSED,
+            "recipient",
+            f"It is suppressed for {_scope(suppression)}.",
+            "`commlayer consent show` tells why; `commlayer consent set` lifts it.",
+        )
+    wanted = case.category.consent
+    if wanted is ConsentRule.REQUIRED_BY_LAW:
+        return ALLOW
+    opt_out = ledger.opted_out(message, case.now_ms)
+    if opt_out is not None:
+        return Deny(
+            Reason.OPTED_OUT,
+            "recipient",
+            f"The person opted out of {_scope(opt_out)}.",
+            "Do not ask again; only the person can opt in.",
+        )
+    if wanted is ConsentRule.OPT_IN and ledger.opted_in(message, case.now_ms) is None:
+        return Deny(
+            Reason.NO_OPT_IN,
+            "recipient",
+            f"{quote(case.category.name)} needs an opt-in, and none covers this message.",
+            "Write the person's opt-in to comms.consent with its evidence before asking.",
+        )
+    return ALLOW
+
+
+def about(case: Case) -> About:
+    """What consent asks of the message; without sender where none can be chosen, which a later rule denies."""
+    sender = senders.choose(case)
+    if not isinstance(sender, Sender):
+        return About(channel=case.request.channel, category=case.category.name)
+    return About(
+        channel=case.request.channel,
+        category=case.category.name,
+        sender=sender.name,
+        address=sender.address,
+        messaging_service_sid=sender.messaging_service_sid,
+        brand=sender.brand,
+    )
+
+
+def _scope(entry: Entry) -> str:
+    return "everything" if entry.scope is ConsentScope.ALL else f"{entry.scope.value} {quote(entry.value or '')}"

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from schemas.reasons import Reason
+from schemas.records import Channel, Consent, ConsentChange, ConsentScope, ConsentSource
+from streams.consent import Ledger
+from streams.policy.config import ConsentRule, PolicyConfig
+from streams.policy.facts import Facts
+from streams.policy.rules import consent as rule
+from streams.policy.senders import choose
+from streams.policy.verdict import ALLOW, Deny
+from tests.streams.policy.installation import MOBILE, config, shop_case
+
+SERVICE = "MG" + "1" * 32
+
+
+def installation(consent: ConsentRule = ConsentRule.OPT_OUT, **changes: Any) -> PolicyConfig:
+    plain = config()
+    categories = dict(plain.categories, service=replace(plain.categories["service"], consent=consent))
+    return replace(plain, categories=categories, **changes)
+
+
+def ledger(change: ConsentChange, scope: ConsentScope, value: str | None) -> Ledger:
+    record = Consent(
+        consent_id="c",
+        recipient=MOBILE,
+        change=change,
+        scope=scope,
+        scope_value=value,
+        source=ConsentSource.KEYWORD,
+        at=1,
+    )
+    return Ledger().folded(record, 0)
+
+
+def reason(known: Ledger, configured: PolicyConfig | None = None, **request: Any) -> Reason | None:
+    asked = shop_case(configured=configured or installation(), **request)
+    asked.facts = Facts(ledger=known)
+    verdict = rule.check(asked)
+    if verdict is ALLOW:
+        return None
+    assert isinstance(verdict, Deny)
+    assert MOBILE not in verdict.text()
+    return verdict.reason
+
+
+STOP_ALL = ledger(ConsentChange.OPT_OUT, ConsentScope.ALL, None)
+YES_ALL = ledger(ConsentChange.OPT_IN, ConsentScope.ALL, None)
+SUPPRESSED = ledger(ConsentChange.SUPPRESS, ConsentScope.ALL, None)
+
+
+@pytest.mark.parametrize(
+    ("needed", "known", "expected"),
+    [
+        (ConsentRule.OPT_OUT, Ledger(), None),
+        (ConsentRule.OPT_OUT, STOP_ALL, Reason.OPTED_OUT),
+        (ConsentRule.OPT_OUT, Ledger().with_unreadable(0), Reason.OPTED_OUT),
+        (ConsentRule.OPT_OUT, SUPPRESSED, Reason.SUPPRESSED),
+        (ConsentRule.OPT_IN, Ledger(), Reason.NO_OPT_IN),
+        (ConsentRule.OPT_IN, YES_ALL, None),
+        (ConsentRule.OPT_IN, STOP_ALL, Reason.OPTED_OUT),
+        (ConsentRule.OPT_IN, SUPPRESSED, Reason.SUPPRESSED),
+        (ConsentRule.REQUIRED_BY_LAW, STOP_ALL, None),
+        (ConsentRule.REQUIRED_BY_LAW, SUPPRESSED, Reason.SUPPRESSED),
+    ],
+)
+def test_each_kind_of_category_asks_for_what_it_needs(
+    needed: ConsentRule, known: Ledger, expected: Reason | None
+) -> None:
+    assert reason(known, installation(needed)) == expected
+
+
+def test_a_stop_to_one_sender_concerns_that_sender_and_is_not_evaded_by_another() -> None:
+    chosen = choose(shop_case(configured=installation()))
+    assert not isinstance(chosen, Deny)
+    other = {"promo-a": "promo-b", "promo-b": "promo-a"}[chosen.name]
+    addresses = {name: sender.address for name, sender in installation().senders.items()}
+    assert reason(ledger(ConsentChange.OPT_OUT, ConsentScope.SENDER, chosen.address)) is Reason.OPTED_OUT
+    assert reason(ledger(ConsentChange.OPT_OUT, ConsentScope.SENDER, addresses[other])) is None
+
+
+def test_a_stop_to_a_messaging_service_concerns_what_it_sends() -> None:
+    senders = dict(installation().senders)
+    for name in ("promo-a", "promo-b"):
+        senders[name] = replace(senders[name], address=None, messaging_service_sid=SERVICE, type=None)
+    stopped = ledger(ConsentChange.OPT_OUT, ConsentScope.MESSAGING_SERVICE, SERVICE)
+    assert reason(stopped, installation(senders=senders)) is Reason.OPTED_OUT
+    assert reason(stopped) is None
+
+
+def test_a_stop_to_a_brand_concerns_all_its_senders() -> None:
+    branded = {name: replace(sender, brand="acme") for name, sender in installation().senders.items()}
+    stopped = ledger(ConsentChange.OPT_OUT, ConsentScope.BRAND, "acme")
+    assert reason(stopped, installation(senders=branded)) is Reason.OPTED_OUT
+    assert reason(stopped) is None
+
+
+def test_where_no_sender_can_be_chosen_the_wider_scopes_still_count() -> None:
+    assert reason(STOP_ALL, channel=Channel.MMS, sender="wa") is Reason.OPTED_OUT
+    assert reason(Ledger(), channel=Channel.MMS, sender="wa") is None
