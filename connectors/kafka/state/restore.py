@@ -1,0 +1,186 @@
+"""Reads a stretch of a state partition and folds it into its store. All of it blocks: call it in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topic_partition import TP
+
+from . import metrics
+from .envelope import BadEnvelope, opened
+from .fold import Fold, Folded
+from .store import Reflects, Store
+
+T = TypeVar("T")
+
+BATCH = 5000
+POLL_S = 0.2  # how late a stop is noticed
+ASK_TIMEOUT_S = 5.0
+RETRY_S = 0.5
+_WAITED_OUT = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+"""What passes by itself; anything else ends the process."""
+
+
+class Stopped(Exception):
+    """The reader was told to stop: what it read so far is not all."""
+
+
+class OutsideLog(Exception):
+    """The store reflects a position that the log does not have (any more): it is of another log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A record that is none of ours, for `comms.dead`. `why` holds nothing of key or value."""
+
+    tp: TP
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp_ms: int
+    why: str
+
+
+class StateLog:
+    """Reads the partitions of one state topic."""
+
+    def __init__(self, topic: str, settings: KafkaSettings) -> None:
+        self._topic = topic
+        self._config: dict[str, object] = {
+            **settings.client_config(),
+            "group.id": "commlayer-restores",  # librdkafka insists on a name; nothing is ever committed under it
+            "client.id": "commlayer-state",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 10,
+            "log_level": 0,
+        }
+
+    def catch_up(
+        self,
+        partition: int,
+        store: Store,
+        fold: Fold,
+        end: int,
+        *,
+        at_ms: int,
+        stopped: threading.Event,
+        fresh: bool,
+    ) -> tuple[int, list[Undecodable]]:
+        """Fold everything up to, and without, `end` into the store. Returns how many records, and those passed over.
+
+        Args:
+            at_ms: when the log reached no further than `end`.
+            fresh: the store is empty: begin where the log begins.
+
+        Raises:
+            OutsideLog: the store's position is not in the log.
+            Stopped: told to.
+            KafkaException: Kafka refuses for good.
+            Exception: of the disk.
+        """
+        tp, count = TopicPartition(self._topic, partition), 0
+        bad: list[Undecodable] = []
+        with self._consumer() as consumer:
+            low, high = _answer(lambda: consumer.get_watermark_offsets(tp, ASK_TIMEOUT_S), stopped)
+            if fresh:
+                fold.skip_to(low)
+            elif not low <= fold.position <= high:
+                raise OutsideLog(f"{self._topic}[{partition}]: position {fold.position} is not in {low}..{high}")
+            consumer.assign([TopicPartition(self._topic, partition, fold.position)])
+            while fold.position < end:
+                for message in consumer.consume(BATCH, timeout=POLL_S):
+                    count += self._fold(message, fold, end, bad)
+                # Not yet known to be at the end: only the last write may say so, or deletions could be missed.
+                seen_ms = at_ms if fold.position >= end else store.reflects.at_ms
+                store.write(
+                    fold.take_changes().items(), Reflects(fold.position, fold.claim, seen_ms, dict(fold.sources))
+                )
+                if stopped.is_set():
+                    raise Stopped
+        return count, bad
+
+    def between(
+        self, partition: int, fold: Fold, end: int, stopped: threading.Event
+    ) -> tuple[list[Folded], list[Undecodable]]:
+        """Fold what lies before `end`, which others wrote; the store is not touched. Raises as `catch_up` does."""
+        bad: list[Undecodable] = []
+        outcomes: list[Folded] = []
+        with self._consumer() as consumer:
+            consumer.assign([TopicPartition(self._topic, partition, fold.position)])
+            while fold.position < end:
+                for message in consumer.consume(BATCH, timeout=POLL_S):
+                    self._fold(message, fold, end, bad, outcomes)
+                if stopped.is_set():
+                    raise Stopped
+        return outcomes, bad
+
+    def _fold(
+        self, message: Message, fold: Fold, end: int, bad: list[Undecodable], outcomes: list[Folded] | None = None
+    ) -> int:
+        error, offset = message.error(), message.offset()
+        if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:  # read up to here, also where compaction left holes
+                fold.skip_to(min(offset, end))
+            elif error.fatal() or error.code() not in _WAITED_OUT:
+                raise KafkaException(error)
+            return 0
+        if offset >= end:
+            fold.skip_to(end)
+            return 0
+        key, value, headers = message.key(), message.value(), message.headers()
+        try:
+            outcome = fold.take(offset, opened(key, value, headers))
+        except BadEnvelope as why:
+            fold.skip_to(offset + 1)
+            metrics.UNDECODABLE.labels(self._topic).inc()
+            whole = tuple((name, data) for name, data in headers or () if data is not None)
+            tp = TP(self._topic, message.partition())
+            bad.append(Undecodable(tp, offset, key, value, whole, message.timestamp()[1], str(why)))
+        else:
+            if outcomes is not None:
+                outcomes.append(outcome)
+        return 1
+
+    @contextlib.contextmanager
+    def _consumer(self) -> Iterator[Consumer]:
+        consumer = Consumer(self._config)
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+
+
+def _answer(ask: Callable[[], T], stopped: threading.Event) -> T:
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _WAITED_OUT:
+                raise
+        if stopped.is_set():
+            raise Stopped
+        time.sleep(RETRY_S)
