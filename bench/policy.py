@@ -41,7 +41,7 @@ def configuration(kafka: Kafka, folder: Path) -> dict[str, object]:
         },
         "pools": {"all": ["main"]},
         "categories": {
-            "service": {"class": "normal", "doubt": "resend"},
+            "service": {"class": "normal", "doubt": "resend", "quiet_hours": "exempt"},
             "otp": {"class": "critical", "doubt": "resend"},
         },
         "apps": {"shop": {"categories": ["service"], "pool": "all"}},

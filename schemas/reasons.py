@@ -48,6 +48,7 @@ class Reason(StrEnum):
     TOO_MANY_SEGMENTS = "too_many_segments", "The text makes more segments than its template allows."
     DEADLINE_PASSED = "deadline_passed", "The deadline lies in the past."
     DEADLINE_TOO_FAR = "deadline_too_far", "The deadline lies more than 72 h after the earliest moment to send."
+    QUIET_HOURS = "quiet_hours", "It is quiet hours at a place where the recipient may be."
     UNKNOWN_SENDER = "unknown_sender", "No sender or pool of that name is configured."
     SENDER_NOT_GRANTED = "sender_not_granted", "The app may not use this sender or pool."
     NO_SENDER = "no_sender", "No sender fits channel, country and category."

@@ -130,6 +130,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
                 shorten_urls=category.shorten_urls,
                 unsubscribe=category.unsubscribe,
                 consent=category.consent,
+                quiet_hours=category.keeps_quiet_hours,
             )
             for name, category in config.categories.items()
         },
@@ -141,6 +142,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
             template.sid.lower(): template.as_policy(name) for name, template in config.content_templates.items()
         },
         unsubscribe_lines=config.unsubscribe_lines,
+        quiet_hours=config.quiet_hours.resolved(),
     )
 
 

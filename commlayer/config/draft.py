@@ -14,6 +14,7 @@ from .explain import section_at
 from .infrastructure import HealthPorts, Kafka, Registry, Twin
 from .model import Configuration
 from .problems import Path
+from .quiet import QuietHours
 from .rules import App, Category, Consumer, Countries
 from .templates import ContentTemplate, Template
 from .twilio import Account, Bridge, Group, Sender
@@ -41,6 +42,7 @@ class Draft:
     content_templates: Mapping[str, ContentTemplate] = field(default_factory=dict)
     unsubscribe_lines: Mapping[str, str] = field(default_factory=dict)
     countries: Countries | None = None
+    quiet_hours: QuietHours | None = None
     consumers: Mapping[str, Consumer] = field(default_factory=dict)
     health: HealthPorts | None = None
     twin: Twin | None = None

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from .fields import Section
 from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
+from .quiet import QuietHours
 from .rules import App, Category, Consumer, Countries
 from .templates import ContentTemplate, Template
 from .twilio import Account, Bridge, Group, Sender
@@ -35,6 +36,7 @@ class Configuration(Section):
         default={}, description="How to opt out, by locale; the first line where no locale fits."
     )
     countries: Countries = Field(description="Where messages may go at all.")
+    quiet_hours: QuietHours = Field(default=QuietHours(), description="When messages may go, at the recipient's place.")
     consumers: dict[str, Consumer] = Field(default={}, description="Readers of the feedback topics by name.")
     health: HealthPorts = Field(default=HealthPorts(), description="Ports of health and metrics.")
     data_dir: DataDir = "var"

@@ -41,6 +41,26 @@ class FeedbackTopic(StrEnum):
     CONSENT = "consent"
 
 
+class QuietHoursChoice(StrEnum):
+    """Whether messages of a category keep quiet hours."""
+
+    APPLY = "apply"
+    EXEMPT = "exempt"
+
+
+_ESSENTIAL = frozenset(
+    {
+        MessageIntent.OTP,
+        MessageIntent.NOTIFICATIONS,
+        MessageIntent.FRAUD,
+        MessageIntent.SECURITY,
+        MessageIntent.CUSTOMERCARE,
+        MessageIntent.DELIVERY,
+    }
+)
+"""Intents that Twilio's Compliance Toolkit exempts from quiet hours."""
+
+
 class Category(Section):
     """What messages are for; decides how urgent they are and what happens in doubt."""
 
@@ -63,6 +83,18 @@ class Category(Section):
         default=ConsentRule.OPT_OUT,
         description="opt_in: needs one; opt_out: heeds opt-outs; required_by_law: heeds suppressions alone.",
     )
+    quiet_hours: QuietHoursChoice | None = Field(
+        default=None,
+        description="Whether its messages wait for open hours. Without it: class critical and the intents otp, "
+        "notifications, fraud, security, customercare, delivery are exempt.",
+    )
+
+    @property
+    def keeps_quiet_hours(self) -> bool:
+        """What `quiet_hours` says, or what follows from class and intent."""
+        if self.quiet_hours is not None:
+            return self.quiet_hours is QuietHoursChoice.APPLY
+        return self.message_class is not MessageClass.CRITICAL and self.intent not in _ESSENTIAL
 
 
 class App(Section):

@@ -99,7 +99,8 @@ class Installation:
             "pools": {LOGIN: ["short-code"], SHOP: list(SENDERS)},
             "categories": {
                 "otp": {"class": "critical", "doubt": "resend", "intent": "otp", "deadline_s": 600},
-                "marketing": {"class": "bulk", "doubt": "stop", "intent": "marketing"},
+                # The demo shows the same at every hour of the day.
+                "marketing": {"class": "bulk", "doubt": "stop", "intent": "marketing", "quiet_hours": "exempt"},
             },
             "apps": {
                 LOGIN: {"categories": ["otp"], "pool": LOGIN},

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from schemas.records import Channel, DoubtPolicy, MessageClass
 
+from .quiet.law import NO_QUIET_HOURS, QuietHours
 from .templates.model import ContentTemplate, Template
 
 DEFAULT_DEADLINE_S = 24 * 3600
@@ -49,6 +50,7 @@ class Category:
         shorten_urls: Twilio ShortenUrls where the request does not say.
         unsubscribe: its texts end with the unsubscribe line.
         consent: what it needs of the person's consent.
+        quiet_hours: its messages wait for the hours at which the recipient may be written to.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Category:
     shorten_urls: bool | None = None
     unsubscribe: bool = False
     consent: ConsentRule = ConsentRule.OPT_OUT
+    quiet_hours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,7 @@ class PolicyConfig:
         templates: own templates by name.
         content_templates: Content templates of Twilio's by SID in lower case, those that were declared.
         unsubscribe_lines: by locale; the first one where none fits.
+        quiet_hours: hours by place, for the categories that keep them.
 
     Raises:
         ValueError: something refers to a name that is not there; the message lists all of them.
@@ -148,6 +152,7 @@ class PolicyConfig:
     templates: Mapping[str, Template] = field(default_factory=dict)
     content_templates: Mapping[str, ContentTemplate] = field(default_factory=dict)
     unsubscribe_lines: Mapping[str, str] = field(default_factory=dict)
+    quiet_hours: QuietHours = NO_QUIET_HOURS
 
     def __post_init__(self) -> None:
         dangling = [

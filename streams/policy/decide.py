@@ -9,7 +9,7 @@ from . import senders
 from .case import Case, Entry
 from .config import Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts
-from .rules import RULES, RULES_VERSION
+from .rules import RULES, RULES_VERSION, quiet_hours
 from .verdict import Admitted, Allow, Decision, Deferred, Denied, Deny
 from .wording import Wording
 
@@ -88,6 +88,7 @@ def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
         requested_at=request.created_at,
         decided_at=case.now_ms,
         deadline=case.deadline,
+        allowed_until=quiet_hours.allowed_until(case),
         doubt_policy=category.doubt_policy,
         rule_version=rule_version(case.config),
         locale=request.locale,

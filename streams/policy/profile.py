@@ -17,6 +17,7 @@ class Profile:
         time_zone: IANA name, such as `America/Chicago`.
         locale: BCP 47 language tag.
         country: ISO 3166 alpha-2.
+        state: state of the USA, two letters.
         preferred_channel: the channel the person asked for.
         variables: values for templates, by name.
     """
@@ -25,5 +26,6 @@ class Profile:
     time_zone: str | None = None
     locale: str | None = None
     country: str | None = None
+    state: str | None = None
     preferred_channel: Channel | None = None
     variables: Mapping[str, str] = field(default_factory=dict)

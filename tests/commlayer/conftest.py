@@ -44,7 +44,10 @@ def data() -> dict[str, Any]:
             "us": {"account": "main", "address": "+14155550100", "type": "long_code", "rate": 50, "partition": 0}
         },
         "pools": {"all": ["us"]},
-        "categories": {"otp": {"class": "critical", "doubt": "resend"}, "news": {"class": "bulk", "doubt": "stop"}},
+        "categories": {
+            "otp": {"class": "critical", "doubt": "resend"},
+            "news": {"class": "bulk", "doubt": "stop", "quiet_hours": "exempt"},
+        },
         "apps": {"shop": {"categories": ["otp", "news"], "pool": "all", "principal": "User:shop"}},
         "countries": {"allow": ["US"]},
         "consumers": {"cdp": {"principal": "User:cdp", "topics": ["status"]}},

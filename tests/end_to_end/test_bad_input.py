@@ -54,7 +54,7 @@ SETTINGS = {
     "pools": {"login": ["short"], "shop": ["local"]},
     "categories": {
         "otp": {"class": "critical", "doubt": "resend"},
-        "service": {"class": "normal", "doubt": "resend"},
+        "service": {"class": "normal", "doubt": "resend", "quiet_hours": "exempt"},
     },
     "apps": {
         "login": {"categories": ["otp", "service"], "pool": "login"},

@@ -31,7 +31,7 @@ SETTINGS = {
     "pools": {"all": ["local"]},
     "categories": {
         "otp": {"class": "critical", "doubt": "resend"},
-        "service": {"class": "normal", "doubt": "resend"},
+        "service": {"class": "normal", "doubt": "resend", "quiet_hours": "exempt"},
     },
     "apps": {"shop": {"categories": ["service"], "pool": "all"}},
     "countries": {"allow": ["US"]},

@@ -43,8 +43,8 @@ SETTINGS = {
     "pools": {"all": ["short", "toll-free", "local"], "login": ["short"]},
     "categories": {
         "otp": {"class": "critical", "doubt": "resend", "intent": "otp"},
-        "service": {"class": "normal", "doubt": "resend"},
-        "marketing": {"class": "bulk", "doubt": "stop", "intent": "marketing"},
+        "service": {"class": "normal", "doubt": "resend", "quiet_hours": "exempt"},
+        "marketing": {"class": "bulk", "doubt": "stop", "intent": "marketing", "quiet_hours": "exempt"},
     },
     "apps": {
         "login": {"categories": ["otp"], "pool": "login"},

@@ -13,11 +13,12 @@ from commlayer.config.problems import Problem
 from .endpoints import endpoints
 from .names import names
 from .placement import placement
+from .quiet import quiet
 from .rules import rules
 from .senders import senders
 from .templates import templates
 
-_CHECKS = (names, endpoints, senders, placement, rules, templates)
+_CHECKS = (names, endpoints, senders, placement, rules, quiet, templates)
 
 
 def check(draft: Draft) -> Iterator[Problem]:

@@ -11,9 +11,22 @@ from typing import NamedTuple
 from streams.policy.case import Case
 from streams.policy.verdict import Verdict
 
-from . import app, category, consent, content, country, deadline, limits, recipient, schedule, sender, urgency
+from . import (
+    app,
+    category,
+    consent,
+    content,
+    country,
+    deadline,
+    limits,
+    quiet_hours,
+    recipient,
+    schedule,
+    sender,
+    urgency,
+)
 
-RULES_VERSION = "2"
+RULES_VERSION = "3"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 
@@ -34,6 +47,7 @@ RULES: tuple[Rule, ...] = (
     Rule("country", country.check),
     Rule("consent", consent.check),
     Rule("content", content.check),
+    Rule("quiet_hours", quiet_hours.check),
     Rule("sender", sender.check),
     Rule("schedule", schedule.check),
 )

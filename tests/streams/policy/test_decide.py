@@ -21,7 +21,7 @@ from schemas.records import (
 from streams.policy.case import Entry, Origin, message_id_of
 from streams.policy.config import PolicyConfig
 from streams.policy.decide import decide
-from streams.policy.rules import RULES
+from streams.policy.rules import RULES, RULES_VERSION
 from streams.policy.story import tell, tell_lost_request
 from streams.policy.verdict import Admitted, Decision, Deferred, Denied
 from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, entry, request, sender
@@ -59,7 +59,7 @@ def test_an_admitted_message_carries_everything_that_dispatch_needs() -> None:
     assert (order.doubt_policy, order.message_intent, order.validity_period_s) == (DoubtPolicy.RESEND, "otp", 300)
     assert (order.recipient_id, order.campaign, order.tags) == ("c-1", "autumn", {"a": "b"})
     assert (order.correlation_id, order.locale, order.fallback_channels) == ("r-9", "de-CH", [Channel.WHATSAPP])
-    assert order.rule_version == "2/test"
+    assert order.rule_version == f"{RULES_VERSION}/test"
     assert order.traceparent is not None
 
 
@@ -192,7 +192,7 @@ def test_an_admission_is_told_with_lane_segments_and_facts() -> None:
     assert (event.status, event.stage, event.at) == (MessageStatus.ADMITTED, Stage.POLICY, NOW)
     assert (event.lane, event.account, event.sender, event.segments) == ("long", "main", "+15005550001", 1)
     assert event.facts == {"country": "CH", "encoding": "gsm7"}
-    assert (event.tags, event.idempotency_key, event.rule_version) == ({"a": "b"}, "k", "2/test")
+    assert (event.tags, event.idempotency_key, event.rule_version) == ({"a": "b"}, "k", f"{RULES_VERSION}/test")
     assert (event.source_topic, event.source_partition, event.source_offset) == tuple(SOURCE)
 
 

@@ -1,0 +1,104 @@
+"""Where a person may be: every country, state and time zone that fits what is known of them.
+
+What customer data says comes first, then the number. The number is the weaker witness: a person keeps it when they
+move. Where it leaves several places open, all of them are named, and the strictest counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+
+import phonenumbers
+import yaml
+from phonenumbers import timezone as number_zones
+
+from streams.policy.profile import Profile
+
+USA = "US"
+_NOBODY_KNOWS = number_zones.UNKNOWN_TIMEZONE
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place with one law and one clock.
+
+    Attributes:
+        country: ISO 3166 alpha-2.
+        state: two letters, in the USA only.
+        zone: IANA name.
+    """
+
+    country: str
+    state: str | None
+    zone: str
+
+
+def candidates(e164: str, country: str, profile: Profile | None) -> frozenset[Place]:
+    """All places where the person with this number may be.
+
+    Args:
+        e164: a valid number.
+        country: country of the number, ISO 3166 alpha-2.
+        profile: what customer data says; its zone, state and country count where they are well-formed.
+
+    Returns:
+        at least one place; none only for a number of no known zone and a profile without one.
+    """
+    known = profile or Profile()
+    zone = known.time_zone if known.time_zone in zone_names() else None
+    state = known.state.upper() if known.state is not None and known.state.upper() in area_codes() else None
+    found = {
+        Place(each.country, each.state, zone or each.zone)
+        for each in _american(e164, state, zone)
+        if country == USA or known.country == USA
+    }
+    for each in {country, known.country or country} - {USA}:
+        found |= {Place(each, None, one) for one in ((zone,) if zone is not None else _zones_of(e164))}
+    return frozenset(found)
+
+
+@cache
+def area_codes() -> Mapping[str, Mapping[str, frozenset[str]]]:
+    """Area codes by state and by zone, data/us_area_codes.yaml."""
+    data = yaml.safe_load(files(__package__).joinpath("data/us_area_codes.yaml").read_text(encoding="utf-8"))
+    return {state: {zone: frozenset(codes) for zone, codes in zones.items()} for state, zones in data.items()}
+
+
+def american_places() -> frozenset[Place]:
+    """Every state with every zone in it."""
+    return frozenset(Place(USA, state, zone) for state, zones in area_codes().items() for zone in zones)
+
+
+def _american(e164: str, state: str | None, zone: str | None) -> frozenset[Place]:
+    by_number = _by_area_code().get(e164[2:5] if e164.startswith("+1") else "", frozenset())
+    by_zone = frozenset(each for each in american_places() if each.zone == zone)
+    if state is not None:
+        of_state = frozenset(each for each in american_places() if each.state == state)
+        return (of_state & by_number) or of_state
+    # Zone and number agree on a state, or only one of them can be right: then it is the zone.
+    return (by_number & by_zone) or by_zone or by_number or american_places()
+
+
+@cache
+def _by_area_code() -> Mapping[str, frozenset[Place]]:
+    found: dict[str, set[Place]] = {}
+    for state, zones in area_codes().items():
+        for zone, codes in zones.items():
+            for code in codes:
+                found.setdefault(code, set()).add(Place(USA, state, zone))
+    return {code: frozenset(places) for code, places in found.items()}
+
+
+@lru_cache(maxsize=100_000)  # a look-up takes about 20 µs
+def _zones_of(e164: str) -> tuple[str, ...]:
+    zones = number_zones.time_zones_for_number(phonenumbers.parse(e164))
+    return tuple(zone for zone in zones if zone != _NOBODY_KNOWS)
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """Every IANA name in the packaged data. A machine may know others, such as `localtime`: they mean its own place."""
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())

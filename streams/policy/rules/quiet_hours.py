@@ -1,0 +1,46 @@
+"""Is it an hour at which a message of this category may reach the person, wherever they may be?"""
+
+from __future__ import annotations
+
+from schemas.reasons import Reason
+from streams.policy.case import Case
+from streams.policy.quiet.law import QuietHours
+from streams.policy.quiet.openings import Local, closes_at, opens_at
+from streams.policy.quiet.places import candidates
+from streams.policy.verdict import ALLOW, Defer, Deny, Verdict
+
+
+def check(case: Case) -> Verdict:
+    """Defer to the next opening; Deny when none begins before the deadline. What may not go before `not_before` is
+    judged by that moment."""
+    places = _places(case)
+    if not places:
+        return ALLOW
+    moment = max(case.now_ms, case.request.not_before or 0)
+    opening = opens_at(places, moment, case.deadline)
+    if opening is None:
+        zones = sorted({place.zone for place in places})
+        return Deny(
+            Reason.QUIET_HOURS,
+            "deadline",
+            f"It is quiet at the recipient's place until the deadline; clocks asked: {_some(zones)}.",
+            "Give a later deadline, or mark the category as exempt if the law allows.",
+        )
+    return Defer(opening, Reason.QUIET_HOURS) if opening > moment else ALLOW
+
+
+def allowed_until(case: Case) -> int | None:
+    """When the next quiet hours of an admitted message begin, epoch milliseconds UTC; None: not before its deadline."""
+    places = _places(case)
+    return closes_at(places, case.now_ms, case.deadline) if places else None
+
+
+def _places(case: Case) -> frozenset[Local]:
+    quiet: QuietHours = case.config.quiet_hours
+    if not case.category.quiet_hours:
+        return frozenset()
+    return quiet.at(candidates(case.request.recipient, case.number.country, case.facts.profile))
+
+
+def _some(zones: list[str]) -> str:
+    return ", ".join(zones[:3]) + (f" and {len(zones) - 3} more" if len(zones) > 3 else "")
