@@ -19,6 +19,8 @@ class Refusal(Enum):
     """Its recipient's quiet hours have begun: policy decides anew."""
     STALE = auto()
     """Its INTENT is too old: another attempt at once."""
+    HELD = auto()
+    """Its app was paused after it was planned: it waits here."""
 
 
 def last_look(job: Job, now_ms: int) -> Refusal | None:

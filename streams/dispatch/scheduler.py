@@ -93,6 +93,7 @@ class Scheduler:
         self._dirty: list[LaneState] = []
         self._expiry = Expiry()
         self._turn = 0
+        self._held_apps: dict[str, list[tuple[int, Job]]] = {}
         self.accounts: dict[str, AccountState] = {}
         self.groups: dict[str, GroupState] = {}
         self.lanes: dict[str, LaneState] = {}
@@ -247,6 +248,8 @@ class Scheduler:
         self._delayed.clear()
         self._dirty.clear()
         self._expiry.clear()
+        for held in self._held_apps.values():
+            held.clear()
         self.held = 0
         for lane in self.lanes.values():
             lane.clear()
@@ -290,6 +293,20 @@ class Scheduler:
             if account is None or lane.account.name == account:
                 self._mark(lane)
 
+    def hold_apps(self, names: frozenset[str]) -> None:
+        """Start nothing of these apps until they are not among the names any more; deadlines go on."""
+        released = [jobs for name, jobs in self._held_apps.items() if name not in names]
+        self._held_apps = {name: self._held_apps.get(name, []) for name in names}
+        for jobs in released:
+            for sequence, job in jobs:
+                if job.state is JobState.DELAYED and job.sequence == sequence:
+                    self._enqueue(job)
+
+    def holds(self, job: Job) -> bool:
+        """Whether a job is held by an operator: its app, lane or account is paused."""
+        lane = self.lanes[job.order.lane]
+        return lane.breaker.paused or lane.account.breaker.paused or job.order.app in self._held_apps
+
     # -- inside
 
     def _admit(self, job: Job) -> None:
@@ -299,10 +316,17 @@ class Scheduler:
         self._expiry.add(job)
 
     def _enqueue(self, job: Job) -> None:
+        if job.order.app in self._held_apps:
+            self._hold(job)
+            return
         job.state = JobState.WAITING
         lane = self.lanes[job.order.lane]
         lane.waiting[job.rank].push(job)
         self._mark(lane)
+
+    def _hold(self, job: Job) -> None:
+        job.state = JobState.DELAYED  # not in the heap of delays: `hold_apps` lets it out
+        self._held_apps[job.order.app].append((job.sequence, job))
 
     def _withdraw(self, job: Job) -> None:
         lane = self.lanes[job.order.lane]
@@ -355,6 +379,9 @@ class Scheduler:
                     return
             job = lane.waiting[rank].pop()
             assert job is not None  # to_plan saw it
+            if job.order.app in self._held_apps:
+                self._hold(job)
+                continue
             job.state = JobState.PREPARING
             self._preparing.add(job)
             lane.plan(job)

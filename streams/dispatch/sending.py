@@ -18,7 +18,7 @@ from .attempt_log import AttemptLog
 from .correspondence import Correspondence
 from .doubts import DoubtDesk
 from .jobs import Job, JobState
-from .look import last_look
+from .look import Refusal, last_look
 from .pump import Pump
 from .scheduler import Scheduler
 from .settling import Settler
@@ -144,7 +144,9 @@ class Sender:
     # One job ----------------------------------------------------------------------------------------------------------
 
     def _look(self, job: Job) -> bool:
-        job.refusal = last_look(job, self._world.now_ms())
+        # Lane and account are the scheduler's own; a job of a paused app may be prepared already.
+        held = self._scheduler.holds(job)
+        job.refusal = last_look(job, self._world.now_ms()) or (Refusal.HELD if held else None)
         return job.refusal is None
 
     def _prepare(self, job: Job) -> None:
@@ -194,7 +196,9 @@ class Sender:
             status_callback=self._callback_url(job),
             attempt=job.attempt,
             # A connection may have to be made first, and the process may be paused at any point.
-            wanted=lambda: world.may_act() and world.clock() - started < START_WITHIN_S,
+            wanted=lambda: (
+                world.may_act() and world.clock() - started < START_WITHIN_S and not self._scheduler.holds(job)
+            ),
         )
         self._count_start(job, started)
         try:

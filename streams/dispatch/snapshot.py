@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from schemas.records import Control
+
 from .scheduler import Scheduler
 from .shares import CLASSES
 from .troubles import Trouble, Troubles
@@ -34,6 +36,7 @@ class LaneView:
         self._owns = owns
         self._clock = clock
         self._now_ms = now_ms
+        self.pause_of: Callable[[str], Control | None] = lambda lane: None
         self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=int(WINDOW_S / SAMPLE_EVERY_S) + 1)
 
     def sample(self) -> None:
@@ -77,6 +80,7 @@ class LaneView:
             "started": state.started_messages,
             "started_segments": state.started_segments,
             "held": _told(self._troubles.of(Paused.LANE, name)),
+            "paused": _switched(self.pause_of(name)),
         }
 
     def _account(self, name: str) -> dict[str, Any]:
@@ -92,3 +96,10 @@ class LaneView:
 
 def _told(trouble: Trouble | None) -> dict[str, str] | None:
     return None if trouble is None else {"why": trouble.why, "fix": trouble.fix}
+
+
+def _switched(pause: Control | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    subject = f"{pause.subject_kind.value} {pause.subject}"
+    return {"subject": subject, "by": pause.by, "reason": pause.reason, "since": pause.at, "until": pause.until}

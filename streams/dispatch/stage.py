@@ -33,6 +33,7 @@ from schemas.codec import Codec
 from schemas.errors import DecodeError, SchemaNotLoaded
 from schemas.records import Dispatch, MessageClass, Record, Stage
 from schemas.topics import dispatch_topic
+from streams.control.tail import ControlTail
 
 from . import metrics
 from .doubts import SETTLE_S
@@ -44,6 +45,7 @@ from .replay import Replay
 from .scheduler import Scheduler, SchedulerSettings
 from .sending import Surroundings
 from .snapshot import SAMPLE_EVERY_S, LaneView
+from .switching import Switching
 
 log = structlog.get_logger(__name__)
 
@@ -149,7 +151,10 @@ class DispatchStage:
             finished=self._progress.finished,
             settle_s=settings.settle_s,
         )
+        self.switching = Switching(self.scheduler, stirred=self.engine.sender.kick, now_ms=now_ms)
+        self._control = ControlTail(kafka, codec, take=self.switching.take, broken=self._broken)
         self.view = LaneView(self.scheduler, self.engine.troubles, owns=self._owns, clock=time.monotonic, now_ms=now_ms)
+        self.view.pause_of = self.switching.pause_of
 
     def topics(self) -> list[str]:
         """What the stage reads."""
@@ -173,6 +178,7 @@ class DispatchStage:
     async def start(self) -> None:
         """Open the session to Twilio (nothing is asked yet) and begin to turn."""
         await self._session.start()
+        await self._control.start()
         self._collector = metrics.watch(self.scheduler, self._registry)
         self.engine.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
@@ -180,6 +186,7 @@ class DispatchStage:
     async def stop(self) -> None:
         """Let go of everything unfinished; it is delivered again."""
         self._replay.stop()
+        await self._control.stop()
         if self._collector is not None:
             self._registry.unregister(self._collector)
             self._collector = None
@@ -260,6 +267,7 @@ class DispatchStage:
         }
         began = time.monotonic()
         restored = await self._replay.restore(starts)
+        await self._control.caught_up()
         restored.pace.hand_over(self.scheduler, time.monotonic(), self._now_ms())
         self._served = frozenset(served)
         self.engine.open(
@@ -289,6 +297,7 @@ class DispatchStage:
     async def _observe(self) -> None:
         while True:
             self.view.sample()
+            self.switching.turn()
             self._progress.runnable(self._runnable())
             await asyncio.sleep(SAMPLE_EVERY_S)
 

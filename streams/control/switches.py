@@ -1,0 +1,81 @@
+"""The fold of `comms.control`: which lanes, groups, accounts and apps are paused, and at which rate they go. Pure.
+
+The topic is compacted, so a key holds one thing only: an operator's pause, a rate, and trouble that a stage met are
+written under keys of their own. Otherwise a new rate would end a pause, and the end of trouble an operator's pause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from schemas.records import Control, ControlAction, ControlSubject
+
+
+class Aspect(StrEnum):
+    """What of a subject a key is about; its value ends the key, that of `PAUSE` leaves it `subject_kind:subject`."""
+
+    PAUSE = ""
+    RATE = ":rate"
+    TROUBLE = ":trouble"
+
+
+def control_key(kind: ControlSubject, subject: str, aspect: Aspect) -> bytes:
+    """Key of a record on comms.control."""
+    return f"{kind.value}:{subject}{aspect.value}".encode()
+
+
+class Switches:
+    """What is in force. A record of a key replaces the one before it; a tombstone removes it."""
+
+    def __init__(self) -> None:
+        self._records: dict[bytes, Control] = {}
+
+    def take(self, key: bytes, record: Control | None) -> None:
+        """Fold one record in, in the order of the log."""
+        if record is None or record.action in (ControlAction.CLEAR, ControlAction.RESUME):
+            self._records.pop(key, None)
+        else:
+            self._records[key] = record
+
+    def paused(self, kind: ControlSubject, subject: str, now_ms: int) -> Control | None:
+        """The operator's pause of a subject, unless it has ended by itself."""
+        found = self._find(kind, subject, Aspect.PAUSE, now_ms)
+        return found if found is not None and found.action is ControlAction.PAUSE else None
+
+    def rate(self, kind: ControlSubject, subject: str, now_ms: int) -> float | None:
+        """Changed rate in segments per second; None leaves the configured one."""
+        found = self._find(kind, subject, Aspect.RATE, now_ms)
+        return found.rate if found is not None and found.rate is not None and found.rate > 0 else None
+
+    def trouble(self, kind: ControlSubject, subject: str) -> Control | None:
+        """The error that holds a subject. Its `until` is the next probe; trouble lasts until something worked."""
+        return self._records.get(control_key(kind, subject, Aspect.TROUBLE))
+
+    def paused_apps(self, now_ms: int) -> frozenset[str]:
+        """Names of the apps that are paused."""
+        return frozenset(
+            record.subject
+            for record in self._records.values()
+            if record.subject_kind is ControlSubject.APP
+            and self.paused(ControlSubject.APP, record.subject, now_ms) is not None
+        )
+
+    def in_force(self, now_ms: int) -> Iterator[Control]:
+        """Every pause, rate and trouble, for people."""
+        for key, record in sorted(self._records.items()):
+            if key.endswith(Aspect.TROUBLE.value.encode()) or not _over(record, now_ms):
+                yield record
+
+    def next_end_ms(self, now_ms: int) -> int | None:
+        """When the next of them ends by itself, epoch milliseconds."""
+        ends = [each.until for each in self._records.values() if each.until is not None and each.until > now_ms]
+        return min(ends, default=None)
+
+    def _find(self, kind: ControlSubject, subject: str, aspect: Aspect, now_ms: int) -> Control | None:
+        found = self._records.get(control_key(kind, subject, aspect))
+        return None if found is None or _over(found, now_ms) else found
+
+
+def _over(record: Control, now_ms: int) -> bool:
+    return record.until is not None and record.until <= now_ms

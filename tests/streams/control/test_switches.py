@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.records import Control, ControlAction, ControlSubject
+from streams.control.switches import Aspect, Switches, control_key
+
+LANE, GROUP, ACCOUNT, APP = ControlSubject
+
+
+def write(
+    switches: Switches,
+    action: ControlAction,
+    aspect: Aspect = Aspect.PAUSE,
+    *,
+    kind: ControlSubject = LANE,
+    subject: str = "a",
+    **more: Any,
+) -> None:
+    record = Control(subject_kind=kind, subject=subject, action=action, by="ada", at=1, **more)
+    switches.take(control_key(kind, subject, aspect), record)
+
+
+def test_a_pause_holds_until_it_is_resumed() -> None:
+    switches = Switches()
+    write(switches, ControlAction.PAUSE)
+    assert switches.paused(LANE, "a", 10) is not None
+    assert switches.paused(LANE, "b", 10) is None
+    assert switches.paused(APP, "a", 10) is None
+    write(switches, ControlAction.RESUME)
+    assert switches.paused(LANE, "a", 10) is None
+
+
+def test_a_pause_ends_by_itself_at_its_until() -> None:
+    switches = Switches()
+    write(switches, ControlAction.PAUSE, until=100)
+    assert switches.paused(LANE, "a", 99) is not None
+    assert switches.next_end_ms(99) == 100
+    assert switches.paused(LANE, "a", 100) is None
+    assert switches.next_end_ms(100) is None
+    assert list(switches.in_force(100)) == []
+
+
+def test_a_new_rate_does_not_end_a_pause_even_when_the_topic_is_compacted() -> None:
+    switches = Switches()
+    write(switches, ControlAction.PAUSE)
+    write(switches, ControlAction.RATE, Aspect.RATE, rate=3.0)
+    assert switches.paused(LANE, "a", 10) is not None
+    assert switches.rate(LANE, "a", 10) == 3.0
+    assert control_key(LANE, "a", Aspect.PAUSE) != control_key(LANE, "a", Aspect.RATE)
+
+
+def test_the_end_of_trouble_does_not_end_an_operators_pause() -> None:
+    switches = Switches()
+    write(switches, ControlAction.PAUSE)
+    write(switches, ControlAction.PAUSE, Aspect.TROUBLE, error_code=21606, until=50)
+    trouble = switches.trouble(LANE, "a")
+    assert trouble is not None
+    assert trouble.error_code == 21606
+    write(switches, ControlAction.CLEAR, Aspect.TROUBLE)
+    assert switches.trouble(LANE, "a") is None
+    assert switches.paused(LANE, "a", 10) is not None
+
+
+def test_trouble_is_told_past_its_next_probe_until_something_worked() -> None:
+    switches = Switches()
+    write(switches, ControlAction.PAUSE, Aspect.TROUBLE, error_code=21606, until=50)
+    assert [each.error_code for each in switches.in_force(60)] == [21606]
+
+
+def test_a_cleared_or_deleted_rate_is_the_configured_one() -> None:
+    switches = Switches()
+    write(switches, ControlAction.RATE, Aspect.RATE, rate=3.0)
+    write(switches, ControlAction.CLEAR, Aspect.RATE)
+    assert switches.rate(LANE, "a", 10) is None
+    write(switches, ControlAction.RATE, Aspect.RATE, rate=3.0)
+    switches.take(control_key(LANE, "a", Aspect.RATE), None)
+    assert switches.rate(LANE, "a", 10) is None
+
+
+def test_a_rate_that_is_not_more_than_0_is_ignored() -> None:
+    switches = Switches()
+    write(switches, ControlAction.RATE, Aspect.RATE, rate=0.0)
+    assert switches.rate(LANE, "a", 10) is None
+
+
+def test_paused_apps_are_named() -> None:
+    switches = Switches()
+    write(switches, ControlAction.PAUSE, kind=APP, subject="shop", until=100)
+    write(switches, ControlAction.PAUSE, kind=APP, subject="login")
+    assert switches.paused_apps(10) == {"shop", "login"}
+    assert switches.paused_apps(100) == {"login"}
