@@ -57,6 +57,14 @@ class Reason(StrEnum):
     SUPPRESSED = "suppressed", "The number is on the suppression list."
     OPTED_OUT = "opted_out", "The person opted out of what the message belongs to."
     NO_OPT_IN = "no_opt_in", "Messages of this category need an opt-in, and the person gave none that covers it."
+    BACKLOG = "backlog", "Every sender that fits is so far behind that the message could not leave before its deadline."
+    WHATSAPP_WINDOW_CLOSED = (
+        "whatsapp_window_closed",
+        "Outside 24 h after the person wrote, only a template may go out.",
+    )
+    WHATSAPP_MARKETING_REFUSED = "whatsapp_marketing_refused", "WhatsApp delivers no marketing to this country."
+    WHATSAPP_DAILY_LIMIT = "whatsapp_daily_limit", "The sender wrote first to as many people as WhatsApp grants a day."
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict", "The idempotency key was used for another content."
 
     # What dispatch meets
     NOT_BEFORE = "not_before", "The app asked for a later moment."

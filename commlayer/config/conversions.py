@@ -116,6 +116,9 @@ def policy_config(config: Configuration) -> PolicyConfig:
                 countries=None if app.countries is None else frozenset(app.countries),
                 enabled=app.enabled,
                 templates=app.templates,
+                geo_match=app.geo_match,
+                classes=app.classes,
+                deadlines_s=app.deadlines_s,
             )
             for name, app in config.apps.items()
         },
@@ -143,6 +146,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
         },
         unsubscribe_lines=config.unsubscribe_lines,
         quiet_hours=config.quiet_hours.resolved(),
+        partitions=config.kafka.partitions.recipient,
     )
 
 
@@ -207,6 +211,8 @@ def _policy_sender(config: Configuration, name: str, sender: SenderSection) -> S
         smart_encoding=sender.smart_encoding,
         short_links=sender.short_links,
         brand=sender.brand,
+        categories=None if sender.categories is None else frozenset(sender.categories),
+        daily_people=sender.daily_people,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.records import DoubtPolicy, MessageClass
-from streams.policy.config import DEFAULT_DEADLINE_S, ConsentRule
+from streams.policy.config import DEFAULT_DEADLINE_S, ConsentRule, GeoMatch
 
 from .fields import Country, Flag, Section
 
@@ -109,6 +109,15 @@ class App(Section):
     )
     principal: str | None = Field(default=None, description="Its Kafka principal, for the ACLs of its topics.")
     enabled: Flag = Field(default=True, description="false denies everything it asks for.")
+    geo_match: GeoMatch = Field(
+        default=GeoMatch.NONE, description="Prefer senders of the person's country or area code."
+    )
+    classes: dict[str, MessageClass] = Field(
+        default={}, description="Urgency of its messages by category, where it is not that of the category."
+    )
+    deadlines_s: dict[str, Annotated[int, Field(strict=True, ge=1, le=MAX_DEADLINE_S)]] = Field(
+        default={}, description="Like `deadline_s` of the category, for this app, by category."
+    )
     templates: tuple[str, ...] = Field(
         default=(), description="Templates it may use, own ones and declared Content templates; `*` is any text."
     )

@@ -67,6 +67,10 @@ class Sender(Section):
         default=None, description="ISO 3166 alpha-2 countries it may send to; every allowed one when absent."
     )
     smart_encoding: Flag = Field(default=False, description="Let Twilio replace lookalike Unicode characters.")
+    categories: tuple[str, ...] | None = Field(default=None, description="Categories it is for; all when absent.")
+    daily_people: PositiveInt | None = Field(
+        default=None, description="People a WhatsApp sender may write to first within 24 h, as WhatsApp grants it."
+    )
     short_links: Flag = Field(
         default=False, description="A messaging service whose domain for short links is set up; Twilio needs both."
     )

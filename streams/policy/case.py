@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from schemas import ids
-from schemas.records import MessageRequest
+from schemas.records import MessageClass, MessageRequest
 
 from . import numbers
 from .config import AppGrants, Category, PolicyConfig, Sender
@@ -95,6 +95,11 @@ class Case:
         return self.config.categories[self.request.category]
 
     @property
+    def message_class(self) -> MessageClass:
+        """Urgency: of the category, unless the app has its own for it."""
+        return self.grants.classes.get(self.category.name, self.category.message_class)
+
+    @property
     def number(self) -> Number:
         """Facts about the recipient's number."""
         number = numbers.look_up(self.request.recipient)
@@ -115,4 +120,5 @@ class Case:
             return self.entry.deadline
         if self.request.deadline is not None:
             return self.request.deadline
-        return self.earliest + self.category.deadline_s * 1000
+        deadline_s = self.grants.deadlines_s.get(self.category.name, self.category.deadline_s)
+        return self.earliest + deadline_s * 1000

@@ -15,6 +15,14 @@ DEFAULT_DEADLINE_S = 24 * 3600
 """A message nobody gave a deadline is worthless a day later."""
 
 
+class GeoMatch(StrEnum):
+    """Which sender is preferred, by where its number belongs."""
+
+    NONE = "none"
+    COUNTRY = "country"
+    AREA_CODE = "area_code"
+
+
 class SenderType(StrEnum):
     """Kind of sender, as Twilio tells them apart."""
 
@@ -80,6 +88,8 @@ class Sender:
         type: kind of sender; None for a messaging service.
         channels: channels it can use.
         countries: ISO 3166 alpha-2 countries it may send to; None: every allowed one.
+        categories: categories it is for; None: every one.
+        daily_people: people it may write to first within 24 h, as WhatsApp grants; None: not limited.
         rate: segments per second; the weight in the choice among several senders.
         smart_encoding: Twilio SmartEncoded where the request does not say.
         short_links: a messaging service with a domain for short links, without which Twilio refuses ShortenUrls.
@@ -100,6 +110,8 @@ class Sender:
     smart_encoding: bool = False
     short_links: bool = False
     brand: str | None = None
+    categories: frozenset[str] | None = None
+    daily_people: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +125,9 @@ class AppGrants:
         senders: senders it may use beside those of its pools.
         countries: countries it may send to; None: every allowed one.
         enabled: False denies everything.
+        geo_match: which of several senders is preferred, by where its number belongs.
+        classes: urgency of its messages by category, where it is not that of the category.
+        deadlines_s: like `Category.deadline_s` by category, where it is not that of the category.
         templates: names of templates it may use, `*` for any text.
     """
 
@@ -123,6 +138,9 @@ class AppGrants:
     countries: frozenset[str] | None = None
     enabled: bool = True
     templates: tuple[str, ...] = ()
+    geo_match: GeoMatch = GeoMatch.NONE
+    classes: Mapping[str, MessageClass] = field(default_factory=dict)
+    deadlines_s: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +154,7 @@ class PolicyConfig:
         countries: ISO 3166 alpha-2 countries that messages may go to at all.
         templates: own templates by name.
         content_templates: Content templates of Twilio's by SID in lower case, those that were declared.
+        partitions: partitions of the topics keyed by recipient; a limit on all people is shared among them.
         unsubscribe_lines: by locale; the first one where none fits.
         quiet_hours: hours by place, for the categories that keep them.
 
@@ -153,6 +172,7 @@ class PolicyConfig:
     content_templates: Mapping[str, ContentTemplate] = field(default_factory=dict)
     unsubscribe_lines: Mapping[str, str] = field(default_factory=dict)
     quiet_hours: QuietHours = NO_QUIET_HOURS
+    partitions: int = 1
 
     def __post_init__(self) -> None:
         dangling = [

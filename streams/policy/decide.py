@@ -9,8 +9,10 @@ from . import senders
 from .case import Case, Entry
 from .config import Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts
+from .fallback import OF_THE_CHANNEL, next_request
 from .rules import RULES, RULES_VERSION, quiet_hours
-from .verdict import Admitted, Allow, Decision, Deferred, Denied, Deny
+from .verdict import Admitted, Allow, Decision, Defer, Deferred, Denied, Deny
+from .whatsapp import needs_window, window_end
 from .wording import Wording
 
 
@@ -32,8 +34,8 @@ def decide(
         if isinstance(verdict, Allow):
             continue
         if isinstance(verdict, Deny):
-            return Denied(verdict, rule.name)
-        return Deferred(_deferral(case, verdict.until, verdict.reason), verdict, rule.name)
+            return _by_another_channel(case, verdict, rule.name) or Denied(verdict, rule.name)
+        return Deferred(_deferral(case, verdict.until, verdict.reason, case.request), verdict, rule.name)
     choice = senders.choose(case)
     if isinstance(choice, Deny):
         raise AssertionError("the rule 'sender' allowed what has no sender")
@@ -46,7 +48,16 @@ def rule_version(config: PolicyConfig) -> str:
     return f"{RULES_VERSION}/{config.version}"
 
 
-def _deferral(case: Case, until: int, reason: str) -> Deferral:
+def _by_another_channel(case: Case, deny: Deny, rule: str) -> Deferred | None:
+    """The next round on the next channel, where the denial was about this one."""
+    moved = next_request(case.request, case.config) if deny.reason in OF_THE_CHANNEL else None
+    if moved is None:
+        return None
+    defer = Defer(case.now_ms, deny.reason)
+    return Deferred(_deferral(case, defer.until, defer.reason, moved), defer, rule)
+
+
+def _deferral(case: Case, until: int, reason: str, request: MessageRequest) -> Deferral:
     return Deferral(
         message_id=case.entry.message_id,
         round=case.entry.round + 1,
@@ -54,7 +65,7 @@ def _deferral(case: Case, until: int, reason: str) -> Deferral:
         due_at=until,
         reason=reason,
         by=Stage.POLICY,
-        request=case.request,
+        request=request,
         origin=str(case.entry.origin),
         deadline=case.deadline,
         at=case.now_ms,
@@ -73,7 +84,7 @@ def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
         recipient_id=request.recipient_id,
         channel=request.channel,
         category=category.name,
-        message_class=category.message_class,
+        message_class=case.message_class,
         account=sender.account,
         lane=sender.lane,
         group=sender.group,
@@ -88,7 +99,7 @@ def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
         requested_at=request.created_at,
         decided_at=case.now_ms,
         deadline=case.deadline,
-        allowed_until=quiet_hours.allowed_until(case),
+        allowed_until=_allowed_until(case, sender),
         doubt_policy=category.doubt_policy,
         rule_version=rule_version(case.config),
         locale=request.locale,
@@ -105,6 +116,12 @@ def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
         ),
         traceparent=case.entry.traceparent,
     )
+
+
+def _allowed_until(case: Case, sender: Sender) -> int | None:
+    """When the next quiet hours begin or WhatsApp's window closes, whichever comes first."""
+    ends = [quiet_hours.allowed_until(case), window_end(case, sender) if needs_window(case) else None]
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _shorten_urls(request: MessageRequest, wording: Wording, category: Category, sender: Sender) -> bool | None:

@@ -45,6 +45,10 @@ class Facts:
         past: earlier decisions about the person that are remembered, oldest first, never of the message decided now.
         last_inbound: when the person last wrote to us, epoch milliseconds UTC, by our address as Twilio writes it
             (`whatsapp:+…` for WhatsApp).
+        unhealthy: lanes that are paused or fail too often.
+        eta_s: seconds until a message admitted now would leave, by lane; a lane that is not named is free.
+        opened: people of this partition to whom a WhatsApp sender wrote first within 24 h, by name of the sender.
+        earlier_digest: what an earlier request under the same key said (`idempotency.digest`).
         cancelled: the app took the message back before it was admitted.
     """
 
@@ -52,6 +56,10 @@ class Facts:
     ledger: Ledger = field(default_factory=Ledger)
     past: tuple[Past, ...] = ()
     last_inbound: Mapping[str, int] = field(default_factory=dict)
+    unhealthy: frozenset[str] = frozenset()
+    eta_s: Mapping[str, float] = field(default_factory=dict)
+    opened: Mapping[str, int] = field(default_factory=dict)
+    earlier_digest: bytes | None = None
     cancelled: bool = False
 
 

@@ -1,7 +1,9 @@
 """Which sender a message leaves from: one that the app may use and that can carry it, for one person always the same.
 
-Among several the choice is a rendezvous hash weighted by rate: a person stays with a sender without any memory of it,
-senders get people in proportion to their rate, and a sender that joins or leaves moves only those it gains or loses.
+Lanes that are too far behind are left out. Then come first, as long as one of them fits: healthy lanes, the sender that
+the person wrote to, numbers of the person's own area. Among several the choice is a rendezvous hash weighted by rate: a
+person stays with a sender without any memory of it, senders get people in proportion to their rate, and a sender that
+joins or leaves moves only those it gains or loses.
 """
 
 from __future__ import annotations
@@ -10,11 +12,16 @@ import math
 from hashlib import blake2b
 
 from schemas.reasons import Reason
+from schemas.records import Channel
 
+from . import numbers
 from .case import Case
-from .config import PolicyConfig, Sender
+from .config import GeoMatch, PolicyConfig, Sender
 from .quote import quote
 from .verdict import Deny
+from .whatsapp import WINDOW_CLOSED, address_of, may_open, needs_window, window_end
+
+_AREA_CODE = len("+1415")  # North America alone has area codes of one length
 
 
 def choose(case: Case) -> Sender | Deny:
@@ -25,6 +32,35 @@ def choose(case: Case) -> Sender | Deny:
 
 
 def _choose(case: Case) -> Sender | Deny:
+    fitting = able(case)
+    if isinstance(fitting, Deny):
+        return fitting
+    if needs_window(case):
+        fitting = [sender for sender in fitting if window_end(case, sender) > case.now_ms]
+        if not fitting:
+            return WINDOW_CLOSED
+    elif case.request.channel is Channel.WHATSAPP:
+        fitting = [sender for sender in fitting if may_open(case, sender)]
+    if not fitting:
+        return Deny(
+            Reason.WHATSAPP_DAILY_LIMIT,
+            "channel",
+            "Every sender that fits has written first to as many people as WhatsApp grants it in 24 h.",
+            "Try tomorrow, use another channel, or raise `daily_people` when WhatsApp raises the limit.",
+        )
+    in_time = [sender for sender in fitting if _leaves_in_time(case, sender)]
+    if not in_time:
+        return Deny(
+            Reason.BACKLOG,
+            "deadline",
+            f"{', '.join(sender.name for sender in fitting)} would send it only after its deadline.",
+            "Give a later deadline, or add a sender.",
+        )
+    return _preferred(case, in_time)
+
+
+def able(case: Case) -> list[Sender] | Deny:
+    """The senders that the app may use and that can carry the message, at least one; or why there is none."""
     names = _named(case)
     if isinstance(names, Deny):
         return names
@@ -36,9 +72,44 @@ def _choose(case: Case) -> Sender | Deny:
             f"Of {', '.join(names) or 'no senders'} none sends {case.request.channel.value} to {case.number.country}.",
             "Configure such a sender for the app, or use another channel.",
         )
-    if len(fitting) == 1:
-        return fitting[0]
-    return max(fitting, key=lambda sender: (_score(sender, case.request.recipient), sender.name))
+    return fitting
+
+
+def _leaves_in_time(case: Case, sender: Sender) -> bool:
+    start = max(case.now_ms, case.request.not_before or 0)
+    return start + case.facts.eta_s.get(sender.lane, 0.0) * 1000 < case.deadline
+
+
+def _preferred(case: Case, fitting: list[Sender]) -> Sender:
+    healthy = [sender for sender in fitting if sender.lane not in case.facts.unhealthy]
+    best = healthy or fitting
+    if len(best) > 1:
+        best = _written_to(case, best) or _near(case, best) or best
+    return max(best, key=lambda sender: (_score(sender, case.request.recipient), sender.name))
+
+
+def _written_to(case: Case, fitting: list[Sender]) -> list[Sender]:
+    """In a conversation, the sender that the person wrote to last."""
+    if case.request.in_reply_to is None and case.request.channel is not Channel.WHATSAPP:
+        return []
+    written = case.facts.last_inbound
+    known = [sender for sender in fitting if address_of(sender) in written]
+    return [max(known, key=lambda sender: written[address_of(sender) or ""])] if known else []
+
+
+def _near(case: Case, fitting: list[Sender]) -> list[Sender]:
+    if case.grants.geo_match is GeoMatch.NONE:
+        return []
+    home = [sender for sender in fitting if sender.address and _country(sender.address) == case.number.country]
+    if case.grants.geo_match is GeoMatch.COUNTRY or not case.request.recipient.startswith("+1"):
+        return home
+    prefix = case.request.recipient[:_AREA_CODE]
+    return [sender for sender in home if (sender.address or "").startswith(prefix)] or home
+
+
+def _country(address: str) -> str | None:
+    number = numbers.look_up(address)
+    return None if number is None else number.country
 
 
 def _named(case: Case) -> tuple[str, ...] | Deny:
@@ -86,6 +157,7 @@ def _fits(sender: Sender, case: Case) -> bool:
     return (
         case.request.channel in sender.channels
         and (sender.countries is None or case.number.country in sender.countries)
+        and (sender.categories is None or case.category.name in sender.categories)
         and (sender.short_links or not case.request.shorten_urls)
     )
 

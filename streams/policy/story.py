@@ -7,11 +7,11 @@ from itertools import islice
 from schemas import ids
 from schemas.limits import TAGS_MAX
 from schemas.reasons import Reason
-from schemas.records import Deferral, LifecycleEvent, MessageRequest, MessageStatus, Stage
+from schemas.records import Deferral, LifecycleEvent, MessageClass, MessageRequest, MessageStatus, Stage
 
 from . import numbers
 from .case import Entry, Origin
-from .config import PolicyConfig
+from .config import Category, PolicyConfig
 from .decide import rule_version
 from .verdict import Admitted, Decision, Denied
 
@@ -37,7 +37,7 @@ def tell(
         recipient_id=_short(request.recipient_id),
         channel=request.channel,
         category=_short(request.category),
-        message_class=category.message_class if category is not None else None,
+        message_class=_class(entry.app, category, config),
         rule_version=rule_version(config),
         requested_at=request.created_at,
         campaign=_short(request.campaign),
@@ -90,6 +90,13 @@ def tell_lost_request(deferral: Deferral, source: Origin, config: PolicyConfig, 
         source_partition=source.partition,
         source_offset=source.offset,
     )
+
+
+def _class(app: str, category: Category | None, config: PolicyConfig) -> MessageClass | None:
+    if category is None:
+        return None
+    grants = config.apps.get(app)
+    return category.message_class if grants is None else grants.classes.get(category.name, category.message_class)
 
 
 def _short(text: str | None) -> str | None:

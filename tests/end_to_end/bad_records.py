@@ -208,7 +208,7 @@ def denied(road: Road, numbers: Numbers) -> Iterator[Case]:
     yield case("a body of 801 emoji", Reason.BODY_TOO_LONG, content=Content(body="🙂" * 801))
     both = Content(body="hello", content_sid="HX" + "0" * 32)
     yield case("two kinds of content", Reason.AMBIGUOUS_CONTENT, content=both)
-    yield case("a template", Reason.UNSUPPORTED_CONTENT, content=Content(template="welcome"))
+    yield case("a template", Reason.UNKNOWN_TEMPLATE, content=Content(template="welcome"))
     picture = Content(media_urls=["https://127.0.0.1/a.png"])
     yield case("a picture by sms", Reason.UNSUPPORTED_CONTENT, content=picture)
     yield case(

@@ -21,6 +21,7 @@ def names(draft: Draft) -> Iterator[Problem]:
             yield from _spelling(section, name)
     for name, sender in draft.senders.items():
         yield from _known(draft, ("senders", name, "account"), "accounts", sender.account)
+        yield from _list(draft, ("senders", name, "categories"), "categories", sender.categories or ())
         if sender.group is not None:
             yield from _known(draft, ("senders", name, "group"), "groups", sender.group)
     for name, members in draft.pools.items():
@@ -29,6 +30,9 @@ def names(draft: Draft) -> Iterator[Problem]:
         yield from _list(draft, ("apps", name, "categories"), "categories", app.categories)
         yield from _list(draft, ("apps", name, "pools"), "pools", app.pools)
         yield from _list(draft, ("apps", name, "senders"), "senders", app.senders)
+        for key in ("classes", "deadlines_s"):
+            for category in getattr(app, key):
+                yield from _known(draft, ("apps", name, key, category), "categories", category)
         if app.pool is not None:
             yield from _known(draft, ("apps", name, "pool"), "pools", app.pool)
 

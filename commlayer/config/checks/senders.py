@@ -38,6 +38,8 @@ def senders(draft: Draft) -> Iterator[Problem]:
         path: Path = ("senders", name)
         yield from _identity(path, sender)
         yield from _channels(path, sender)
+        if sender.daily_people is not None and sender.type is not SenderType.WHATSAPP:
+            yield Problem((*path, "daily_people"), "only WhatsApp limits people a day.", "remove it.")
         yield from _countries(draft, path, sender)
         key = _key(sender)
         other = by_address.setdefault(key, name) if key else name

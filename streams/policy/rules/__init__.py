@@ -18,15 +18,17 @@ from . import (
     content,
     country,
     deadline,
+    idempotency,
     limits,
     quiet_hours,
     recipient,
     schedule,
     sender,
     urgency,
+    whatsapp,
 )
 
-RULES_VERSION = "3"
+RULES_VERSION = "4"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 
@@ -42,10 +44,12 @@ RULES: tuple[Rule, ...] = (
     Rule("category", category.check),
     Rule("urgency", urgency.check),
     Rule("limits", limits.check),
+    Rule("idempotency", idempotency.check),
     Rule("deadline", deadline.check),
     Rule("recipient", recipient.check),
     Rule("country", country.check),
     Rule("consent", consent.check),
+    Rule("whatsapp", whatsapp.check),
     Rule("content", content.check),
     Rule("quiet_hours", quiet_hours.check),
     Rule("sender", sender.check),

@@ -44,6 +44,10 @@ def sender(**settings: Any) -> dict[str, Any]:
     return {"account": "main", "address": "+14155550100", "type": "long_code", "rate": 1, "partition": 5, **settings}
 
 
+def tpl(text: str, **settings: Any) -> dict[str, Any]:
+    return {"t": {"current": "1", "default_locale": "en", "versions": {"1": {"texts": {"en": text}}}, **settings}}
+
+
 ERRORS = [
     # shape
     (put("kafka.replicaton", 1), "kafka.replicaton", "unknown key", "did you mean `replication`?"),
@@ -158,6 +162,20 @@ ERRORS = [
     (put("groups.us-short", {"partition": 4}), "senders.us-short", "has the same name", "write `group: us-short`"),
     (put("groups.europe.partition", 0), "groups.europe.partition", "also that of senders.us-short", "shared: true"),
     (put("groups.europe", {"partition": 0, "shared": True}), "senders.us-short.partition", "also that", "shared: true"),
+    # templates and what belongs to choice of sender
+    (put("templates", tpl("{{ nobody }}")), "templates.t.versions.1.texts.en", "not declared", "docs/templates.md"),
+    (put("templates", tpl("x" * 161)), "templates.t.versions.1.texts.en", "makes 2 segments, not 1", "max_segments"),
+    (put("templates", tpl("x", current="2")), "templates.t.current", "no version '2'", "write one of: 1"),
+    (put("templates", tpl("x", categories=["opt"])), "templates.t.categories[0]", "no category", "`otp`"),
+    (put("templates", tpl("x", unsubscribe=True)), "templates.t.unsubscribe", "no line", "unsubscribe_lines"),
+    (put("categories.otp.unsubscribe", True), "categories.otp.unsubscribe", "no line", "unsubscribe_lines"),
+    (put("apps.login.templates", ["t-*"]), "apps.login.templates[0]", "no template", "templates"),
+    (put("content_templates.a", {"sid": "HX1"}), "content_templates.a.sid", "no SID", "write HX"),
+    (put("senders.us-short.short_links", True), "senders.us-short.short_links", "messaging services", "remove it"),
+    (put("senders.us-short.daily_people", 250), "senders.us-short.daily_people", "WhatsApp", "remove it"),
+    (put("senders.us-short.categories", ["opt"]), "senders.us-short.categories[0]", "no category", "`otp`"),
+    (put("apps.login.classes", {"opt": "high"}), "apps.login.classes.opt", "no category", "`otp`"),
+    (put("apps.login.deadlines_s", {"otp": 300_000}), "apps.login.deadlines_s.otp", "at most", "number"),
 ]
 
 

@@ -21,6 +21,7 @@ from schemas.records import (
 from streams.policy.case import Entry, Origin, message_id_of
 from streams.policy.config import PolicyConfig
 from streams.policy.decide import decide
+from streams.policy.facts import NOTHING_KNOWN, Facts
 from streams.policy.rules import RULES, RULES_VERSION
 from streams.policy.story import tell, tell_lost_request
 from streams.policy.verdict import Admitted, Decision, Deferred, Denied
@@ -28,9 +29,13 @@ from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NO
 
 
 def decision(
-    *, entry_of: dict[str, Any] | None = None, configured: PolicyConfig | None = None, **changes: Any
+    *,
+    entry_of: dict[str, Any] | None = None,
+    configured: PolicyConfig | None = None,
+    facts: Facts = NOTHING_KNOWN,
+    **changes: Any,
 ) -> Decision:
-    return decide(request(**changes), entry(**(entry_of or {})), configured or config(), NOW)
+    return decide(request(**changes), entry(**(entry_of or {})), configured or config(), NOW, facts)
 
 
 def admitted(**changes: Any) -> Admitted:
@@ -75,7 +80,8 @@ def test_an_admitted_message_carries_everything_that_dispatch_needs() -> None:
     ids=["two GSM parts", "two UCS-2 parts", "MMS", "WhatsApp", "content template"],
 )
 def test_a_message_costs_its_segments_or_one(channel: Channel, content: Content, cost: int, encoding: Encoding) -> None:
-    made = admitted(entry_of={"app": "shop"}, category="service", channel=channel, content=content)
+    wrote = Facts(last_inbound={"whatsapp:+15005550004": NOW})
+    made = admitted(entry_of={"app": "shop"}, category="service", channel=channel, content=content, facts=wrote)
     assert (made.dispatch.segments, made.dispatch.encoding) == (cost, encoding)
 
 

@@ -33,7 +33,7 @@ def test_only_senders_of_the_country_are_taken() -> None:
 
 
 def test_only_senders_of_the_channel_are_taken() -> None:
-    assert chosen(shop_case(channel=Channel.WHATSAPP)) == "wa"
+    assert chosen(shop_case(channel=Channel.WHATSAPP, content=Content(content_sid="HX" + "0" * 32))) == "wa"
     assert chosen(shop_case(channel=Channel.MMS, content=Content(media_urls=["https://x/y"]))) == "promo-a"
 
 

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from schemas.reasons import Reason
+from streams.policy.case import Case
+from streams.policy.config import GeoMatch, Sender
+from streams.policy.facts import Facts
+from streams.policy.senders import choose
+from streams.policy.verdict import Deny
+
+from .installation import AMERICAN, MOBILE, NOW, config, entry, request, sender
+
+NAMES = ("us-415", "us-212", "ch")
+SENDERS = {
+    "us-415": sender("us-415", 1, address="+14155550199"),
+    "us-212": sender("us-212", 2, address="+12125550199"),
+    "ch": sender("ch", 3, address="+41791234560", rate=500.0),
+}
+
+
+def chosen(facts: Facts | None = None, *, geo: GeoMatch = GeoMatch.NONE, **changes: Any) -> str | Deny:
+    base = config()
+    configured = replace(
+        base,
+        senders={**base.senders, **SENDERS},
+        pools={**base.pools, "codes": NAMES},
+        apps={"login": replace(base.apps["login"], geo_match=geo)},
+    )
+    choice = choose(Case(request(**changes), entry(), configured, NOW, facts or Facts()))
+    return choice.name if isinstance(choice, Sender) else choice
+
+
+def test_a_number_of_the_area_code_or_else_of_the_country_is_preferred_where_configured() -> None:
+    assert chosen(recipient=AMERICAN) == "ch"
+    assert chosen(recipient=AMERICAN, geo=GeoMatch.AREA_CODE) == "us-415"
+    assert chosen(recipient="+12125550123", geo=GeoMatch.AREA_CODE) == "us-212"
+    assert chosen(recipient="+13055550123", geo=GeoMatch.AREA_CODE) in {"us-415", "us-212"}
+    assert chosen(recipient=MOBILE, geo=GeoMatch.COUNTRY) == "ch"
+
+
+def test_an_answer_comes_from_the_number_that_the_person_wrote_to_last() -> None:
+    facts = Facts(last_inbound={"+14155550199": NOW - 2, "+12125550199": NOW - 1, "+15005550001": NOW})
+    assert chosen(facts, in_reply_to="SM" + "1" * 32) == "us-212"
+    assert chosen(facts) == "ch"
+
+
+def test_an_unhealthy_lane_is_left_while_another_one_fits() -> None:
+    assert chosen(Facts(unhealthy=frozenset({"ch"})), recipient=MOBILE) in {"us-415", "us-212"}
+    assert chosen(Facts(unhealthy=frozenset(NAMES)), recipient=MOBILE) == "ch"
+    assert chosen(Facts(unhealthy=frozenset({"ch"})), sender="ch") == "ch"
+
+
+def test_a_lane_that_would_send_after_the_deadline_is_left_and_without_another_the_message_is_denied() -> None:
+    late = dict.fromkeys(NAMES, 600.0)
+    denied = chosen(Facts(eta_s=late))
+    assert isinstance(denied, Deny)
+    assert denied.reason is Reason.BACKLOG
+    assert chosen(Facts(eta_s={**late, "us-212": 500.0})) == "us-212"
+
+
+def test_a_sender_for_other_categories_does_not_fit() -> None:
+    base = config()
+    only = replace(base.senders["long"], categories=frozenset({"marketing"}))
+    configured = replace(base, senders={**base.senders, "long": only})
+    choice = choose(Case(request(), entry(), configured, NOW))
+    assert isinstance(choice, Deny)
+    assert choice.reason is Reason.NO_SENDER
