@@ -1,8 +1,7 @@
 """Does a value fit its schema, exactly?
 
-fastavro's writer is lenient where Avro is not: it truncates 1.5 to 1, writes 2**40 into an `int`, "abc" into an array
-of strings and any object into a `boolean`. So every record is checked before it is written. The check is compiled once
-per schema and looks only at what the writer lets through; when something does not fit, `misfit` finds out what.
+A value that cannot be written is searched for the field that is to blame (`misfit`). A value as read is searched for
+what fastavro's reader lets through and our writer does not (`compile_width_search`).
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ _LONG = range(-(2**63), 2**63)
 
 Types = dict[str, Any]
 """Named types of a schema by full name."""
-Check = Callable[[Any], bool]
 Search = Callable[[Any], str | None]
 
 
@@ -51,29 +49,22 @@ def named_types(parsed: Any) -> Types:
     return found
 
 
-def compile_check(node: Any, types: Types) -> Check | None:
-    """A test of a plain value (as `Record.to_avro` makes it) for what fastavro's writer would let through wrongly; None
-    where the writer is strict itself. Unions are: it validates each value against the branches."""
-    node = _resolve(node, types)
-    kind = node["type"] if isinstance(node, dict) else node
-    if isinstance(node, list):
-        return None
-    if kind == "array":
-        return _array_check(compile_check(node["items"], types))
-    if kind == "map":
-        return _map_check(compile_check(node["values"], types))
-    if kind == "record":
-        checks = [(field["name"], compile_check(field["type"], types)) for field in node["fields"]]
-        return _record_check([(name, check) for name, check in checks if check is not None])
-    return {"int": _is_int, "long": _is_long, "double": _is_double, "float": _is_double, "boolean": _is_boolean}.get(
-        kind
-    )
+def resolve(node: Any, types: Types) -> Any:
+    """The type that a name stands for; any other as it is, without its logical type."""
+    if isinstance(node, str):
+        return types.get(node, node)
+    if isinstance(node, dict) and isinstance(node["type"], str) and node["type"] not in _COMPLEX:
+        return resolve(node["type"], types)  # {"type": "long", "logicalType": ...}
+    return node
+
+
+_COMPLEX = ("record", "enum", "fixed", "array", "map")
 
 
 def compile_width_search(node: Any, types: Types) -> Search | None:
     """A search in a plain value as read for an `int` of more than 32 bits, which fastavro's reader lets through; it
     answers the path of the first one. None where the type holds no `int`."""
-    node = _resolve(node, types)
+    node = resolve(node, types)
     if isinstance(node, list):
         searches = [search for search in (compile_width_search(branch, types) for branch in node) if search is not None]
         return searches[0] if searches else None
@@ -91,7 +82,7 @@ def misfit(value: Any, node: Any, types: Types, path: str = "") -> Misfit | None
     """What is wrong with a typed value (a `Record`, or a value inside one); None when it fits."""
     if isinstance(node, list):
         return _union_misfit(value, node, types, path)
-    node = _resolve(node, types)
+    node = resolve(node, types)
     kind = node["type"] if isinstance(node, dict) else node
     if kind == "record":
         return _record_misfit(value, node, types, path)
@@ -157,17 +148,6 @@ def _primitive_misfit(value: Any, kind: str, path: str) -> Misfit | None:
     return Misfit(path, "is too large" if too_large else _is_a(value), fix)
 
 
-def _resolve(node: Any, types: Types) -> Any:
-    if isinstance(node, str):
-        return types.get(node, node)
-    if isinstance(node, dict) and isinstance(node["type"], str) and node["type"] not in _COMPLEX:
-        return _resolve(node["type"], types)  # {"type": "long", "logicalType": ...}
-    return node
-
-
-_COMPLEX = ("record", "enum", "fixed", "array", "map")
-
-
 def _is_int(value: Any) -> bool:
     return type(value) is int and value in _INT
 
@@ -183,24 +163,6 @@ def _is_double(value: Any) -> bool:
 
 def _is_boolean(value: Any) -> bool:
     return value is True or value is False
-
-
-def _array_check(check: Check | None) -> Check:
-    if check is None:
-        return lambda value: isinstance(value, list | tuple)
-    return lambda value: isinstance(value, list | tuple) and all(map(check, value))
-
-
-def _map_check(check: Check | None) -> Check:
-    if check is None:
-        return lambda value: isinstance(value, dict)
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
-
-
-def _record_check(checks: list[tuple[str, Check]]) -> Check | None:
-    if not checks:
-        return None
-    return lambda value: all(check(value[name]) for name, check in checks)
 
 
 def _array_search(search: Search | None) -> Search | None:

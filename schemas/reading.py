@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from fastavro import schemaless_reader
 from fastavro.read import SchemaResolutionError
@@ -12,6 +12,7 @@ from fastavro.read import SchemaResolutionError
 from .errors import DecodeError
 from .fitting import compile_width_search, named_types
 from .loading import Schema
+from .read_code import compile_reader
 from .reasons import Reason
 from .records import Record
 
@@ -32,6 +33,7 @@ class Reader:
         self._same = writer.fingerprint == reader.fingerprint
         self._record = record
         self._schema_id = schema_id
+        self._code = compile_reader(reader) if self._same else None
         self._width_search = compile_width_search(reader.parsed, named_types(reader.parsed)) or (lambda _: None)
 
     def read(self, data: bytes, start: int) -> Record:
@@ -40,6 +42,16 @@ class Reader:
         Raises:
             DecodeError: UNDECODABLE, whatever the bytes are; it names the field where reading failed.
         """
+        if self._code is not None:
+            try:
+                found, end = self._code(data, start)
+            except Exception:  # it is not sure; fastavro is
+                return self._read_patiently(data, start)
+            if end == len(data):
+                return cast("Record", found)
+        return self._read_patiently(data, start)
+
+    def _read_patiently(self, data: bytes, start: int) -> Record:
         stream = BytesIO(data)
         stream.seek(start)
         try:
