@@ -73,6 +73,8 @@ def test_every_record_that_fastavro_wrote_is_read_by_the_code_itself(name: str, 
 def _numbers(value: Any) -> list[int]:
     if dataclasses.is_dataclass(value):
         return [number for field in dataclasses.fields(value) for number in _numbers(getattr(value, field.name))]
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in _numbers(item)]
     return [value] if type(value) is int else []
 
 
