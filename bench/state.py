@@ -28,7 +28,8 @@ VALUE = b"v" * 150
 async def main(bootstrap: str) -> None:
     topic = f"bench-state-{secrets.token_hex(4)}"
     new = NewTopic(topic, 1, 1, config={"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000"})
-    AdminClient({"bootstrap.servers": bootstrap}).create_topics([new])[topic].result(30)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([new])[topic].result(30)
     settings = KafkaSettings(bootstrap=(bootstrap,))
     publisher = DurablePublisher(settings, name="bench")
     await publisher.start()
