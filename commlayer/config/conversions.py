@@ -12,7 +12,7 @@ from connectors.webhooks.settings import BridgeSettings
 from schemas import topics
 from schemas.topics import PartitionCounts, catalogue
 from streams.dispatch.lanes import Group, Lane, LaneKind, LaneTable
-from streams.policy.config import AppGrants, Category, PolicyConfig, Sender, SenderType
+from streams.policy.config import AppGrants, Category, ConsentRule, PolicyConfig, Sender, SenderType
 
 from .fields import host_and_port
 from .model import Configuration
@@ -171,6 +171,18 @@ def lane_table(config: Configuration) -> LaneTable:
         for name, sender in config.senders.items()
     ]
     return LaneTable.of(lanes, groups, partitions=config.kafka.partitions.dispatch)
+
+
+def brands(config: Configuration) -> Mapping[str, str]:
+    """Brand of the lanes that have one."""
+    return {name: sender.brand for name, sender in config.senders.items() if sender.brand is not None}
+
+
+def categories_by_law(config: Configuration) -> frozenset[str]:
+    """Categories that opt-outs do not stop."""
+    return frozenset(
+        name for name, category in config.categories.items() if category.consent is ConsentRule.REQUIRED_BY_LAW
+    )
 
 
 def accounts(config: Configuration, secrets: Secrets) -> Mapping[str, Account]:

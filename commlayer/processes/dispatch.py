@@ -23,7 +23,12 @@ def run(loaded: Loaded, options: RunOptions) -> int:
             kafka=ground.kafka,
             codec=ground.codec,
             publisher=ground.publisher,
-            settings=DispatchSettings(public_url=config.bridge.public_url.rstrip("/"), http=_http(ground)),
+            settings=DispatchSettings(
+                public_url=config.bridge.public_url.rstrip("/"),
+                http=_http(ground),
+                brands=conversions.brands(config),
+                by_law=conversions.categories_by_law(config),
+            ),
             now_ms=wall_clock_ms,
         )
 

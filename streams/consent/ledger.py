@@ -94,16 +94,13 @@ class Ledger:
     def folded(self, record: Consent, position: int) -> Ledger:
         """With the record at this offset; the same when the offset was folded before. A record of an operator repairs
         what could not be read before it."""
-        if position < self.position:
-            return self
-        unreadable = None if record.source is ConsentSource.OPERATOR else self.unreadable
-        return Ledger(self._with(Entry.of(record, position)), position + 1, unreadable)
+        return self.folded_entry(Entry.of(record, position), repairs=record.source is ConsentSource.OPERATOR)
 
-    def folded_entry(self, entry: Entry) -> Ledger:
-        """The same with an entry that was made before, for who keeps no records. It repairs nothing."""
+    def folded_entry(self, entry: Entry, *, repairs: bool) -> Ledger:
+        """The same for who keeps entries instead of records; `repairs`: it is an operator's."""
         if entry.position < self.position:
             return self
-        return Ledger(self._with(entry), entry.position + 1, self.unreadable)
+        return Ledger(self._with(entry), entry.position + 1, None if repairs else self.unreadable)
 
     def with_unreadable(self, position: int) -> Ledger:
         """With a record at this offset that cannot be read: opt-out from everything, until an operator's record."""

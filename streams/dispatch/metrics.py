@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from prometheus_client import REGISTRY, Counter, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
@@ -43,6 +43,10 @@ _post = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 joined = Counter("commlayer_dispatch_joined", "Records of a message that was already held.")
+tail_age = Gauge(
+    "commlayer_dispatch_consent_tail_age_seconds",
+    "Changes of consent and cancellations younger than this may be unknown.",
+)
 moved = Counter("commlayer_dispatch_moved", "Records written again in their lane's partition.")
 
 

@@ -158,6 +158,12 @@ class Scheduler:
                 self._plan_lane(lane, now, out)
                 self._offer(lane, now)
 
+    def postpone(self, job: Job, until: float) -> None:
+        """Take back a job that `plan` has just returned, before anything was written: not before `until`."""
+        self._preparing.discard(job)
+        self._withdraw(job)
+        self.delay(job, until)
+
     def prepared(self, job: Job) -> bool:
         """The job's INTENT is acknowledged (or it needs none). False if the job left meanwhile: its deadline passed, or
         everything was dropped."""

@@ -15,13 +15,14 @@ from schemas.records import Dispatch
 
 from . import metrics
 from .attempt_log import AttemptLog
+from .changes import Changes
 from .correspondence import Correspondence
 from .doubts import DoubtDesk
 from .jobs import Job, JobState
 from .look import Refusal, last_look
 from .pump import Pump
 from .scheduler import Scheduler
-from .settling import Settler
+from .settling import UNSEEN_WAIT_S, Settler
 from .tenure import Tenure, UnderWay
 from .troubles import Troubles
 from .verdict import Pause, Paused, Verdict, judge
@@ -60,6 +61,7 @@ class Surroundings:
         clock: monotonic seconds.
         now_ms: epoch milliseconds.
         random: 0..1.
+        changes: consent and cancellations since the decision; None asks for none.
     """
 
     accounts: Mapping[str, Account]
@@ -68,6 +70,7 @@ class Surroundings:
     clock: Callable[[], float]
     now_ms: Callable[[], int]
     random: Callable[[], float]
+    changes: Changes | None = None
 
 
 class Sender:
@@ -146,10 +149,14 @@ class Sender:
     def _look(self, job: Job) -> bool:
         # Lane and account are the scheduler's own; a job of a paused app may be prepared already.
         held = self._scheduler.holds(job)
-        job.refusal = last_look(job, self._world.now_ms()) or (Refusal.HELD if held else None)
+        job.refusal = last_look(job, self._world.now_ms(), self._world.changes) or (Refusal.HELD if held else None)
         return job.refusal is None
 
     def _prepare(self, job: Job) -> None:
+        changes = self._world.changes
+        if changes is not None and changes.waits(job.order):
+            self._scheduler.postpone(job, self._world.clock() + UNSEEN_WAIT_S)
+            return
         self._log.intent(job).add_done_callback(lambda done: self._intended(job, done))
 
     def _intended(self, job: Job, done: asyncio.Future[Position]) -> None:
@@ -197,7 +204,10 @@ class Sender:
             attempt=job.attempt,
             # A connection may have to be made first, and the process may be paused at any point.
             wanted=lambda: (
-                world.may_act() and world.clock() - started < START_WITHIN_S and not self._scheduler.holds(job)
+                world.may_act()
+                and world.clock() - started < START_WITHIN_S
+                and not self._scheduler.holds(job)
+                and self._still(order)
             ),
         )
         self._count_start(job, started)
@@ -216,6 +226,10 @@ class Sender:
         code = str(verdict.error.code) if verdict.error is not None and verdict.error.code is not None else ""
         metrics.answers(order.account, verdict.outcome.value, code).inc()
         return verdict
+
+    def _still(self, order: Dispatch) -> bool:
+        changes = self._world.changes
+        return changes is None or not (changes.waits(order) or changes.against(order, self._world.now_ms()))
 
     def _callback_url(self, job: Job) -> str | None:
         base = self._world.public_url

@@ -22,6 +22,9 @@ from .story import ending, told_by
 from .tenure import Tenure
 from .verdict import Verdict
 
+UNSEEN_WAIT_S = 1.0
+"""How soon a message that waits for news of consent is looked at again: all that is held comes round so often."""
+
 
 class Settler:
     """All methods belong to one event loop; the coroutines raise what the publisher raises.
@@ -118,6 +121,12 @@ class Settler:
         match job.refusal:
             case Refusal.EXPIRED:
                 await self.expire(job)
+            case Reason() as reason:
+                status = MessageStatus.CANCELED if reason is Reason.CANCELED else MessageStatus.DENIED
+                await self.follow(job, await self._log.not_started(job, Follows.FINAL, reason=reason, status=status))
+            case Refusal.UNSEEN:
+                await self._log.not_started(job, Follows.RETRY, reason=None)
+                await self.again(job, UNSEEN_WAIT_S)
             case Refusal.WINDOW_CLOSED:
                 await self.follow(job, await self._log.not_started(job, Follows.WHEEL, reason=Reason.NOT_BEFORE))
             case _:

@@ -24,6 +24,7 @@ from connectors.kafka.app import StageApp
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.tail import Tail
 from connectors.kafka.topic_partition import TP
 from connectors.twilio.account import Account
 from connectors.twilio.errors import ErrorPolicy
@@ -32,10 +33,11 @@ from connectors.twilio.messages import Messages
 from schemas.codec import Codec
 from schemas.errors import DecodeError, SchemaNotLoaded
 from schemas.records import Dispatch, MessageClass, Record, Stage
-from schemas.topics import dispatch_topic
+from schemas.topics import CANCELLATIONS, CONSENT, dispatch_topic
 from streams.control.tail import ControlTail
 
 from . import metrics
+from .changes import FRESH_S, KEPT_MS, Changes
 from .doubts import SETTLE_S
 from .engine import Engine
 from .jobs import UNKNOWN_LANE
@@ -63,6 +65,8 @@ class DispatchSettings:
         http: timeouts of the requests to Twilio. The total timeout must not exceed the `request_timeout_s` that the
             lease was made with.
         settle_s: from an INTENT in doubt to the first look at Twilio's list.
+        brands: brand of the lanes that have one, for opt-outs from a brand.
+        by_law: categories that opt-outs do not stop.
 
     Raises:
         ValueError: a request may take longer than `settle_s`.
@@ -72,6 +76,8 @@ class DispatchSettings:
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     settle_s: float = SETTLE_S
+    brands: Mapping[str, str] = field(default_factory=dict)
+    by_law: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.settle_s <= self.http.total_timeout_s:
@@ -132,6 +138,10 @@ class DispatchStage:
         self._app: StageApp
         self._consumer: Any = None
         self.scheduler = Scheduler(table, random=random.random, settings=settings.scheduler)
+        self.changes = Changes(
+            codec, now_ms=now_ms, age_s=lambda: self.tail.age_s(), brands=settings.brands, by_law=settings.by_law
+        )
+        self.tail = Tail(kafka, (CONSENT, CANCELLATIONS), keep_ms=KEPT_MS, take=self.changes.take, now_ms=now_ms)
         self.engine = Engine(
             self.scheduler,
             twilio=Messages(self._session, now_ms=now_ms, policy=policy),
@@ -145,6 +155,7 @@ class DispatchStage:
                 clock=time.monotonic,
                 now_ms=now_ms,
                 random=random.random,
+                changes=self.changes,
             ),
             owner=owner or f"{socket.gethostname()}:{os.getpid()}",
             broken=self._broken,
@@ -179,6 +190,7 @@ class DispatchStage:
         """Open the session to Twilio (nothing is asked yet) and begin to turn."""
         await self._session.start()
         await self._control.start()
+        self.tail.start()
         self._collector = metrics.watch(self.scheduler, self._registry)
         self.engine.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
@@ -194,12 +206,14 @@ class DispatchStage:
             self._routine.cancel()
             await asyncio.gather(self._routine, return_exceptions=True)
         await self.engine.stop()
+        await self.tail.stop()
         await self._session.stop()
 
     def board(self, board: HealthBoard) -> None:
         """Add the stage's checks and its view of the lanes (`/lanes`)."""
         board.ready_when("dispatch intake", self._intake.health)
         board.ready_when("twilio", self.engine.troubles.health)
+        board.ready_when("consent tail", self._tail_health)
         board.live_while("dispatch", self._live)
         board.show("lanes", self.view.show)
 
@@ -269,6 +283,7 @@ class DispatchStage:
         restored = await self._replay.restore(starts)
         await self._control.caught_up()
         restored.pace.hand_over(self.scheduler, time.monotonic(), self._now_ms())
+        await self.tail.read_once()
         self._served = frozenset(served)
         self.engine.open(
             generation,
@@ -298,6 +313,7 @@ class DispatchStage:
         while True:
             self.view.sample()
             self.switching.turn()
+            metrics.tail_age.set(self.tail.age_s())
             self._progress.runnable(self._runnable())
             await asyncio.sleep(SAMPLE_EVERY_S)
 
@@ -305,6 +321,11 @@ class DispatchStage:
         if not self._publisher.health().ok:
             return 0  # what waits for Kafka could not go on after a restart either
         return self.engine.under_way.count + int(self.scheduler.startable(time.monotonic()))
+
+    def _tail_health(self) -> Health:
+        age_s = self.tail.age_s()
+        fresh = age_s < FRESH_S
+        return Health(fresh, f"{self.changes.held} changes held" if fresh else f"nothing known for {age_s:.1f} s")
 
     def _live(self) -> Health:
         return self._progress.check()

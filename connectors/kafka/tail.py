@@ -1,0 +1,192 @@
+"""Follows whole topics beside any group, and knows how far behind it may be at most.
+
+librdkafka tells when a partition's end is first reached, and then nothing while nothing is written: silence looks the
+same whether the partition is quiet or its broker cannot be reached. So the ends are asked for: one ListOffsets request
+per broker, about five times a second. The tail is as fresh as the *sending* of the latest question whose answered ends
+have all been read. An answer holds all that was acknowledged before it was asked for: a leader answers with the high
+watermark, and a new leader that does not know it yet refuses (KIP-207).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
+
+from .lease import boot_time
+from .settings import KafkaSettings
+from .topic_partition import TP
+
+log = structlog.get_logger(__name__)
+
+ASK_EVERY_S = 0.2
+"""A fifth of the second that freshness may be old: one answer may be lost or late."""
+ANSWER_WITHIN_S = 1.0  # an older answer would prove nothing that is worth knowing
+SETUP_TIMEOUT_S = 5.0
+BATCH = 500
+POLL_S = 0.02  # what this adds to the lateness of a change, and of a stop
+RETRY_S = 0.5
+NEVER = float("-inf")
+
+
+class NotNow(Exception):
+    """A record cannot be taken yet: the tail tries it again a little later, and is not fresh until then."""
+
+
+class Tail:
+    """Reads what the last `keep_ms` hold of these topics, all partitions, and then whatever is written.
+
+    Args:
+        settings: how Kafka is reached.
+        topics: they must exist; until they do, the tail stays as it was at the start: never fresh.
+        keep_ms: how far back it begins.
+        take: given every record, in the order of its partition, in the tail's own thread. May raise `NotNow`.
+        now_ms: epoch milliseconds UTC.
+        clock: seconds for `age_s`.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Iterable[str],
+        *,
+        keep_ms: int,
+        take: Callable[[Message], None],
+        now_ms: Callable[[], int],
+        clock: Callable[[], float] = boot_time,
+    ) -> None:
+        self._config = {**settings.client_config(), "client.id": "commlayer-tail", "log_level": 0}
+        self._topics = tuple(topics)
+        self._keep_ms = keep_ms
+        self._take = take
+        self._now_ms = now_ms
+        self._clock = clock
+        self._positions: dict[TP, int] = {}
+        self._as_of = NEVER
+        self._read_through = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, in a thread of its own; called inside the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="kafka tail", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End; returns when nothing is taken any more."""
+        self._stopping.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    def age_s(self) -> float:
+        """Everything that Kafka had acknowledged so many seconds ago was taken; infinity before the first time."""
+        return self._clock() - self._as_of
+
+    async def read_once(self) -> None:
+        """Wait until the ends were reached for the first time."""
+        await self._read_through.wait()
+
+    # In the thread ----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._follow()
+            except (KafkaException, FutureTimeout, NotNow) as error:
+                log.warning("tail begins anew", topics=self._topics, why=str(error))
+            self._stopping.wait(RETRY_S)
+
+    def _follow(self) -> None:
+        consumer = Consumer(
+            {
+                **self._config,
+                "group.id": "commlayer-tail",  # librdkafka insists on a name; nothing is ever committed under it
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": True,  # where the log ends in holes, this alone tells that they were read
+                "auto.offset.reset": "earliest",  # a start that retention overtook: what is left is read
+                "isolation.level": "read_uncommitted",  # somebody's open transaction must not hide the STOPs behind it
+            }
+        )
+        admin = AdminClient(self._config)
+        try:
+            self._begin(consumer, admin)
+            self._read(consumer, admin)
+        finally:
+            consumer.close()
+
+    def _begin(self, consumer: Consumer, admin: AdminClient) -> None:
+        partitions = [tp for topic in self._topics for tp in _partitions(consumer, topic)]
+        fresh = [tp for tp in partitions if tp not in self._positions]
+        if fresh:
+            # Asked first: where nothing has been written since, all that comes now lies at or beyond these ends.
+            ends = {tp: future.result(SETUP_TIMEOUT_S).offset for tp, future in _ask_ends(admin, fresh).items()}
+            since = max(0, self._now_ms() - self._keep_ms)
+            asked = [TopicPartition(tp.topic, tp.partition, since) for tp in fresh]
+            for found in consumer.offsets_for_times(asked, timeout=SETUP_TIMEOUT_S):
+                if found.error is not None:
+                    raise KafkaException(found.error)
+                tp = TP(found.topic, found.partition)
+                self._positions[tp] = found.offset if found.offset >= 0 else ends[tp]
+        consumer.assign([TopicPartition(tp.topic, tp.partition, self._positions[tp]) for tp in partitions])
+
+    def _read(self, consumer: Consumer, admin: AdminClient) -> None:
+        asked_at = NEVER
+        pending: dict[TP, Future[ListOffsetsResultInfo]] = {}
+        goals: dict[TP, int] = {}
+        while not self._stopping.is_set():
+            now = self._clock()
+            if not pending and not goals and now - asked_at >= ASK_EVERY_S:
+                asked_at, pending = now, _ask_ends(admin, self._positions)
+            for message in consumer.consume(BATCH, timeout=POLL_S):
+                self._advance(message)
+            if pending and all(future.done() for future in pending.values()):
+                goals, pending = _answers(pending), {}
+            if goals and all(self._positions[tp] >= end for tp, end in goals.items()):
+                first = self._as_of == NEVER
+                self._as_of, goals = asked_at, {}
+                if first and self._loop is not None:
+                    self._loop.call_soon_threadsafe(self._read_through.set)
+
+    def _advance(self, message: Message) -> None:
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            if error.fatal():
+                raise KafkaException(error)
+            return  # librdkafka goes on by itself; until then nothing becomes fresh
+        tp, offset = TP(message.topic(), message.partition()), message.offset()
+        if error is not None:
+            self._positions[tp] = max(self._positions[tp], offset)
+        elif offset >= self._positions[tp]:
+            self._take(message)
+            self._positions[tp] = offset + 1
+
+
+def _partitions(consumer: Consumer, topic: str) -> list[TP]:
+    metadata = consumer.list_topics(topic, timeout=SETUP_TIMEOUT_S).topics[topic]
+    if metadata.error is not None:
+        raise KafkaException(metadata.error)
+    return [TP(topic, partition) for partition in sorted(metadata.partitions)]
+
+
+def _ask_ends(admin: AdminClient, partitions: Iterable[TP]) -> dict[TP, Future[ListOffsetsResultInfo]]:
+    asked = {TopicPartition(tp.topic, tp.partition): OffsetSpec.latest() for tp in partitions}
+    answers = admin.list_offsets(asked, request_timeout=ANSWER_WITHIN_S)
+    return {TP(tp.topic, tp.partition): future for tp, future in answers.items()}
+
+
+def _answers(futures: dict[TP, Future[ListOffsetsResultInfo]]) -> dict[TP, int]:
+    """The ends; nothing when any partition's leader did not answer."""
+    try:
+        return {tp: int(future.result().offset) for tp, future in futures.items()}
+    except KafkaException:
+        return {}

@@ -1,0 +1,192 @@
+"""What changed since the decision, right before a POST."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from connectors.kafka.tail import NotNow
+from schemas.codec import SingleObjectCodec
+from schemas.errors import RegistryUnavailable, SchemaNotLoaded
+from schemas.reasons import Reason
+from schemas.records import Cancellation, Consent, ConsentChange, ConsentScope, ConsentSource, Dispatch, Record
+from schemas.topics import CANCELLATIONS, CONSENT
+from streams.dispatch.changes import KEPT_MS, Changes
+from streams.dispatch.jobs import Job
+from streams.dispatch.look import Refusal, last_look
+
+from .simulation import order
+
+PERSON = "+14155550123"
+CODEC = SingleObjectCodec()
+
+
+class Stored(NamedTuple):
+    of: str
+    at: int
+    data: bytes
+    in_partition: int = 0
+    named: bytes = PERSON.encode()
+
+    def topic(self) -> str:
+        return self.of
+
+    def partition(self) -> int:
+        return self.in_partition
+
+    def offset(self) -> int:
+        return self.at
+
+    def key(self) -> bytes:
+        return self.named
+
+    def value(self) -> bytes:
+        return self.data
+
+
+class World:
+    def __init__(self, **settings: Any) -> None:
+        self.now_ms = 1_000_000
+        self.age_s = 0.0
+        self.changes = Changes(CODEC, now_ms=lambda: self.now_ms, age_s=lambda: self.age_s, **settings)
+
+    def put(self, record: Record, at: int, partition: int = 0) -> None:
+        topic = CONSENT if isinstance(record, Consent) else CANCELLATIONS
+        self.changes.take(Stored(topic, at, CODEC.encode(record), partition))
+
+    def refusal(self, order: Dispatch) -> Refusal | Reason | None:
+        return last_look(Job(order), self.now_ms, self.changes)
+
+
+def change(kind: ConsentChange = ConsentChange.OPT_OUT, **changes: Any) -> Consent:
+    fields: dict[str, Any] = {
+        "consent_id": "c",
+        "recipient": PERSON,
+        "change": kind,
+        "scope": ConsentScope.ALL,
+        "source": ConsentSource.KEYWORD,
+        "at": 1,
+    }
+    return Consent(**{**fields, **changes})
+
+
+def message(**changes: Any) -> Dispatch:
+    made = order(recipient=PERSON, deadline=2**60)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+DECIDED = {"consent_partition": 0, "consent_position": 5}
+
+
+def test_a_stop_at_or_beyond_the_decisions_position_refuses() -> None:
+    world = World()
+    world.put(change(), 4)
+    assert world.refusal(message(**DECIDED)) is None
+    world.put(change(), 5)
+    assert world.refusal(message(**DECIDED)) is Reason.OPTED_OUT
+
+
+def test_without_position_every_change_held_counts_and_so_does_one_in_another_partition() -> None:
+    world = World()
+    world.put(change(), 0)
+    assert world.refusal(message()) is Reason.OPTED_OUT
+    assert world.refusal(message(consent_partition=1, consent_position=5)) is Reason.OPTED_OUT
+
+
+def test_a_start_after_the_stop_lets_it_go() -> None:
+    world = World()
+    world.put(change(), 5)
+    world.put(change(ConsentChange.OPT_IN), 6)
+    assert world.refusal(message(**DECIDED)) is None
+
+
+def test_only_what_the_change_covers_is_refused() -> None:
+    world = World(brands={"branded": "acme"})
+    world.put(change(scope=ConsentScope.BRAND, scope_value="acme"), 5)
+    world.put(change(scope=ConsentScope.SENDER, scope_value="+15005559999"), 6)
+    assert world.refusal(message(lane="branded")) is Reason.OPTED_OUT
+    assert world.refusal(message(sender="+15005559999")) is Reason.OPTED_OUT
+    assert world.refusal(message(lane="other", sender="+15005550001")) is None
+    assert world.refusal(message(lane="branded", recipient="+14155550124")) is None
+
+
+def test_what_the_law_requires_is_stopped_by_a_suppression_only() -> None:
+    world = World(by_law=frozenset({"recall"}))
+    world.put(change(), 5)
+    assert world.refusal(message(category="recall")) is None
+    world.put(change(ConsentChange.SUPPRESS), 6)
+    assert world.refusal(message(category="recall")) is Reason.SUPPRESSED
+
+
+def test_what_cannot_be_read_stops_everything_to_the_person_in_its_key_until_an_operator_repairs_it() -> None:
+    world = World()
+    world.changes.take(Stored(CONSENT, 5, b"no avro"))
+    assert world.refusal(message(**DECIDED)) is Reason.OPTED_OUT
+    assert world.refusal(message(recipient="+14155550124")) is None
+    world.put(change(ConsentChange.OPT_IN), 6)
+    assert world.refusal(message(**DECIDED)) is Reason.OPTED_OUT
+    world.put(change(ConsentChange.OPT_IN, source=ConsentSource.OPERATOR, at=2), 7)
+    assert world.refusal(message(**DECIDED)) is None
+
+
+def test_a_cancellation_stops_its_message_if_it_is_the_same_apps() -> None:
+    world = World()
+    mine, others = message(), message()
+    for each, app in ((mine, mine.app), (others, "somebody-else")):
+        world.put(Cancellation(recipient=PERSON, message_id=each.message_id, app=app, requested_at=1), 0)
+    assert world.refusal(mine) is Reason.CANCELED
+    assert world.refusal(others) is None
+
+
+def test_a_damaged_cancellation_stops_nothing() -> None:
+    world = World()
+    world.changes.take(Stored(CANCELLATIONS, 0, b"no avro"))
+    assert world.refusal(message()) is None
+
+
+def test_while_nothing_is_known_of_the_last_second_only_codes_and_alarms_go() -> None:
+    world = World()
+    world.age_s = 0.99
+    assert world.refusal(message(message_intent="marketing")) is None
+    for world.age_s in (1.0, float("inf"), float("nan")):
+        assert world.refusal(message(message_intent="marketing")) is Refusal.UNSEEN
+        assert world.refusal(message()) is Refusal.UNSEEN
+        assert {world.refusal(message(message_intent=each)) for each in ("otp", "security", "fraud")} == {None}
+
+
+def test_what_is_known_stops_codes_too() -> None:
+    world = World()
+    world.put(change(), 5)
+    assert world.refusal(message(message_intent="otp")) is Reason.OPTED_OUT
+
+
+def test_changes_are_forgotten_when_no_message_is_that_old() -> None:
+    world = World()
+    world.put(change(), 5)
+    world.put(change(ConsentChange.OPT_IN), 6)
+    world.now_ms += KEPT_MS
+    assert world.changes.held == 2
+    world.now_ms += 1
+    world.put(change(recipient="+14155550124"), 7)
+    assert world.changes.held == 1
+    assert world.refusal(message()) is None
+
+
+def test_while_the_registry_is_away_a_change_of_unknown_schema_waits() -> None:
+    class Away:
+        def decode(self, data: bytes) -> Record:
+            raise SchemaNotLoaded(7)
+
+        def load(self, schema_id: int) -> None:
+            raise RegistryUnavailable("away")
+
+        def encode(self, record: Record) -> bytes:
+            raise AssertionError
+
+    changes = Changes(Away(), now_ms=lambda: 0, age_s=lambda: 0.0)
+    with pytest.raises(NotNow):
+        changes.take(Stored(CONSENT, 5, b""))
+    assert changes.against(message(), 0) is None
