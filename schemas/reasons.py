@@ -26,7 +26,7 @@ class Reason(StrEnum):
 
     # Requests that policy denies
     UNKNOWN_APP = "unknown_app", "No app of that name is configured."
-    APP_DISABLED = "app_disabled", "The app is switched off."
+    APP_DISABLED = "app_disabled", "The app is switched off, or an operator has paused it."
     UNKNOWN_CATEGORY = "unknown_category", "No category of that name is configured."
     CATEGORY_NOT_GRANTED = "category_not_granted", "The app may not send messages of this category."
     NOT_URGENT = "not_urgent", "Only critical categories may use the urgent topic."

@@ -49,6 +49,7 @@ class Facts:
         eta_s: seconds until a message admitted now would leave, by lane; a lane that is not named is free.
         opened: people of this partition to whom a WhatsApp sender wrote first within 24 h, by name of the sender.
         earlier_digest: what an earlier request under the same key said (`idempotency.digest`).
+        paused_apps: apps that an operator has paused (`Switchboard`).
         cancelled: the app took the message back before it was admitted.
     """
 
@@ -60,6 +61,7 @@ class Facts:
     eta_s: Mapping[str, float] = field(default_factory=dict)
     opened: Mapping[str, int] = field(default_factory=dict)
     earlier_digest: bytes | None = None
+    paused_apps: frozenset[str] = frozenset()
     cancelled: bool = False
 
 

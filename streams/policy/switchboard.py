@@ -1,0 +1,72 @@
+"""What `comms.control` means for policy, as plain data for `Facts`: apps that may not send now, and lanes that new
+messages had better avoid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from schemas.records import Control, ControlSubject
+from streams.control.switches import Switches
+
+from .config import Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What is in force at one moment.
+
+    Attributes:
+        paused_apps: apps that an operator has paused; their requests are denied.
+        unhealthy: lanes that are paused or in trouble, themselves or by their group or account. They are avoided where
+            another sender fits; otherwise their messages wait in dispatch.
+    """
+
+    paused_apps: frozenset[str] = frozenset()
+    unhealthy: frozenset[str] = frozenset()
+
+
+class Switchboard:
+    """Belongs to one event loop; `take` fits `ControlTail`.
+
+    Args:
+        senders: all that are configured.
+        now_ms: epoch milliseconds; a pause may end by itself.
+    """
+
+    def __init__(self, senders: Iterable[Sender], *, now_ms: Callable[[], int]) -> None:
+        self.switches = Switches()
+        self._senders = tuple(senders)
+        self._now_ms = now_ms
+        self._in_force = Switched()
+        self._next_ms: int | None = None
+
+    def take(self, key: bytes, record: Control | None) -> None:
+        """A record of comms.control."""
+        self.switches.take(key, record)
+        self._look()
+
+    def in_force(self) -> Switched:
+        """What holds now; cheap, so that every decision can ask."""
+        if self._next_ms is not None and self._next_ms <= self._now_ms():
+            self._look()
+        return self._in_force
+
+    def _look(self) -> None:
+        now_ms = self._now_ms()
+        self._next_ms = self.switches.next_end_ms(now_ms)
+        self._in_force = Switched(
+            self.switches.paused_apps(now_ms),
+            frozenset(sender.lane for sender in self._senders if self._is_held(sender, now_ms)),
+        )
+
+    def _is_held(self, sender: Sender, now_ms: int) -> bool:
+        places = (
+            (ControlSubject.LANE, sender.lane),
+            (ControlSubject.GROUP, sender.group),
+            (ControlSubject.ACCOUNT, sender.account),
+        )
+        return any(
+            self.switches.paused(kind, name, now_ms) is not None or self.switches.trouble(kind, name) is not None
+            for kind, name in places
+        )

@@ -1,0 +1,88 @@
+"""What policy reads from comms.control."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from schemas.reasons import Reason
+from schemas.records import Control, ControlAction, ControlSubject
+from streams.control.switches import Aspect, control_key
+from streams.policy.facts import Facts
+from streams.policy.rules import app
+from streams.policy.switchboard import Switchboard, Switched
+from streams.policy.verdict import ALLOW, Deny
+
+from .installation import NOW, case, sender
+
+LANE, GROUP, ACCOUNT, APP = ControlSubject
+SENDERS = (
+    sender("a", 0, group="pair", account="main"),
+    sender("b", 0, group="pair", account="main"),
+    sender("c", 1, account="other"),
+)
+
+
+class Board:
+    """A switchboard on a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now_ms = NOW
+        self.board = Switchboard(SENDERS, now_ms=lambda: self.now_ms)
+
+    def write(
+        self,
+        kind: ControlSubject,
+        subject: str,
+        action: ControlAction = ControlAction.PAUSE,
+        aspect: Aspect = Aspect.PAUSE,
+        **more: Any,
+    ) -> None:
+        record = Control(subject_kind=kind, subject=subject, action=action, by="ada", at=NOW, **more)
+        self.board.take(control_key(kind, subject, aspect), record)
+
+    def now(self) -> Switched:
+        return self.board.in_force()
+
+
+@pytest.mark.parametrize("aspect", [Aspect.PAUSE, Aspect.TROUBLE])
+@pytest.mark.parametrize(
+    ("kind", "subject", "lanes"), [(LANE, "a", {"a"}), (GROUP, "pair", {"a", "b"}), (ACCOUNT, "other", {"c"})]
+)
+def test_a_lane_is_unhealthy_while_it_its_group_or_its_account_is_held(
+    kind: ControlSubject, subject: str, lanes: set[str], aspect: Aspect
+) -> None:
+    board = Board()
+    board.write(kind, subject, aspect=aspect)
+    assert board.now() == Switched(unhealthy=frozenset(lanes))
+    board.write(kind, subject, ControlAction.CLEAR, aspect)
+    assert board.now() == Switched()
+
+
+def test_a_changed_rate_makes_no_lane_unhealthy() -> None:
+    board = Board()
+    board.write(LANE, "a", ControlAction.RATE, Aspect.RATE, rate=0.5)
+    assert board.now() == Switched()
+
+
+def test_a_pause_that_ends_by_itself_ends_for_policy_without_another_record() -> None:
+    board = Board()
+    board.write(APP, "shop", until=NOW + 1000)
+    board.write(LANE, "a", until=NOW + 2000)
+    board.now_ms = NOW + 999
+    assert board.now() == Switched(frozenset({"shop"}), frozenset({"a"}))
+    board.now_ms = NOW + 1000
+    assert board.now() == Switched(unhealthy=frozenset({"a"}))
+    board.now_ms = NOW + 2000
+    assert board.now() == Switched()
+
+
+def test_requests_of_a_paused_app_are_denied_and_those_of_others_are_not() -> None:
+    paused = Facts(paused_apps=frozenset({"login"}))
+    verdict = app.check(replace(case(), facts=paused))
+    assert isinstance(verdict, Deny)
+    assert verdict.reason is Reason.APP_DISABLED
+    assert "lanes resume --app" in verdict.text()
+    assert app.check(replace(case(entry_of={"app": "shop"}), facts=paused)) == ALLOW
