@@ -1,7 +1,8 @@
-"""Writes the pages that repeat what the code says: docs/topics.md, docs/reasons.md and the reference in
-docs/configuration.md.
+"""Writes the pages that repeat what the code says: docs/topics.md, docs/reasons.md, the table in docs/errors.md and the
+reference in docs/configuration.md.
 
-Run `python docs/generate.py` after a change of the topic catalogue, the reasons or the configuration; a test compares.
+Run `python docs/generate.py` after a change of the topic catalogue, the reasons, the errors or the configuration; a
+test compares.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from commlayer.config.reference import reference
+from connectors.twilio.errors import ErrorClass, ErrorPolicy
 from schemas.reasons import Reason
 from schemas.topics import PartitionCounts, Topic, catalogue
 
@@ -64,7 +66,36 @@ def configuration_page() -> str:
     return page.partition(_REFERENCE)[0] + f"{_REFERENCE}\n\n{reference()}"
 
 
-PAGES = {"topics.md": topics_page, "reasons.md": reasons_page, "configuration.md": configuration_page}
+def errors_page() -> str:
+    """The hand-written part of the page as it stands, then every code of the packaged table."""
+    page = (DOCS / "errors.md").read_text(encoding="utf-8")
+    policy = ErrorPolicy()
+    lines = ["| Code | Twilio's title | Class | Retry | For the person | What to do |", "|---|---|---|---|---|---|"]
+    for code in sorted(policy.codes()):
+        error = policy.classify(code)
+        scope = error.scope.value
+        if error.subject.value != scope and scope == "throttled":
+            scope += f", {error.subject.value}"
+        cells = (str(code), error.title, scope, error.retry.value, _person(error), error.action)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return page.partition(_REFERENCE)[0] + f"{_REFERENCE}\n\n" + "\n".join(lines) + "\n"
+
+
+def _person(error: ErrorClass) -> str:
+    if error.opt_out:
+        return "opt-out"
+    if error.suppress is None:
+        return ""
+    span = "" if error.suppress_for_s is None else f", {error.suppress_for_s // 60} min"
+    return f"suppress {error.suppress.value}{span}"
+
+
+PAGES = {
+    "topics.md": topics_page,
+    "reasons.md": reasons_page,
+    "errors.md": errors_page,
+    "configuration.md": configuration_page,
+}
 _REFERENCE = "<!-- From here on written by `python docs/generate.py`. -->"
 
 

@@ -8,6 +8,7 @@ from connectors.kafka.acls import AppAccess, ConsumerAccess
 from connectors.kafka.plan import Actual, Plan, plan_installation
 from connectors.kafka.settings import KafkaSecurity, KafkaSettings
 from connectors.twilio.account import Account
+from connectors.twilio.errors import ErrorPolicy
 from connectors.webhooks.settings import BridgeSettings
 from schemas import topics
 from schemas.topics import PartitionCounts, catalogue
@@ -189,6 +190,11 @@ def accounts(config: Configuration, secrets: Secrets) -> Mapping[str, Account]:
     """Twilio accounts by name, with as much of their credentials as this process has read: a bridge cannot send, a
     dispatch process cannot check signatures."""
     return {name: _account(name, account, secrets) for name, account in config.accounts.items()}
+
+
+def error_policy(config: Configuration) -> ErrorPolicy:
+    """What Twilio's errors mean: the packaged table with the installation's own rules."""
+    return ErrorPolicy({int(code): rule.as_override() for code, rule in config.errors.items()})
 
 
 def group_of(name: str, sender: SenderSection) -> str:

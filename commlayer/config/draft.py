@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
+from .errors import ErrorRule
 from .explain import section_at
 from .infrastructure import HealthPorts, Kafka, Registry, Twin
 from .model import Configuration
@@ -43,6 +44,7 @@ class Draft:
     unsubscribe_lines: Mapping[str, str] = field(default_factory=dict)
     countries: Countries | None = None
     quiet_hours: QuietHours | None = None
+    errors: Mapping[str, ErrorRule] = field(default_factory=dict)
     consumers: Mapping[str, Consumer] = field(default_factory=dict)
     health: HealthPorts | None = None
     twin: Twin | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from .errors import ErrorRule
 from .fields import Section
 from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
 from .quiet import QuietHours
@@ -37,6 +38,10 @@ class Configuration(Section):
     )
     countries: Countries = Field(description="Where messages may go at all.")
     quiet_hours: QuietHours = Field(default=QuietHours(), description="When messages may go, at the recipient's place.")
+    errors: dict[str, ErrorRule] = Field(
+        default={},
+        description="What error codes of Twilio's mean here, by code; docs/errors.md tells what they mean else.",
+    )
     consumers: dict[str, Consumer] = Field(default={}, description="Readers of the feedback topics by name.")
     health: HealthPorts = Field(default=HealthPorts(), description="Ports of health and metrics.")
     data_dir: DataDir = "var"

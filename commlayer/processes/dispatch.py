@@ -30,6 +30,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
                 by_law=conversions.categories_by_law(config),
             ),
             now_ms=wall_clock_ms,
+            policy=conversions.error_policy(config),
         )
 
     return run_stage(

@@ -56,6 +56,13 @@ class Retry(StrEnum):
     ALT = "alt"
 
 
+class Suppress(StrEnum):
+    """How far a number is suppressed by one such error: on the channel that was tried, or for everything."""
+
+    CHANNEL = "channel"
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorClass:
     """How to treat an error.
@@ -67,7 +74,9 @@ class ErrorClass:
         action: what an operator or stage should do.
         subject: who it is about.
         opt_out: the recipient has opted out; belongs in the consent ledger.
-        suppress_after: suppress the recipient on this channel after so many in a row; 0 means never.
+        suppress: suppress the number, so far; None leaves it alone.
+        suppress_for_s: seconds until the suppression ends; None for never. Where one report proves little, or Twilio
+            blocks for a while only, it ends.
         known: the code stands in the table.
     """
 
@@ -77,19 +86,30 @@ class ErrorClass:
     action: str
     subject: Subject
     opt_out: bool = False
-    suppress_after: int = 0
+    suppress: Suppress | None = None
+    suppress_for_s: int | None = None
     known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorOverride:
-    """An operator's different opinion about one code; None leaves the table's."""
+    """An operator's different opinion about one code; None leaves the table's.
+
+    Attributes:
+        scope, retry, subject, action, opt_out: as in `ErrorClass`. A new scope brings its own subject.
+        suppresses: False: the error suppresses nobody. True: as `suppress` and `suppress_for_s` here say.
+        suppress: how far, where `suppresses`.
+        suppress_for_s: until when, where `suppresses`; None for ever.
+    """
 
     scope: Scope | None = None
     retry: Retry | None = None
     subject: Subject | None = None
     action: str | None = None
-    suppress_after: int | None = None
+    opt_out: bool | None = None
+    suppresses: bool | None = None
+    suppress: Suppress = Suppress.ALL
+    suppress_for_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +180,8 @@ def _table() -> Mapping[int, ErrorClass]:
             action=row["action"],
             subject=Subject(row["subject"]),
             opt_out=row["opt_out"],
-            suppress_after=row["suppress_after"],
+            suppress=Suppress(row["suppress"]) if row["suppress"] is not None else None,
+            suppress_for_s=row["suppress_for_s"],
         )
         for row in rows
     }
@@ -180,10 +201,15 @@ def _overridden(code: int, shipped: ErrorClass | None, override: ErrorOverride) 
     if override.scope is not None:
         changes["scope"] = override.scope
         changes["subject"] = _SUBJECTS.get(override.scope, Subject.MESSAGE)
-    for name in ("retry", "subject", "action", "suppress_after"):
+        if override.scope is not Scope.RECIPIENT:  # what is not about the person changes nothing for the person
+            changes |= {"opt_out": False, "suppress": None, "suppress_for_s": None}
+    for name in ("retry", "subject", "action", "opt_out"):
         value = getattr(override, name)
         if value is not None:
             changes[name] = value
+    if override.suppresses is not None:
+        changes["suppress"] = override.suppress if override.suppresses else None
+        changes["suppress_for_s"] = override.suppress_for_s if override.suppresses else None
     return replace(base, **changes)
 
 

@@ -11,6 +11,7 @@ from commlayer.config.draft import Draft
 from commlayer.config.problems import Problem
 
 from .endpoints import endpoints
+from .errors import errors
 from .names import names
 from .placement import placement
 from .quiet import quiet
@@ -18,7 +19,7 @@ from .rules import rules
 from .senders import senders
 from .templates import templates
 
-_CHECKS = (names, endpoints, senders, placement, rules, quiet, templates)
+_CHECKS = (names, endpoints, senders, placement, rules, quiet, templates, errors)
 
 
 def check(draft: Draft) -> Iterator[Problem]:

@@ -49,6 +49,27 @@ def tpl(text: str, **settings: Any) -> dict[str, Any]:
 
 
 ERRORS = [
+    # errors of Twilio's
+    (put("errors.3007", {}), "errors.3007", "no error code", "five digits"),
+    (put("errors.30077", {}), "errors.30077", "no code of docs/errors.md", "add `class:`, or did you mean"),
+    (
+        put("errors.30007", {"class": "carrier"}),
+        "errors.30007.class",
+        "unknown value 'carrier'",
+        "write one of: account",
+    ),
+    (put("errors.30007", {"retry": "never"}), "errors.30007.retry", "unknown value", "write one of: alt"),
+    (put("errors.30007", {"suppress": "all"}), "errors.30007.suppress", "not about the person", "`class: recipient`"),
+    (put("errors.30007", {"opt_out": True}), "errors.30007.opt_out", "not about the person", "`class: recipient`"),
+    (put("errors.21610", {"suppress_for_s": 9}), "errors.21610.suppress_for_s", "nothing is suppr", "`suppress: all`"),
+    (put("errors.30005", {"suppress_for_s": 9}), "errors.30005.suppress_for_s", "not how far", "add `suppress:`"),
+    (put("errors.21606", {"about": "account"}), "errors.21606.about", "says itself who stops", "remove it"),
+    (
+        put("errors.30007", {"class": "transient"}),
+        "errors.30007.retry",
+        "means another attempt",
+        "backoff, later, once",
+    ),
     # shape
     (put("kafka.replicaton", 1), "kafka.replicaton", "unknown key", "did you mean `replication`?"),
     (put("whatever", 1), "whatever", "unknown key", "write one of: accounts, apps"),

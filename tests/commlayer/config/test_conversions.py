@@ -10,6 +10,7 @@ import yaml
 from commlayer.config import Loaded, Purpose, conversions, load, loads
 from commlayer.config.standin import twin_settings
 from connectors.kafka.settings import KafkaSecurity
+from connectors.twilio.errors import Scope, Subject, Suppress, classify
 from schemas.records import Channel, DoubtPolicy, MessageClass
 from schemas.topics import PartitionCounts
 
@@ -18,6 +19,21 @@ ENVIRONMENT = {"TOKEN": "t0ken-value", "SECRET": "s3cret-value", "KAFKA": "k4fka
 
 def loaded(data: dict[str, Any], *purposes: Purpose) -> Loaded:
     return loads(yaml.safe_dump(data), "test.yaml", frozenset(purposes or Purpose), ENVIRONMENT)
+
+
+def test_rules_for_errors_change_what_codes_mean_and_add_new_ones(config_data: dict[str, Any]) -> None:
+    config_data["errors"] = {
+        "30007": {"class": "recipient", "retry": "no", "suppress": "channel", "suppress_for_s": 60, "fix": "look"},
+        "31999": {"class": "throttled", "about": "account", "retry": "later"},
+        "30005": {"suppress": "none"},
+    }
+    policy = conversions.error_policy(loaded(config_data).config)
+    changed = policy.classify(30007)
+    assert (changed.scope, changed.suppress, changed.suppress_for_s) == (Scope.RECIPIENT, Suppress.CHANNEL, 60)
+    assert changed.action == "look"
+    assert (policy.classify(31999).scope, policy.classify(31999).subject) == (Scope.THROTTLED, Subject.ACCOUNT)
+    assert policy.classify(30005).suppress is None
+    assert policy.classify(21211) == classify(21211)
 
 
 def test_kafka_settings_carry_addresses_times_and_credentials(config_data: dict[str, Any]) -> None:

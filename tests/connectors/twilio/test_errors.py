@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.twilio.errors import ErrorOverride, ErrorPolicy, Retry, Scope, Subject, classify
+from connectors.twilio.errors import ErrorOverride, ErrorPolicy, Retry, Scope, Subject, Suppress, classify
 
 ROWS: list[dict[str, Any]] = json.loads(
     files("connectors.twilio").joinpath("data/error_classes.json").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ ALLOWED = {
 
 
 def test_the_table_holds_every_code_once_with_a_title_and_an_action() -> None:
-    assert len(ROWS) == len(BY_CODE) == 287
+    assert len(ROWS) == len(BY_CODE) == 288
     assert [row["code"] for row in ROWS] == sorted(BY_CODE)
     assert all(10_000 <= row["code"] <= 99_999 and row["title"] and row["action"] for row in ROWS)
     assert ErrorPolicy().codes() == set(BY_CODE)
@@ -70,8 +70,12 @@ def test_every_row_is_consistent(row: dict[str, Any]) -> None:
         assert retry is not Retry.NO
     if row["opt_out"]:
         assert retry is Retry.NO
-    if row["suppress_after"]:
-        assert scope in (Scope.RECIPIENT, Scope.TRANSIENT)
+    if row["suppress"] is not None:
+        assert scope is Scope.RECIPIENT
+        assert Suppress(row["suppress"])
+    if row["suppress_for_s"] is not None:
+        assert row["suppress"] is not None
+        assert 60 <= row["suppress_for_s"] <= 7 * 86_400
 
 
 @pytest.mark.parametrize(
@@ -95,6 +99,24 @@ def test_the_codes_that_matter_most_mean_what_we_think(code: int, scope: Scope, 
     found = classify(code)
 
     assert (found.scope, found.subject, found.retry) == (scope, subject, retry)
+
+
+@pytest.mark.parametrize(
+    ("code", "suppress", "for_s"),
+    [
+        (21211, Suppress.ALL, None),
+        (21614, Suppress.CHANNEL, None),
+        (63003, Suppress.CHANNEL, None),
+        (30005, Suppress.ALL, 3600),
+        (30450, Suppress.ALL, 1800),
+        (30003, None, None),
+        (21610, None, None),
+    ],
+)
+def test_a_number_is_suppressed_as_far_and_as_long_as_the_report_proves(
+    code: int, suppress: Suppress | None, for_s: int | None
+) -> None:
+    assert (classify(code).suppress, classify(code).suppress_for_s) == (suppress, for_s)
 
 
 def test_opt_outs_are_the_four_codes_that_say_so() -> None:
@@ -152,7 +174,9 @@ def test_an_override_changes_only_what_it_names() -> None:
         {
             30007: ErrorOverride(retry=Retry.LATER),
             21408: ErrorOverride(scope=Scope.SENDER, action="call me"),
-            30005: ErrorOverride(suppress_after=5),
+            30005: ErrorOverride(suppresses=True, suppress=Suppress.CHANNEL),
+            21211: ErrorOverride(suppresses=False),
+            21610: ErrorOverride(scope=Scope.MESSAGE),
         }
     )
 
@@ -161,7 +185,10 @@ def test_an_override_changes_only_what_it_names() -> None:
     changed = policy.classify(21408)
     assert (changed.scope, changed.subject, changed.action) == (Scope.SENDER, Subject.SENDER, "call me")
     assert changed.title == classify(21408).title
-    assert policy.classify(30005).suppress_after == 5
+    assert (policy.classify(30005).suppress, policy.classify(30005).suppress_for_s) == (Suppress.CHANNEL, None)
+    assert policy.classify(21211).suppress is None
+    assert policy.classify(21211).scope is Scope.RECIPIENT
+    assert not policy.classify(21610).opt_out, "what is not about the person changes nothing for the person"
     assert classify(30007).retry is Retry.NO, "the shipped table is untouched"
 
 
