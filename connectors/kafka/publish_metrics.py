@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
+from functools import lru_cache
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -18,6 +19,12 @@ _ack_seconds = Histogram(
 unacknowledged = Gauge(
     "commlayer_kafka_unacknowledged_records", "Records handed to publish() and not acknowledged yet.", ["publisher"]
 )
+
+
+@lru_cache(maxsize=1024)
+def _ack_time(topic: str) -> Histogram:
+    """Finding the histogram of these labels each time would cost as much as observing."""
+    return _ack_seconds.labels(topic)
 
 
 def rejected(topic: str) -> None:
@@ -36,7 +43,7 @@ class Acknowledged:
         """A record of that size was acknowledged after that time."""
         self._records[topic] += 1
         self._bytes[topic] += size
-        _ack_seconds.labels(topic).observe(seconds)
+        _ack_time(topic).observe(seconds)
 
     def close(self) -> bool:
         """Add up. Returns whether there was any record."""

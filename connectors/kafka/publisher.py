@@ -47,15 +47,8 @@ class _Pending(NamedTuple):
     size: int
 
 
-class _Waiting(NamedTuple):
-    """A record that librdkafka's full queue did not take yet."""
-
-    future: asyncio.Future[Position]
-    topic: str
-    value: bytes | None
-    key: bytes | None
-    partition: int
-    headers: Sequence[tuple[str, bytes]]
+_Waiting = tuple["asyncio.Future[Position]", str, bytes | None, bytes | None, int, Sequence[tuple[str, bytes]]]
+"""A record that librdkafka's full queue did not take yet: what `_produce` takes."""
 
 
 class DurablePublisher:
@@ -164,9 +157,9 @@ class DurablePublisher:
             future.set_exception(PublisherClosed(self._closed))
             return future
         self._pending[future] = _Pending(time.monotonic(), len(value) if value is not None else 0)
-        record = _Waiting(future, topic, value, key, -1 if partition is None else partition, headers)
+        record = (future, topic, value, key, -1 if partition is None else partition, headers)
         try:
-            if self._backlog or not self._produce(record):
+            if self._backlog or not self._produce(*record):
                 self._backlog.append(record)
         except BaseException:  # not ours to judge (a value that is no bytes), but it waits for nothing any more
             del self._pending[future]
@@ -204,21 +197,26 @@ class DurablePublisher:
 
     # Loop side
 
-    def _produce(self, record: _Waiting) -> bool:
+    def _produce(
+        self,
+        future: asyncio.Future[Position],
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        headers: Sequence[tuple[str, bytes]],
+    ) -> bool:
         """False when librdkafka's queue is full."""
+        report = functools.partial(self._on_delivery, future)
         try:
-            self._producer.produce(
-                record.topic,
-                record.value,
-                record.key,
-                record.partition,
-                functools.partial(self._on_delivery, record.future),
-                headers=list(record.headers),
-            )
+            if headers:
+                self._producer.produce(topic, value, key, partition, report, headers=list(headers))
+            else:
+                self._producer.produce(topic, value, key, partition, report)
         except BufferError:
             return False
         except KafkaException as error:
-            self._failed(record.future, record.topic, error.args[0])
+            self._failed(future, topic, error.args[0])
         return True
 
     def _resolve(self) -> None:
@@ -241,7 +239,7 @@ class DurablePublisher:
             self._reached()
         while self._backlog:
             record = self._backlog.popleft()
-            if not self._produce(record):
+            if not self._produce(*record):
                 self._backlog.appendleft(record)
                 break
         if self._drained is not None and not self._pending:

@@ -20,35 +20,26 @@ class Concurrency:
     """Slots of one account in this process.
 
     Attributes:
-        limit: slots now; between `MIN_LIMIT` and `ceiling`.
+        limit: slots now, in parts of one as well; between `MIN_LIMIT` and `ceiling`.
+        slots: slots for critical messages: all of them.
+        common_slots: slots for everything else.
         in_flight: requests under way.
         reported: what Twilio last said about the whole account, all processes together; 0 if it never did.
     """
 
-    __slots__ = ("_cut_at", "_slots", "ceiling", "in_flight", "limit", "reported")
+    __slots__ = ("_cut_at", "ceiling", "common_slots", "in_flight", "limit", "reported", "slots")
 
     def __init__(self, ceiling: int = DEFAULT_LIMIT) -> None:
         self.ceiling = max(ceiling, 1)
         self.limit = float(self.ceiling)
-        self._slots = self.ceiling
+        self._count_slots()
         self.in_flight = 0
         self.reported = 0
         self._cut_at = float("-inf")
 
-    @property
-    def slots(self) -> int:
-        """Slots for critical messages: all of them."""
-        return self._slots
-
-    @property
-    def common_slots(self) -> int:
-        """Slots for everything else."""
-        kept = max(1, self._slots // CRITICAL_PART)
-        return max(1, self._slots - kept)
-
     def room(self, critical: bool) -> bool:
         """Whether one more may start."""
-        return self.in_flight < (self._slots if critical else self.common_slots)
+        return self.in_flight < (self.slots if critical else self.common_slots)
 
     def started(self) -> None:
         """A request starts."""
@@ -59,7 +50,7 @@ class Concurrency:
         used."""
         if self.limit < self.ceiling and self.in_flight >= 0.8 * self.common_slots:
             self.limit = min(self.ceiling, self.limit + 1.0 / self.limit)
-            self._slots = int(self.limit)
+            self._count_slots()
         self._ended(reported)
 
     def throttled(self, now: float, reported: int | None = None) -> bool:
@@ -68,13 +59,17 @@ class Concurrency:
         if cut:
             self._cut_at = now
             self.limit = max(min(MIN_LIMIT, self.ceiling), DECREASE * min(self.limit, max(1, self.in_flight)))
-            self._slots = int(self.limit)
+            self._count_slots()
         self._ended(reported)
         return cut
 
     def abandoned(self) -> None:
         """A request ended without an answer."""
         self._ended(None)
+
+    def _count_slots(self) -> None:
+        self.slots = int(self.limit)
+        self.common_slots = max(1, self.slots - max(1, self.slots // CRITICAL_PART))
 
     def _ended(self, reported: int | None) -> None:
         self.in_flight -= 1
