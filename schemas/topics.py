@@ -16,6 +16,7 @@ from .records import (
     Cancellation,
     Consent,
     Control,
+    CustomerProfile,
     DeadLetter,
     Deferral,
     Dispatch,
@@ -191,7 +192,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             for urgent in (False, True)
         ]
     topics += [
-        Topic(PROFILES, "recipient", Count.RECIPIENT, (), ("cdp",), ("policy",), None, compacted=True),
+        Topic(PROFILES, "recipient", Count.RECIPIENT, (CustomerProfile,), ("cdp",), ("policy",), None, compacted=True),
         Topic(
             CONSENT,
             "recipient",

@@ -12,6 +12,7 @@ from .dispatch import Dispatch
 from .inbound import Inbound, InboundMedia
 from .lifecycle import LifecycleEvent
 from .memory import PolicyDecision, PolicyPerson
+from .profile import CustomerProfile
 from .request import Content, MessageRequest
 from .status import StatusUpdate
 from .vocabulary import (
@@ -42,6 +43,7 @@ RECORDS: dict[str, type[Record]] = {
         Cancellation,
         Consent,
         Control,
+        CustomerProfile,
         DeadLetter,
         Deferral,
         Dispatch,
@@ -72,6 +74,7 @@ __all__ = [
     "Control",
     "ControlAction",
     "ControlSubject",
+    "CustomerProfile",
     "DeadLetter",
     "Deferral",
     "Dispatch",

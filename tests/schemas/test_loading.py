@@ -17,6 +17,7 @@ _RELEASED_FINGERPRINTS = {
     ("commlayer.Cancellation", 1): "7c3b8351c2b8b731",
     ("commlayer.Consent", 1): "57c3cdfd8753ac3b",
     ("commlayer.Control", 1): "ac95fb22af3ed799",
+    ("commlayer.CustomerProfile", 1): "29aec4ce86837dc1",
     ("commlayer.DeadLetter", 1): "b3592416a7ece658",
     ("commlayer.Deferral", 1): "d956d47547e058cf",
     ("commlayer.Dispatch", 1): "9cf1a68455475ee2",
