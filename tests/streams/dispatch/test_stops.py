@@ -34,6 +34,10 @@ from .cluster import ADDRESSES, dispatch, fresh_group, lanes, outgoing, twin_set
 from .simulation import order
 
 
+HELD_UP_S = 30.0
+"""At most: a test that fails meanwhile must still be able to stop the tail."""
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Kafka]:
     with own_cluster(["login"]) as kafka:
@@ -111,7 +115,7 @@ async def test_with_a_tail_that_stands_still_marketing_waits_and_codes_go(cluste
         take = stage.tail._take
 
         def held_up(record: Message) -> None:
-            taking.wait()
+            taking.wait(HELD_UP_S)
             take(record)
 
         stage.tail._take = held_up
