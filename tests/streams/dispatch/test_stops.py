@@ -33,7 +33,6 @@ from twin.settings import FaultSettings, RequestFault
 from .cluster import ADDRESSES, dispatch, fresh_group, lanes, outgoing, twin_settings, until_ended, wall_ms
 from .simulation import order
 
-
 HELD_UP_S = 30.0
 """At most: a test that fails meanwhile must still be able to stop the tail."""
 
