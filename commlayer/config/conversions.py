@@ -148,6 +148,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
         unsubscribe_lines=config.unsubscribe_lines,
         quiet_hours=config.quiet_hours.resolved(),
         partitions=config.kafka.partitions.recipient,
+        caps=tuple(cap.as_policy(name) for name, cap in config.caps.items()),
     )
 
 

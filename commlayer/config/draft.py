@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
+from .caps import Cap
 from .errors import ErrorRule
 from .explain import section_at
 from .infrastructure import HealthPorts, Kafka, Registry, Twin
@@ -45,13 +46,25 @@ class Draft:
     countries: Countries | None = None
     quiet_hours: QuietHours | None = None
     errors: Mapping[str, ErrorRule] = field(default_factory=dict)
+    caps: Mapping[str, Cap] = field(default_factory=dict)
     consumers: Mapping[str, Consumer] = field(default_factory=dict)
     health: HealthPorts | None = None
     twin: Twin | None = None
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-NAMED = ("accounts", "groups", "senders", "pools", "categories", "apps", "templates", "content_templates", "consumers")
+NAMED = (
+    "accounts",
+    "groups",
+    "senders",
+    "pools",
+    "categories",
+    "apps",
+    "templates",
+    "content_templates",
+    "caps",
+    "consumers",
+)
 """Sections that hold entries by name."""
 
 

@@ -62,7 +62,8 @@ def section_at(path: Path) -> Any:
 
 
 def _problem(found: ErrorDetails) -> Problem:
-    path: Path = found["loc"]
+    # pydantic marks what is wrong with a key, not with its value, by a last part of its own.
+    path: Path = found["loc"][:-1] if found["loc"][-1:] == ("[key]",) else found["loc"]
     kind, context = found["type"], found.get("ctx", {})
     if kind == "missing":
         field = _field_at(path)

@@ -73,6 +73,31 @@ def host_and_port(address: str) -> tuple[str, int]:
     return match["host"].strip("[]"), int(match["port"])
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"([1-9][0-9]{0,7})([smhd])")
+
+
+def duration_s(text: str) -> int:
+    """Seconds of a duration such as `90s`, `15m`, `24h` or `7d`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"no duration: {text!r}")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _duration(value: str) -> str:
+    try:
+        duration_s(value)
+    except ValueError:
+        fix = "write a whole number with s, m, h or d, for example 90s, 15m, 24h or 7d."
+        raise PydanticCustomError("duration", "no duration: {value}", {"value": value, "fix": fix}) from None
+    return value
+
+
 def twilio_sid(prefix: str, of: str) -> AfterValidator:
     """Twilio's ids: two letters and 32 hexadecimal digits."""
     pattern = re.compile(prefix + r"[0-9a-fA-F]{32}")
@@ -90,6 +115,7 @@ def twilio_sid(prefix: str, of: str) -> AfterValidator:
 
 
 Country = Annotated[str, AfterValidator(_country)]
+Duration = Annotated[str, AfterValidator(_duration)]
 Text = Annotated[str, BeforeValidator(_text)]
 PositiveInt = Annotated[int, Field(strict=True, ge=1)]
 PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]

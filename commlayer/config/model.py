@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from .caps import Cap
 from .errors import ErrorRule
 from .fields import Section
 from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
@@ -42,6 +43,7 @@ class Configuration(Section):
         default={},
         description="What error codes of Twilio's mean here, by code; docs/errors.md tells what they mean else.",
     )
+    caps: dict[str, Cap] = Field(default={}, description="Frequency caps by name.")
     consumers: dict[str, Consumer] = Field(default={}, description="Readers of the feedback topics by name.")
     health: HealthPorts = Field(default=HealthPorts(), description="Ports of health and metrics.")
     data_dir: DataDir = "var"

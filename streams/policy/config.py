@@ -11,6 +11,14 @@ from schemas.records import Channel, DoubtPolicy, MessageClass
 from .quiet.law import NO_QUIET_HOURS, QuietHours
 from .templates.model import ContentTemplate, Template
 
+MIN_REMEMBER_MS = 8 * 24 * 3600 * 1000
+"""A decision is remembered for longer than the request topics keep records (7 days): no request may be delivered to
+somebody who has forgotten that it was decided."""
+
+CLOCKS_DIFFER_MS = 3_600_000
+"""A window of a cap is remembered for this much longer: the owner that forgets may have a faster clock than the one
+that looks back."""
+
 DEFAULT_DEADLINE_S = 24 * 3600
 """A message nobody gave a deadline is worthless a day later."""
 
@@ -42,6 +50,40 @@ class ConsentRule(StrEnum):
     """No opt-out against it."""
     REQUIRED_BY_LAW = "required_by_law"
     """The law demands that it is sent, whatever the person wishes; only a suppression of the number stops it."""
+
+
+class OverCap(StrEnum):
+    """What follows for a message that would exceed a frequency cap."""
+
+    DEFER = "defer"
+    """It waits until its window has room again."""
+    DENY = "deny"
+    """It is not sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """How many messages one person gets at most within a sliding window, from all apps together.
+
+    Attributes:
+        name: configured name.
+        categories: what it covers; they are counted together.
+        channels: channels it covers, counted together; None: every one.
+        window_ms: length of the window, milliseconds.
+        at_most: messages admitted within any window.
+        over: what happens to one more.
+    """
+
+    name: str
+    categories: frozenset[str]
+    window_ms: int
+    at_most: int
+    channels: frozenset[Channel] | None = None
+    over: OverCap = OverCap.DEFER
+
+    def covers(self, category: str, channel: Channel) -> bool:
+        """Whether a message counts, and is counted, here."""
+        return category in self.categories and (self.channels is None or channel in self.channels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +198,10 @@ class PolicyConfig:
         content_templates: Content templates of Twilio's by SID in lower case, those that were declared.
         partitions: partitions of the topics keyed by recipient; a limit on all people is shared among them.
         unsubscribe_lines: by locale; the first one where none fits.
+        remember_ms: how long after its end a message is remembered: a repeat of its idempotency key meets it that long,
+            and frequency caps look back no further. Never shorter than the windows of the caps.
         quiet_hours: hours by place, for the categories that keep them.
+        caps: frequency caps; a category that none covers is not capped.
 
     Raises:
         ValueError: something refers to a name that is not there; the message lists all of them.
@@ -171,10 +216,14 @@ class PolicyConfig:
     templates: Mapping[str, Template] = field(default_factory=dict)
     content_templates: Mapping[str, ContentTemplate] = field(default_factory=dict)
     unsubscribe_lines: Mapping[str, str] = field(default_factory=dict)
+    remember_ms: int = MIN_REMEMBER_MS
     quiet_hours: QuietHours = NO_QUIET_HOURS
     partitions: int = 1
+    caps: tuple[Cap, ...] = ()
 
     def __post_init__(self) -> None:
+        longest = max((cap.window_ms for cap in self.caps), default=0)
+        object.__setattr__(self, "remember_ms", max(self.remember_ms, longest + CLOCKS_DIFFER_MS))
         dangling = [
             f"{owner} names {kind} {name!r}, which is not configured"
             for owner, kind, names, known in self._references()
@@ -188,6 +237,7 @@ class PolicyConfig:
         references: list[tuple[str, str, frozenset[str] | tuple[str, ...], Mapping[str, object]]] = []
         for pool, members in self.pools.items():
             references.append((f"pool {pool!r}", "sender", members, self.senders))
+        references += [(f"cap {cap.name!r}", "category", cap.categories, self.categories) for cap in self.caps]
         for app in self.apps.values():
             references.append((f"app {app.name!r}", "category", app.categories, self.categories))
             references.append((f"app {app.name!r}", "pool", app.pools, self.pools))

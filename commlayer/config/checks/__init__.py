@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from commlayer.config.draft import Draft
 from commlayer.config.problems import Problem
 
+from .caps import caps
 from .endpoints import endpoints
 from .errors import errors
 from .names import names
@@ -19,7 +20,7 @@ from .rules import rules
 from .senders import senders
 from .templates import templates
 
-_CHECKS = (names, endpoints, senders, placement, rules, quiet, templates, errors)
+_CHECKS = (names, endpoints, senders, placement, rules, caps, quiet, templates, errors)
 
 
 def check(draft: Draft) -> Iterator[Problem]:

@@ -26,6 +26,8 @@ def names(draft: Draft) -> Iterator[Problem]:
             yield from _known(draft, ("senders", name, "group"), "groups", sender.group)
     for name, members in draft.pools.items():
         yield from _list(draft, ("pools", name), "senders", members)
+    for name, cap in draft.caps.items():
+        yield from _list(draft, ("caps", name, "categories"), "categories", cap.categories)
     for name, app in draft.apps.items():
         yield from _list(draft, ("apps", name, "categories"), "categories", app.categories)
         yield from _list(draft, ("apps", name, "pools"), "pools", app.pools)

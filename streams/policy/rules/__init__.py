@@ -1,6 +1,6 @@
 """The rules in their one order; the first that does not allow wins. Each is a pure function of the case.
 
-What later work adds (idempotency, quotas, caps, quiet hours) takes its place in this list.
+What later work adds takes its place in this list.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from streams.policy.verdict import Verdict
 
 from . import (
     app,
+    caps,
     category,
     consent,
     content,
@@ -28,7 +29,7 @@ from . import (
     whatsapp,
 )
 
-RULES_VERSION = "4"
+RULES_VERSION = "6"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 
@@ -51,6 +52,7 @@ RULES: tuple[Rule, ...] = (
     Rule("consent", consent.check),
     Rule("whatsapp", whatsapp.check),
     Rule("content", content.check),
+    Rule("caps", caps.check),
     Rule("quiet_hours", quiet_hours.check),
     Rule("sender", sender.check),
     Rule("schedule", schedule.check),

@@ -33,6 +33,17 @@ def test_shape_errors_and_wrong_references_are_told_in_one_run(config_data: dict
     }
 
 
+def test_a_wrong_key_is_told_at_its_place_beside_all_else(config_data: dict[str, Any]) -> None:
+    config_data["kafka"]["principals"] = {"polcy": "User:policy", "bridge": "bridge"}
+    config_data["pools"]["login"] = ["nobody"]
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads(yaml.safe_dump(config_data), "test.yaml")
+    told = {problem.place: problem for problem in caught.value.problems}
+    assert set(told) == {"kafka.principals.polcy", "pools.login[0]"}
+    assert "did you mean `policy`?" in told["kafka.principals.polcy"].fix
+    assert told["kafka.principals.polcy"].line is not None
+
+
 def test_a_reference_to_a_malformed_entry_is_no_second_error(config_data: dict[str, Any]) -> None:
     config_data["senders"]["us-short"]["rate"] = "fast"
     with pytest.raises(ConfigurationInvalid) as caught:
