@@ -73,6 +73,7 @@ class Reason(StrEnum):
     THROTTLED = "throttled", "Twilio asked to slow down."
     TWILIO_UNAVAILABLE = "twilio_unavailable", "Twilio did not process the request."
     IN_DOUBT = "in_doubt", "The answer was lost: Twilio may or may not have accepted."
+    SENDER_REFUSED = "sender_refused", "Twilio refuses the sender or messaging service; another one may be chosen."
     UNKNOWN_LANE = "unknown_lane", "The lane is no longer configured."
 
     # What Twilio reports later

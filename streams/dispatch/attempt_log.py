@@ -79,12 +79,13 @@ class AttemptLog:
         result.final_status = verdict.status.value if verdict.status is not None else None
         result.reason = verdict.reason.value if verdict.reason is not None else None
         result.error_message = verdict.detail
-        if verdict.follows is Follows.RETRY:
+        if verdict.follows is not Follows.FINAL:
             result.follows_at = now_ms + int(verdict.retry_in_s * 1000)
         if verdict.error is not None:
             result.error_class = verdict.error.error_class.scope.value
             result.error_code = verdict.error.code
             result.http_status = verdict.error.http_status
+            result.request_id = verdict.request_id
         if verdict.accepted is not None:
             accepted = verdict.accepted
             result.sid = accepted.sid

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 FOREVER = float("inf")
+_PASSED = 1e-9
+"""Not closed, and nothing left to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,15 @@ class Backoff:
         """Seconds to wait after the `times`-th trouble in a row (1 is the first). `random` returns 0..1."""
         wait = min(self.cap_s, self.first_s * 2.0 ** min(times - 1, 30))
         return wait * (1.0 + self.jitter * (2.0 * random() - 1.0))
+
+    def times(self, waited_s: float) -> int:
+        """After how many troubles in a row a wait is about so long."""
+        times = 1
+        while times < 31 and min(self.cap_s, self.first_s * 2.0**times) * (1.0 - self.jitter) <= waited_s:
+            times += 1
+            if self.first_s * 2.0 ** (times - 1) >= self.cap_s:
+                break
+        return times
 
 
 class Breaker:
@@ -68,6 +79,18 @@ class Breaker:
         wait = max(at_least_s, (backoff or self._backoff).wait_s(self.troubles, self._random))
         self.open_until = now + wait
         return wait
+
+    def hold(self, until: float, waited_s: float, why: str) -> None:
+        """Trouble that another process met: open until its next probe, and half-open where that has passed already.
+
+        Args:
+            until: monotonic seconds.
+            waited_s: how long the other has decided to wait; further trouble waits longer.
+            why: as for `trip`.
+        """
+        self.why = why
+        self.open_until = max(self.open_until, until, _PASSED)
+        self.troubles = max(self.troubles, self._backoff.times(waited_s))
 
     def success(self, now: float) -> bool:
         """Something worked. Closes it unless it is open now (an answer from before the trouble proves nothing).

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.topic_partition import TP
+from connectors.twilio.errors import ErrorPolicy
 from schemas.codec import Codec
 from schemas.records import Dispatch
 
@@ -37,6 +38,7 @@ class Engine:
         owner: name of this process in the attempts log.
         broken: given an exception that no part can handle; the process must end.
         finished: told of each message that has left.
+        errors: what Twilio's errors mean; the table as shipped when None.
         settle_s: from an INTENT in doubt to the first look at Twilio's list; longer than a request may take.
     """
 
@@ -53,13 +55,17 @@ class Engine:
         broken: Callable[[Exception], Awaitable[None]],
         finished: Callable[[], None] = lambda: None,
         settle_s: float = SETTLE_S,
+        errors: ErrorPolicy | None = None,
     ) -> None:
         self.scheduler = scheduler
-        self.troubles = Troubles(world.clock)
         self.positions = IntentPositions()
         self.tenure = Tenure()
         self.under_way = UnderWay(broken)
         correspondence = Correspondence()
+        outbox = Outbox(codec, publisher)
+        self.troubles = Troubles(
+            world.clock, world.now_ms, write=lambda record: self.under_way.spawn(outbox.trouble(record))
+        )
         log = AttemptLog(codec, publisher, owner=owner, positions=self.positions, now_ms=world.now_ms)
         self.sender = Sender(
             scheduler=scheduler,
@@ -75,7 +81,8 @@ class Engine:
             tenure=self.tenure,
             scheduler=scheduler,
             log=log,
-            outbox=Outbox(codec, publisher),
+            outbox=outbox,
+            errors=errors or ErrorPolicy(),
             stirred=self.sender.kick,
             finished=finished,
             clock=world.clock,

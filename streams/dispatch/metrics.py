@@ -42,6 +42,14 @@ _post = Histogram(
     ["account"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+_told_of_people = Counter(
+    "commlayer_dispatch_consent",
+    "Changes of consent that Twilio's errors brought, by change and code.",
+    ["change", "code"],
+)
+_troubles = Counter(
+    "commlayer_dispatch_troubles", "Times that a lane or account was held, by Twilio's code.", ["what", "name", "code"]
+)
 joined = Counter("commlayer_dispatch_joined", "Records of a message that was already held.")
 tail_age = Gauge(
     "commlayer_dispatch_consent_tail_age_seconds",
@@ -92,6 +100,17 @@ def post(account: str) -> Histogram:
     return _post.labels(account)
 
 
+@lru_cache(maxsize=256)
+def told_of_people(change: str, code: str) -> Counter:
+    """Opt-outs and suppressions by code."""
+    return _told_of_people.labels(change, code)
+
+
+def troubles(what: str, name: str, code: str) -> Counter:
+    """Holds of one lane or account by one code."""
+    return _troubles.labels(what, name, code)
+
+
 class SchedulerCollector(Collector):
     """Queues, pace and slots as they are at the moment of the question."""
 
@@ -115,11 +134,15 @@ class SchedulerCollector(Collector):
         reported = GaugeMetricFamily(
             "commlayer_dispatch_reported_concurrency", "What Twilio last reported for the account.", labels=["account"]
         )
+        account_held = GaugeMetricFamily(
+            "commlayer_dispatch_account_held", "1 while an account is paused.", labels=["account"]
+        )
         for name, account in self._scheduler.accounts.items():
+            account_held.add_metric([name], 0 if account.breaker.closed else 1)
             in_flight.add_metric([name], account.concurrency.in_flight)
             slots.add_metric([name], account.concurrency.slots)
             reported.add_metric([name], account.concurrency.reported)
-        yield from (queued, rate, held, in_flight, slots, reported)
+        yield from (queued, rate, held, account_held, in_flight, slots, reported)
 
 
 def watch(scheduler: Scheduler, registry: CollectorRegistry = REGISTRY) -> SchedulerCollector:

@@ -1,4 +1,5 @@
-"""What dispatch writes for others to read: the end of each message's stay here, on comms.lifecycle."""
+"""What dispatch writes for others to read: the end of each message's stay here, what errors say of people, lanes and
+accounts, and what goes back to policy."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ import asyncio
 
 from connectors.kafka.publisher import DurablePublisher, Position
 from schemas.codec import Codec
-from schemas.records import Deferral, Dispatch, LifecycleEvent
-from schemas.topics import LIFECYCLE, deferral_topic, dispatch_topic
+from schemas.records import Consent, Control, Deferral, Dispatch, LifecycleEvent
+from schemas.topics import CONSENT, CONTROL, LIFECYCLE, deferral_topic, dispatch_topic
+from streams.control.trouble import trouble_key
 
 _FIRST_TIER = "1s"
 """Where a message enters the wheel; policy passes it on to the tier of its due time."""
@@ -54,6 +56,16 @@ class Outbox:
             key=recipient.encode(),
             headers=_trace(traceparent),
         )
+
+    async def consent(self, record: Consent, traceparent: str | None) -> None:
+        """What an error says of a person."""
+        await self._publisher.publish(
+            CONSENT, self._codec.encode(record), key=record.recipient.encode(), headers=_trace(traceparent)
+        )
+
+    async def trouble(self, record: Control) -> None:
+        """Trouble of a lane or account, or its end. Handed over at once, so that they stay in order."""
+        await self._publisher.publish(CONTROL, self._codec.encode(record), key=trouble_key(record))
 
 
 def _trace(traceparent: str | None) -> list[tuple[str, bytes]]:

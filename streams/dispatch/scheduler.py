@@ -293,6 +293,18 @@ class Scheduler:
         self._wake(account, account.breaker.opens_at)
         return wait_s
 
+    def hold_lane(self, name: str, until: float, waited_s: float, why: str) -> None:
+        """Pause a lane after trouble that was met elsewhere (`Breaker.hold`)."""
+        lane = self.lanes[name]
+        lane.breaker.hold(until, waited_s, why)
+        self._mark(lane)
+
+    def hold_account(self, name: str, until: float, waited_s: float, why: str) -> None:
+        """Pause an account after trouble that was met elsewhere (`Breaker.hold`)."""
+        account = self.accounts[name]
+        account.breaker.hold(until, waited_s, why)
+        self._wake(account, account.breaker.opens_at)
+
     def stir(self, account: str | None = None) -> None:
         """Look at every lane (of an account) again: a pause, rate or budget has changed."""
         for lane in self.lanes.values():

@@ -217,7 +217,7 @@ class Sender:
             self._scheduler.ended(job, world.clock())
             raise
         now = world.clock()
-        verdict = judge(answer, job.attempt, world.random)
+        verdict = judge(answer, job.attempt, world.random, round=order.round)
         reported = getattr(answer, "concurrent_requests", None)
         self._scheduler.ended(job, now, throttled=verdict.throttled, reported=reported)
         self._act_on_surroundings(job, verdict, now)
@@ -266,8 +266,8 @@ class Sender:
         if pause is None:
             return
         if pause.what is Paused.LANE:
-            self._scheduler.trip_lane(order.lane, now, pause.why, at_least_s=pause.at_least_s)
-            self._troubles.began(order.lane, pause)
+            wait_s = self._scheduler.trip_lane(order.lane, now, pause.why, at_least_s=pause.at_least_s)
+            self._troubles.began(order.lane, pause, wait_s)
         else:
-            self._scheduler.trip_account(order.account, now, pause.why, at_least_s=pause.at_least_s)
-            self._troubles.began(order.account, pause)
+            wait_s = self._scheduler.trip_account(order.account, now, pause.why, at_least_s=pause.at_least_s)
+            self._troubles.began(order.account, pause, wait_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from connectors.twilio.answers import SentMessage
+from connectors.twilio.errors import ErrorPolicy
 from schemas.reasons import Reason
 from schemas.records import Attempt, Deferral, DoubtPolicy, Follows, MessageStatus, Stage
 from streams.policy.returning import request_of
@@ -18,7 +19,7 @@ from .jobs import UNKNOWN_LANE, Job
 from .look import Refusal
 from .outbox import Outbox
 from .scheduler import Scheduler
-from .story import ending, told_by
+from .story import deferred_by, ending, told_by, told_of_person
 from .tenure import Tenure
 from .verdict import Verdict
 
@@ -30,6 +31,7 @@ class Settler:
     """All methods belong to one event loop; the coroutines raise what the publisher raises.
 
     Args:
+        errors: what Twilio's errors mean.
         stirred: told when the scheduler was given something.
         finished: told of each message that has left.
         clock: monotonic seconds.
@@ -43,6 +45,7 @@ class Settler:
         scheduler: Scheduler,
         log: AttemptLog,
         outbox: Outbox,
+        errors: ErrorPolicy,
         stirred: Callable[[], None],
         finished: Callable[[], None],
         clock: Callable[[], float],
@@ -52,6 +55,7 @@ class Settler:
         self._scheduler = scheduler
         self._log = log
         self._outbox = outbox
+        self._errors = errors
         self._stirred = stirred
         self._finished = finished
         self._clock = clock
@@ -98,6 +102,11 @@ class Settler:
         if result.follows is Follows.WHEEL:
             await self._to_wheel(job, result)
             return
+        said = told_of_person(result, job.order, self._errors)
+        if said is not None:
+            # Before the message is finished, so that a successor writes it again (by the same id) after a crash.
+            await self._outbox.consent(said, job.order.traceparent)
+            metrics.told_of_people(said.change.value, str(said.error_code)).inc()
         event = told_by(result, job.order)
         await self._outbox.tell(event, job.order.traceparent)
         self._finish(job, event.status, event.reason)
@@ -192,6 +201,8 @@ class Settler:
             at=result.at,
         )
         await self._outbox.defer(deferral, order.recipient, order.traceparent)
+        if result.error_code is not None:
+            await self._outbox.tell(deferred_by(result, order), order.traceparent)
         self._finish(job, MessageStatus.DEFERRED, deferral.reason)
 
     async def _end(

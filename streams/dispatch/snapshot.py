@@ -94,8 +94,11 @@ class LaneView:
         }
 
 
-def _told(trouble: Trouble | None) -> dict[str, str] | None:
-    return None if trouble is None else {"why": trouble.why, "fix": trouble.fix}
+def _told(trouble: Trouble | None) -> dict[str, Any] | None:
+    if trouble is None:
+        return None
+    told = {"why": trouble.why, "fix": trouble.fix, "code": trouble.code, "meaning": trouble.meaning}
+    return told | {"next_probe": trouble.until_ms, "by": trouble.by}
 
 
 def _switched(pause: Control | None) -> dict[str, Any] | None:

@@ -161,8 +161,15 @@ class DispatchStage:
             broken=self._broken,
             finished=self._progress.finished,
             settle_s=settings.settle_s,
+            errors=policy,
         )
-        self.switching = Switching(self.scheduler, stirred=self.engine.sender.kick, now_ms=now_ms)
+        self.switching = Switching(
+            self.scheduler,
+            troubles=self.engine.troubles,
+            stirred=self.engine.sender.kick,
+            clock=time.monotonic,
+            now_ms=now_ms,
+        )
         self._control = ControlTail(kafka, codec, take=self.switching.take, broken=self._broken)
         self.view = LaneView(self.scheduler, self.engine.troubles, owns=self._owns, clock=time.monotonic, now_ms=now_ms)
         self.view.pause_of = self.switching.pause_of
@@ -282,6 +289,7 @@ class DispatchStage:
         began = time.monotonic()
         restored = await self._replay.restore(starts)
         await self._control.caught_up()
+        self.switching.again()
         restored.pace.hand_over(self.scheduler, time.monotonic(), self._now_ms())
         await self.tail.read_once()
         self._served = frozenset(served)

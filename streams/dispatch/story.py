@@ -1,10 +1,13 @@
-"""What dispatch writes into a message's story: one lifecycle event for the end of a message's stay here. Pure."""
+"""What dispatch writes into a message's story: one lifecycle event for the end of a message's stay here; and what an
+error says about the person. Pure."""
 
 from __future__ import annotations
 
+from connectors.twilio.errors import ErrorPolicy
 from schemas import ids
 from schemas.reasons import Reason
-from schemas.records import Attempt, Dispatch, LifecycleEvent, MessageStatus, Stage
+from schemas.records import Attempt, Consent, Dispatch, LifecycleEvent, MessageStatus, Stage
+from streams.consent.reports import reported
 
 
 def ending(
@@ -49,12 +52,42 @@ def ending(
 def told_by(result: Attempt, order: Dispatch) -> LifecycleEvent:
     """The event that follows a final RESULT; the same whoever tells it, however often."""
     assert result.final_status is not None, "only a final result is told"
-    event = ending(order, attempt=result.attempt, status=MessageStatus(result.final_status), now_ms=result.at)
+    event = _ended(result, order, MessageStatus(result.final_status))
+    event.sid = result.sid
+    if result.sid is not None:
+        event.segments = result.segments
+    return event
+
+
+def deferred_by(result: Attempt, order: Dispatch) -> LifecycleEvent:
+    """The event of a message that goes back to policy because of an error."""
+    event = _ended(result, order, MessageStatus.DEFERRED)
+    event.until = result.follows_at
+    return event
+
+
+def told_of_person(result: Attempt, order: Dispatch, errors: ErrorPolicy) -> Consent | None:
+    """What a final RESULT says about the person, if anything; the same whoever tells it. What our own check of the
+    parameters refused (no HTTP status) is Twilio's word about nobody."""
+    if result.error_code is None or result.http_status is None:
+        return None
+    return reported(
+        errors.classify(result.error_code, result.http_status),
+        code=result.error_code,
+        recipient=order.recipient,
+        channel=order.channel,
+        sender=order.sender,
+        messaging_service_sid=order.messaging_service_sid,
+        account=order.account,
+        evidence=result.sid or result.request_id or f"{order.message_id}:{order.round}:{result.attempt}",
+        at=result.at,
+    )
+
+
+def _ended(result: Attempt, order: Dispatch, status: MessageStatus) -> LifecycleEvent:
+    event = ending(order, attempt=result.attempt, status=status, now_ms=result.at)
     event.reason = result.reason
     event.detail = result.error_message
     event.error_code = result.error_code
     event.error_class = result.error_class
-    event.sid = result.sid
-    if result.sid is not None:
-        event.segments = result.segments
     return event

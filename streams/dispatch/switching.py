@@ -9,25 +9,44 @@ import structlog
 from schemas.records import Control, ControlSubject
 from streams.control.switches import Switches
 
+from .breaker import Breaker
 from .scheduler import Scheduler
+from .troubles import SUBJECTS, Troubles
+from .verdict import Paused
 
 log = structlog.get_logger(__name__)
+
+CLEARED_WITHIN_S = 1.0
+"""The end of trouble ends a pause that began with it, up to the rounding of clocks; a later pause has its own record."""
 
 
 class Switching:
     """All methods belong to the event loop of the scheduler.
 
     Args:
+        troubles: told of trouble that others have met.
+        clock: monotonic seconds.
         stirred: told when the scheduler was changed.
         now_ms: epoch milliseconds; `until` is a time on the wall.
     """
 
-    def __init__(self, scheduler: Scheduler, *, stirred: Callable[[], None], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        troubles: Troubles,
+        stirred: Callable[[], None],
+        clock: Callable[[], float],
+        now_ms: Callable[[], int],
+    ) -> None:
         self.switches = Switches()
         self._scheduler = scheduler
+        self._troubles = troubles
         self._stirred = stirred
+        self._clock = clock
         self._now_ms = now_ms
         self._next_ms: int | None = None
+        self._held: dict[tuple[Paused, str], tuple[Control, float]] = {}
 
     def take(self, key: bytes, record: Control | None) -> None:
         """A record of comms.control."""
@@ -40,6 +59,11 @@ class Switching:
                 reason=record.reason,
             )
         self.switches.take(key, record)
+        self._apply()
+
+    def again(self) -> None:
+        """Everything was dropped, pauses after trouble as well: those that stand hold again."""
+        self._held.clear()
         self._apply()
 
     def turn(self) -> None:
@@ -71,7 +95,31 @@ class Switching:
                 or switches.paused(ControlSubject.GROUP, configured.group, now_ms) is not None
             )
             lane.pace.bucket.rate = switches.rate(ControlSubject.LANE, name, now_ms) or configured.rate
+        for lane_name, lane in scheduler.lanes.items():
+            self._obey_trouble(Paused.LANE, lane_name, lane.breaker, scheduler.hold_lane)
+        for account_name, account in scheduler.accounts.items():
+            self._obey_trouble(Paused.ACCOUNT, account_name, account.breaker, scheduler.hold_account)
         scheduler.hold_apps(switches.paused_apps(now_ms))
         self._next_ms = switches.next_end_ms(now_ms)
         scheduler.stir()
         self._stirred()
+
+    def _obey_trouble(
+        self, what: Paused, name: str, breaker: Breaker, hold: Callable[[str, float, float, str], None]
+    ) -> None:
+        record, held = self.switches.trouble(SUBJECTS[what], name), self._held.get((what, name))
+        if record is None:
+            if held is not None:
+                del self._held[what, name]
+                self._troubles.over(what, name)
+                if breaker.open_until <= held[1] + CLEARED_WITHIN_S:
+                    breaker.reset()
+            return
+        if held is not None and held[0] is record:
+            return
+        left_s = ((record.until or record.at) - self._now_ms()) / 1000
+        until = self._clock() + left_s
+        self._held[what, name] = (record, until)
+        waited_s = max(0.0, ((record.until or record.at) - record.at) / 1000)
+        hold(name, until, waited_s, record.reason or "")
+        self._troubles.heard(what, name, record)

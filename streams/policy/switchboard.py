@@ -18,7 +18,7 @@ class Switched:
 
     Attributes:
         paused_apps: apps that an operator has paused; their requests are denied.
-        unhealthy: lanes that are paused or in trouble, themselves or by their group or account. They are avoided where
+        unhealthy: lanes that are paused or in trouble until its next probe, themselves or by their group or account. They are avoided where
             another sender fits; otherwise their messages wait in dispatch.
     """
 
@@ -60,6 +60,11 @@ class Switchboard:
             frozenset(sender.lane for sender in self._senders if self._is_held(sender, now_ms)),
         )
 
+    def _is_troubled(self, kind: ControlSubject, name: str, now_ms: int) -> bool:
+        # At the next probe somebody must be sent there, or nobody would ever find out that it is over.
+        met = self.switches.trouble(kind, name)
+        return met is not None and (met.until is None or met.until > now_ms)
+
     def _is_held(self, sender: Sender, now_ms: int) -> bool:
         places = (
             (ControlSubject.LANE, sender.lane),
@@ -67,6 +72,6 @@ class Switchboard:
             (ControlSubject.ACCOUNT, sender.account),
         )
         return any(
-            self.switches.paused(kind, name, now_ms) is not None or self.switches.trouble(kind, name) is not None
+            self.switches.paused(kind, name, now_ms) is not None or self._is_troubled(kind, name, now_ms)
             for kind, name in places
         )
