@@ -42,6 +42,10 @@ SEGMENT_INDEX_BYTES = 262_144
 large read-ahead (measured: 1-14 s at 256 partitions)."""
 
 
+DELETE_RETENTION_MS = _DAY_MS
+"""How long compacted topics keep deletions. A local store older than this is read anew: it may have missed one."""
+
+
 class Count(StrEnum):
     """Which configured partition count a topic has. All topics of one kind have the same count: that is what keeps
     partition p of them on one worker."""
@@ -102,6 +106,7 @@ class Topic:
         if self.compacted:
             settings["cleanup.policy"] = "compact"
             settings["min.compaction.lag.ms"] = str(self.min_compaction_lag_ms)
+            settings["delete.retention.ms"] = str(DELETE_RETENTION_MS)
         else:
             settings["cleanup.policy"] = "delete"
             settings["retention.ms"] = str(self.retention_ms)

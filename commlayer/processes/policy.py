@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from commlayer.config import Loaded, conversions
-from schemas.topics import POLICY_ANCHOR
+from connectors.kafka.state import PartitionStates
+from schemas.topics import DELETE_RETENTION_MS, POLICY_ANCHOR, POLICY_STATE
 from streams.policy.stage import PolicyStage, window
 
 from . import Process, RunOptions
@@ -18,6 +19,14 @@ def run(loaded: Loaded, options: RunOptions) -> int:
             conversions.policy_config(loaded.config),
             codec=ground.codec,
             publisher=ground.publisher,
+            states=PartitionStates(
+                POLICY_STATE,
+                ground.kafka,
+                ground.publisher,
+                directory=ground.datadir / "state",
+                delete_retention_s=DELETE_RETENTION_MS / 1000,
+                owner=options.instance_id or Process.POLICY.value,
+            ),
             partitions=loaded.config.kafka.partitions.recipient,
             now_ms=wall_clock_ms,
         )

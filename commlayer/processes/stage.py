@@ -44,11 +44,16 @@ AnyStage = TypeVar("AnyStage", bound=StageShape)
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a stage is built on."""
+    """What a stage is built on.
+
+    Attributes:
+        datadir: folder of this process alone.
+    """
 
     kafka: KafkaSettings
     codec: Codec
     publisher: DurablePublisher
+    datadir: Path
 
 
 class PublisherBroke(Exception):
@@ -97,7 +102,7 @@ def run_stage(
     more = {} if window is None else {"window": window}
     app = create_app(kafka, group=group, anchor=anchor, instance_id=options.instance_id, datadir=datadir, **more)
     publisher = DurablePublisher(kafka, name=group, on_fatal=_crash(app))
-    stage = build(Ground(kafka, contracts.codec, publisher))
+    stage = build(Ground(kafka, contracts.codec, publisher, datadir))
     stage.register(app)
     board = HealthBoard()
     board.ready_when("contracts", contracts.health)

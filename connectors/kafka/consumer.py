@@ -7,7 +7,8 @@ An agent takes its records with `stream.noack().events()`, hands them to the sta
 - `generation`: counts assignments; a record carries the one it was delivered in as `event.message.generation_id`;
 - `holds(generation)`: this assignment is still ours and the lease is valid: ask right before acting;
 - `lease`: see lease.py;
-- `read_committed()`: offsets and metadata that the group holds, for the restore.
+- `read_committed()`: offsets and metadata that the group holds, for the restore;
+- `ends(partitions)`, `finished_to(tp, end)`: whether a log was worked off up to where it ended.
 
 Before the app runs there is no consumer; callbacks (hooks.py) are registered on `app.hooks`.
 
@@ -20,7 +21,7 @@ metadata go out together by one path; a position that the log no longer holds is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -51,6 +52,10 @@ OBSERVE_EVERY_S = 0.5
 
 FINAL_COMMIT_S = 4.0
 """How long a revoke or a stop waits for its commit. With the broker away it is in vain, and a stop has 15 s in all."""
+
+
+HAND_OVER_S = 0.05
+"""Records that the thread has taken reach the ledger within one turn of the loop; this is many."""
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are untyped
@@ -134,6 +139,21 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     def fetches(self) -> Health:
         """Liveness of the client; see watch.py."""
         return self._fetch_watch.health()
+
+    async def ends(self, partitions: Collection[TP]) -> dict[TP, int]:
+        """Where the logs of these partitions end now. Waits while the broker is away."""
+        return {tp: bounds.end for tp, bounds in (await self._thread.bounds(partitions)).items()}
+
+    async def finished_to(self, tp: TP, end: int) -> bool:
+        """Every record of a served partition below the offset `end` is finished. For logs that may end in something
+        that is no record, such as the marker of a transaction."""
+        if tp not in self._ledger.partitions:
+            return False
+        if self._ledger.committable(tp) >= end:
+            return True
+        position = await self._thread.position(tp)
+        await asyncio.sleep(HAND_OVER_S)
+        return position is not None and position >= end and self._ledger.outstanding(tp) == 0
 
     async def read_committed(self) -> dict[TP, Commit]:
         """Offset and metadata that the group holds for the served partitions; those never committed are absent. One

@@ -181,6 +181,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             consumer.seek(TopicPartition(*tp), offset)
         return True
 
+    async def position(self, tp: TP) -> int | None:
+        """From the main loop: the offset that is taken next, holes behind the last record included; None where the
+        partition is not assigned or its position not known yet."""
+        return await self.run_here(self._position(tp))
+
+    async def _position(self, tp: TP) -> int | None:
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        state = assignment.state_value(TopicPartition(*tp)) if assignment is not None else None
+        return state.position if state is not None and state.has_valid_position else None
+
     async def commit_together(self, commits: Mapping[TP, Commit], group_generation: int) -> bool:
         """From the main loop: commit these, if the group's generation is still `group_generation`. False if that is
         not so or if it was refused or not answered; never raises for what Kafka may do."""

@@ -96,7 +96,7 @@ class Intake:
             )
             return None
         try:
-            record = await self._decode(data)
+            record = await self.decode(data)
         except DecodeError as error:
             await self.dead(
                 message,
@@ -172,7 +172,12 @@ class Intake:
         """Not ok while a record waits for the registry."""
         return self._registry.health() if self._asking.locked() else Health(True)
 
-    async def _decode(self, data: bytes) -> Record:
+    async def decode(self, data: bytes) -> Record:
+        """The record in bytes that need not come from a topic. Waits for the registry as `read` does.
+
+        Raises:
+            DecodeError: the bytes will never become a record.
+        """
         try:
             return self._codec.decode(data)
         except SchemaNotLoaded:

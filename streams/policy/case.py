@@ -54,6 +54,7 @@ class Entry:
         message_id: its id, a function of the request (`message_id_of`) or, on its way back, as the wheel carried it.
         app: the app, known by the topic it wrote to.
         origin: where the request was first written.
+        home: partition of the recipient in every topic keyed so; None when the recipient is no number.
         urgent: it came by the app's urgent topic.
         round: 0 for the request itself, more when it comes back from the wheel.
         deadline: its deadline, where an earlier round fixed it; epoch milliseconds UTC.
@@ -63,6 +64,7 @@ class Entry:
     message_id: str
     app: str
     origin: Origin
+    home: int | None = None
     urgent: bool = False
     round: int = 0
     deadline: int | None = None

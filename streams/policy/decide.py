@@ -100,6 +100,8 @@ def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
         decided_at=case.now_ms,
         deadline=case.deadline,
         allowed_until=_allowed_until(case, sender),
+        consent_partition=case.entry.home,
+        consent_position=None if case.entry.home is None else max(0, case.facts.ledger.position),
         doubt_policy=category.doubt_policy,
         rule_version=rule_version(case.config),
         locale=request.locale,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,22 +12,21 @@ from connectors.kafka.partitioning import partition_of
 from connectors.kafka.publisher import DurablePublisher
 from schemas.codec import Codec
 from schemas.reasons import Reason
-from schemas.records import Cancellation, Deferral, LifecycleEvent, MessageRequest
-from schemas.topics import CANCELLATIONS, LIFECYCLE, app_of, deferral_topic, dispatch_topic, is_urgent
+from schemas.records import Cancellation, Deferral, MessageRequest
+from schemas.topics import CANCELLATIONS, CONSENT, INBOUND, LIFECYCLE, app_of, deferral_topic, is_urgent
 
 from . import metrics
 from .cancellations import passed_on
 from .case import Entry, Origin, message_id_of
 from .config import PolicyConfig
-from .decide import decide
+from .decisions import Decisions, LookUp
+from .memory import Memory
 from .numbers import E164
-from .story import tell, tell_lost_request
-from .verdict import Admitted, Decision, Denied, Deny
+from .people import People
+from .story import tell_lost_request
+from .trace import trace_headers, traceparent_of
+from .verdict import Deny
 from .wheel import SHORTEST_MS, TIER_OF_TOPIC, tier_for
-
-TRACEPARENT = "traceparent"
-"""Header of the W3C trace context."""
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,13 @@ class Desk:
     Args:
         may_act: asked with the event before whatever is decided or published; False: the record is another owner's by
             now. No await lies between its answer and the act.
+        look_up: customer data; nothing is known of anybody where it is None.
     """
 
     def __init__(
         self,
         config: PolicyConfig,
+        memory: Memory,
         *,
         intake: Intake,
         codec: Codec,
@@ -63,14 +63,27 @@ class Desk:
         partitions: int,
         now_ms: Callable[[], int],
         may_act: Callable[[Any], Awaitable[bool]],
+        look_up: LookUp | None = None,
     ) -> None:
         self._config = config
+        self._memory = memory
         self._intake = intake
         self._codec = codec
         self._publisher = publisher
         self._partitions = partitions
         self._now_ms = now_ms
         self._may_act = may_act
+        self._people = People(memory, intake=intake)
+        self._decisions = Decisions(
+            config,
+            memory,
+            intake=intake,
+            codec=codec,
+            publisher=publisher,
+            now_ms=now_ms,
+            may_act=may_act,
+            look_up=look_up,
+        )
 
     async def serve(self, event: Any, turn: object) -> HoldUntil | TakeTurnAs | None:
         """Decide on a record, write that down, finish it. `turn` is the key under which it has its turn. Returns what
@@ -83,6 +96,8 @@ class Desk:
                 return None
             assert isinstance(deferral, Deferral)
             return await self._serve_returned(event, deferral)
+        if message.topic in (CONSENT, INBOUND):
+            return await self._serve_person(event, turn)
         record = await self._intake.read(message, (MessageRequest, Cancellation))
         if record is None:
             event.ack()
@@ -90,12 +105,32 @@ class Desk:
         assert isinstance(record, MessageRequest | Cancellation)
         return await self._serve_new(event, record, turn)
 
+    # What people want and write ---------------------------------------------------------------------------------------
+
+    async def _serve_person(self, event: Any, turn: object) -> TakeTurnAs | None:
+        message = event.message
+        change = await self._people.read(message)
+        recipient = change.recipient if change is not None else None
+        if change is None or recipient is None:
+            event.ack()
+            return None
+        if partition_of(recipient.encode(), self._partitions) != message.partition:
+            await self._put_right(event, recipient.encode())
+            return None
+        if turn != recipient.encode():
+            return TakeTurnAs(recipient.encode())
+        if await self._may_act(event):
+            await self._people.keep(message.partition, change)
+            event.ack()
+        return None
+
     # What apps write --------------------------------------------------------------------------------------------------
 
     async def _serve_new(self, event: Any, record: MessageRequest | Cancellation, turn: object) -> TakeTurnAs | None:
         message = event.message
         app = app_of(message.topic)
-        assert app is not None, "agents are registered for request topics only"
+        assert app is not None, "no other topics are left"
+        home = None
         # What is no number is denied wherever it lies: it has no place of its own. Neither has what an unknown app
         # wrote, whose topic is not ours to write to.
         if app in self._config.apps and E164.fullmatch(record.recipient) is not None:
@@ -105,6 +140,7 @@ class Desk:
                 return None
             if turn != recipient:
                 return TakeTurnAs(recipient)
+            home = message.partition
         if isinstance(record, Cancellation):
             await self._pass_on(event, record, app)
             return None
@@ -113,10 +149,11 @@ class Desk:
             message_id=message_id_of(record, app, origin),
             app=app,
             origin=origin,
+            home=home,
             urgent=is_urgent(message.topic),
-            traceparent=_traceparent(message),
+            traceparent=traceparent_of(message),
         )
-        await self._decide(event, record, entry, "urgent" if entry.urgent else "normal")
+        await self._decisions.serve(event, record, entry, "urgent" if entry.urgent else "normal")
         return None
 
     async def _put_right(self, event: Any, recipient: bytes) -> None:
@@ -142,11 +179,14 @@ class Desk:
         else:
             if not await self._may_act(event):
                 return
+            await self._memory.keep_cancellation(message.partition, passed)
+            if not await self._may_act(event):
+                return
             await self._publisher.publish(
                 CANCELLATIONS,
                 self._codec.encode(passed),
                 key=passed.recipient.encode(),
-                headers=_trace_headers(_traceparent(message)),
+                headers=trace_headers(traceparent_of(message)),
             )
             metrics.cancellations.inc()
         event.ack()
@@ -161,19 +201,25 @@ class Desk:
             return None
         if remaining_ms > 0:
             return HoldUntil(deferral.due_at)
-        if deferral.request is None:
+        recipient = (message.key or b"").decode("utf-8", "replace")
+        home = message.partition if partition_of(recipient.encode(), self._partitions) == message.partition else None
+        request = deferral.request
+        if request is None and home is not None:
+            request = self._decisions.request_of(home, recipient, deferral.message_id)
+        if request is None:
             await self._give_up(event, deferral)
             return None
         entry = Entry(
             message_id=deferral.message_id,
             app=deferral.app,
             origin=_origin_of(deferral, message),
+            home=home if request.recipient == recipient else None,
             round=deferral.round,
             deadline=deferral.deadline,
-            traceparent=_traceparent(message),
+            traceparent=traceparent_of(message),
         )
         metrics.lateness.observe(-remaining_ms / 1000)
-        await self._decide(event, deferral.request, entry, "deferred")
+        await self._decisions.serve(event, request, entry, "deferred")
         return None
 
     async def _hop(self, event: Any, tier: str) -> None:
@@ -189,7 +235,12 @@ class Desk:
         if not await self._may_act(event):
             return
         told = tell_lost_request(deferral, _place_of(message), self._config, self._now_ms())
-        await self._tell(told, _traceparent(message))
+        await self._publisher.publish(
+            LIFECYCLE,
+            self._codec.encode(told),
+            key=told.message_id.encode(),
+            headers=trace_headers(traceparent_of(message)),
+        )
         await self._intake.dead(
             message,
             reason=Reason.INVALID_FIELD,
@@ -199,56 +250,6 @@ class Desk:
             message_id=deferral.message_id,
         )
         event.ack()
-
-    # Decisions --------------------------------------------------------------------------------------------------------
-
-    async def _decide(self, event: Any, request: MessageRequest, entry: Entry, kind: str) -> None:
-        if not await self._may_act(event):
-            return
-        message = event.message
-        now_ms = self._now_ms()
-        decision = decide(request, entry, self._config, now_ms)
-        metrics.decision_seconds(kind).observe(max(0.0, now_ms / 1000 - message.timestamp))
-        await self._carry_out(decision, entry, request)
-        if not await self._may_act(event):
-            return
-        await self._tell(tell(request, entry, decision, _place_of(message), self._config, now_ms), entry.traceparent)
-        self._count(decision, entry.app)
-        event.ack()
-
-    async def _carry_out(self, decision: Decision, entry: Entry, request: MessageRequest) -> None:
-        headers = _trace_headers(entry.traceparent)
-        if isinstance(decision, Admitted):
-            dispatch = decision.dispatch
-            await self._publisher.publish(
-                dispatch_topic(dispatch.message_class),
-                self._codec.encode(dispatch),
-                key=dispatch.message_id.encode(),
-                partition=decision.partition,
-                headers=headers,
-            )
-        elif not isinstance(decision, Denied):
-            deferral = decision.deferral
-            await self._publisher.publish(
-                deferral_topic(tier_for(deferral.due_at - self._now_ms())),
-                self._codec.encode(deferral),
-                key=request.recipient.encode(),
-                headers=headers,
-            )
-
-    async def _tell(self, told: LifecycleEvent, traceparent: str | None) -> None:
-        await self._publisher.publish(
-            LIFECYCLE, self._codec.encode(told), key=told.message_id.encode(), headers=_trace_headers(traceparent)
-        )
-
-    def _count(self, decision: Decision, app: str) -> None:
-        app = app if app in self._config.apps else "unknown"
-        if isinstance(decision, Admitted):
-            metrics.decided(app, "admitted", "").inc()
-        elif isinstance(decision, Denied):
-            metrics.decided(app, "denied", decision.deny.reason).inc()
-        else:
-            metrics.decided(app, "deferred", decision.defer.reason).inc()
 
 
 def _place_of(message: Any) -> Origin:
@@ -260,15 +261,3 @@ def _origin_of(deferral: Deferral, message: Any) -> Origin:
         return Origin.parse(deferral.origin or "")
     except ValueError:
         return _place_of(message)
-
-
-def _traceparent(message: Any) -> str | None:
-    for name, value in message.headers or ():
-        if name == TRACEPARENT and value is not None:
-            text: str = value.decode("ascii", "replace")
-            return text if _TRACEPARENT.fullmatch(text) else None
-    return None
-
-
-def _trace_headers(traceparent: str | None) -> list[tuple[str, bytes]]:
-    return [] if traceparent is None else [(TRACEPARENT, traceparent.encode())]

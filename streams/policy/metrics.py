@@ -20,6 +20,9 @@ cancellations = Counter("commlayer_policy_cancellations", "Cancellations passed 
 republished = Counter(
     "commlayer_policy_republished", "Requests whose key or partition was not their recipient's, written again."
 )
+repeats = Counter("commlayer_policy_repeats", "Requests whose idempotency key had been used for the same message.")
+again = Counter("commlayer_policy_again", "Decisions that were made before a crash or rebalance and published again.")
+consents = Counter("commlayer_policy_consents", "Changes of consent folded into what is remembered of a person.")
 lateness = Histogram(
     "commlayer_policy_wheel_late_seconds",
     "How long after its due time a message left the wheel.",

@@ -1,10 +1,10 @@
 """The policy stage: takes requests and what comes back from the wheel, gives each recipient one decision at a time,
 writes decisions down and finishes the input.
 
-    decide → dispatch (or wheel) record acked → lifecycle acked → input finished
+    decide → state acked → dispatch (or wheel) record acked → lifecycle acked → input finished
 
-A crash in between repeats the decision under the same message id. What a repeat finds out (the decision stored before,
-the flag `again`) comes with policy's state.
+Before a partition is served its state is restored, and every change of consent that stood on comms.consent by then is
+folded into it: until that is done only changes of consent and inbound messages of the partition are served.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ from connectors.health import Health, HealthBoard, Progress
 from connectors.kafka.app import StageApp
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
+from connectors.kafka.state import PartitionNotOpen, PartitionStates
 from connectors.kafka.topic_partition import TP
 from connectors.kafka.window import DEFAULT_WINDOW
 from schemas.codec import Codec
 from schemas.records import Stage
-from schemas.topics import DEFERRAL_TIERS_MS, app_of, deferral_topic, is_urgent, request_topic
+from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, INBOUND, app_of, deferral_topic, is_urgent, request_topic
 
 from . import metrics
 from .config import PolicyConfig
+from .decisions import LookUp
 from .desk import Desk, HoldUntil, TakeTurnAs
+from .doors import Doors
+from .memory import Memory
+from .sweep import sweep
 from .turns import Turns
 from .wheel import TIER_OF_TOPIC, Waiting
 
@@ -42,6 +47,9 @@ the log, in due order."""
 
 WHEEL_TICK_S = 0.05
 """How often the wheel is looked at: short against the second that a message may be late."""
+
+SWEEP_EVERY_S = 600.0
+"""How long between two sweeps through what is remembered. What is forgotten late costs only room."""
 
 STUCK_AFTER_S = 60.0
 """Not live when records could be decided for so long and none was."""
@@ -59,6 +67,8 @@ class PolicyStage:
         config: the installation.
         codec: reads and writes records.
         publisher: writes to Kafka.
+        states: what is remembered of people, by partition.
+        look_up: customer data, if there is any.
         partitions: partitions of every topic that is keyed by recipient.
         now_ms: wall clock, epoch milliseconds UTC.
     """
@@ -69,8 +79,10 @@ class PolicyStage:
         *,
         codec: Codec,
         publisher: DurablePublisher,
+        states: PartitionStates,
         partitions: int,
         now_ms: Callable[[], int],
+        look_up: LookUp | None = None,
         max_under_way: int = MAX_UNDER_WAY,
     ) -> None:
         self._config = config
@@ -78,29 +90,35 @@ class PolicyStage:
         self._partitions = partitions
         self._now_ms = now_ms
         self._intake = Intake(stage=Stage.POLICY, codec=codec, publisher=publisher, now_ms=now_ms)
+        self._states = states
+        self._memory = Memory(states)
         self._desk = Desk(
             config,
+            self._memory,
             intake=self._intake,
             codec=codec,
             publisher=publisher,
             partitions=partitions,
             now_ms=now_ms,
             may_act=self._may_act,
+            look_up=look_up,
         )
+        self._doors: Doors[Any] = Doors()
         self._turns: Turns[Any] = Turns(max_under_way)
         self._held: Waiting[Any] = Waiting()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._suspended = False
-        self._wheel: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
+        self._opening: asyncio.Task[None] | None = None
         self._progress = Progress(STUCK_AFTER_S)
         self._app: StageApp
 
     def topics(self) -> list[str]:
         """What the stage reads."""
         requests = [request_topic(app, urgent=urgent) for app in sorted(self._config.apps) for urgent in (True, False)]
-        return requests + [deferral_topic(tier) for tier in DEFERRAL_TIERS_MS]
+        return [*requests, *(deferral_topic(tier) for tier in DEFERRAL_TIERS_MS), CONSENT, INBOUND]
 
     def register(self, app: StageApp) -> None:
         """Add an agent for every topic, and be told of assignments."""
@@ -134,29 +152,37 @@ class PolicyStage:
         app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name=f"policy {topic}")(self._agent)
 
     async def start(self) -> None:
-        """Begin to turn the wheel."""
+        """Begin to turn the wheel, and to forget what nobody needs."""
+        await self._states.start()
         metrics.under_way.set_function(lambda: self._turns.under_way)
         metrics.waiting.set_function(lambda: self._turns.waiting)
         metrics.held.set_function(lambda: len(self._held))
-        self._wheel = asyncio.create_task(self._turn_wheel(), name="policy wheel")
+        self._chores = [
+            asyncio.create_task(self._turn_wheel(), name="policy wheel"),
+            asyncio.create_task(self._forget(), name="policy sweep"),
+        ]
 
     async def stop(self) -> None:
         """Let go of everything unfinished; it is delivered again."""
-        if self._wheel is not None:
-            self._wheel.cancel()
-        for task in self._tasks:
+        tasks = [*self._chores, *self._tasks, *([self._opening] if self._opening else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *([self._wheel] if self._wheel else []), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._states.stop()
 
     def board(self, board: HealthBoard) -> None:
         """Add the stage's checks."""
         board.ready_when("policy intake", self._intake.health)
+        board.ready_when("policy state", self._states.health)
+        board.ready_when("consent", self._doors.health)
         board.live_while("policy", self._live)
 
     def offer(self, event: Any) -> None:
         """Take a record; returns at once. It is finished when all that follows from it was acknowledged."""
         message = event.message
         tier_ms = TIER_OF_TOPIC.get(message.topic)
+        if message.topic not in (CONSENT, INBOUND) and not self._doors.may_enter(message.partition, event):
+            return
         if tier_ms is not None:
             self._held.add(int(message.timestamp * 1000) + tier_ms, event)
         else:
@@ -186,6 +212,8 @@ class PolicyStage:
     async def _serve(self, key: Any, event: Any) -> None:
         try:
             first = await self._desk.serve(event, key)
+        except PartitionNotOpen:
+            first = None  # it was let go while this was under way: the record is delivered again, here or elsewhere
         except Exception as error:
             log.exception("policy cannot go on", topic=event.message.topic, partition=event.message.partition)
             await self._app.crash(error)
@@ -210,6 +238,16 @@ class PolicyStage:
             log.exception("the wheel stands still")
             await self._app.crash(error)
 
+    async def _forget(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_EVERY_S)
+                for home in sorted(self._states.partitions):
+                    await sweep(self._states, self._memory, home, busy=self._turns.is_busy, now_ms=self._now_ms)
+        except Exception as error:
+            log.exception("policy cannot forget")
+            await self._app.crash(error)
+
     # Ownership --------------------------------------------------------------------------------------------------------
 
     async def _may_act(self, event: Any) -> bool:
@@ -223,15 +261,43 @@ class PolicyStage:
             await asyncio.sleep(WHEEL_TICK_S)
         return True
 
-    def _on_assigned(self, partitions: frozenset[TP], generation: int) -> None:
+    async def _on_assigned(self, partitions: frozenset[TP], generation: int) -> None:
+        homes = sorted({tp.partition for tp in partitions})
+        await self._lease()  # opening takes a partition from whoever has it
+        await asyncio.gather(*(self._states.open(home) for home in homes))
+        consents = [tp for tp in partitions if tp.topic == CONSENT]
+        ends = await self._app.consumer.ends(consents)
+        self._doors.close({tp.partition: ends[tp] for tp in consents})
         self._suspended = False
+        self._opening = asyncio.create_task(self._open_doors(generation), name="policy doors")
+
+    async def _lease(self) -> None:
+        while True:
+            if self._app.lease.valid():
+                return
+            await asyncio.sleep(WHEEL_TICK_S)
+
+    async def _open_doors(self, generation: int) -> None:
+        consumer = self._app.consumer
+        try:
+            while self._doors.closed and consumer.generation == generation:
+                for home, end in self._doors.closed.items():
+                    if await consumer.finished_to(TP(CONSENT, home), end) and consumer.generation == generation:
+                        for event in self._doors.open(home):
+                            self.offer(event)
+                await asyncio.sleep(WHEEL_TICK_S)
+        except Exception as error:
+            log.exception("policy cannot tell whether consent was read")
+            await self._app.crash(error)
 
     async def _on_revoked(self, partitions: frozenset[TP]) -> None:
         self._suspended = True
         await self._idle.wait()
 
-    def _on_released(self, partitions: frozenset[TP]) -> None:
+    async def _on_released(self, partitions: frozenset[TP]) -> None:
         # Every rebalance takes all partitions and gives them out anew.
+        self._doors.close({})
+        await asyncio.gather(*(self._states.close(home) for home in self._states.partitions))
         self._turns.drop(lambda event: True)
         self._held.drop(lambda event: True)
         self._tell_progress()

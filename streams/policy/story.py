@@ -110,4 +110,6 @@ def _short_tags(tags: dict[str, str]) -> dict[str, str]:
 def _status(decision: Decision) -> MessageStatus:
     if isinstance(decision, Admitted):
         return MessageStatus.ADMITTED
-    return MessageStatus.DENIED if isinstance(decision, Denied) else MessageStatus.DEFERRED
+    if isinstance(decision, Denied):
+        return MessageStatus.CANCELED if decision.deny.reason is Reason.CANCELED else MessageStatus.DENIED
+    return MessageStatus.DEFERRED

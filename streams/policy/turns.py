@@ -34,6 +34,10 @@ class Turns(Generic[T]):
         """Items not handed out yet."""
         return self._waiting
 
+    def is_busy(self, key: Hashable) -> bool:
+        """An item of this key is under way."""
+        return key in self._under_way
+
     def add(self, key: Hashable, item: T, *, urgent: bool = False) -> None:
         """Take an item of this recipient into the line."""
         line = self._lines.get(key)

@@ -13,6 +13,7 @@ from streams.policy.verdict import Verdict
 
 from . import (
     app,
+    cancelled,
     caps,
     category,
     consent,
@@ -29,7 +30,7 @@ from . import (
     whatsapp,
 )
 
-RULES_VERSION = "6"
+RULES_VERSION = "7"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 
@@ -46,6 +47,7 @@ RULES: tuple[Rule, ...] = (
     Rule("urgency", urgency.check),
     Rule("limits", limits.check),
     Rule("idempotency", idempotency.check),
+    Rule("cancelled", cancelled.check),
     Rule("deadline", deadline.check),
     Rule("recipient", recipient.check),
     Rule("country", country.check),

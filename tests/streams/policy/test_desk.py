@@ -24,7 +24,9 @@ from schemas.records import (
     Stage,
 )
 from streams.policy.desk import Desk, HoldUntil, TakeTurnAs
+from streams.policy.memory import Memory
 from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, request
+from tests.streams.policy.remembering import DictState
 from tests.support.kafka import Outgoing
 from tests.support.published import RecordingPublisher
 
@@ -62,11 +64,14 @@ class Counter:
     publisher: RecordingPublisher = field(default_factory=RecordingPublisher)
     mine: bool = True
     now: int = NOW
+    state: DictState = field(default_factory=DictState)
+    lost_at: int = 0
 
     def __post_init__(self) -> None:
         intake = Intake(stage=Stage.POLICY, codec=CODEC, publisher=self.publisher, now_ms=lambda: self.now)
         self.desk = Desk(
             config(),
+            Memory(self.state),
             intake=intake,
             codec=CODEC,
             publisher=self.publisher,
@@ -77,7 +82,8 @@ class Counter:
 
     async def may_act(self, event: Any) -> bool:
         assert not event.acked
-        return self.mine
+        self.lost_at -= 1
+        return self.mine and self.lost_at != 0
 
     async def serve(self, event: Event, turn: object = None) -> HoldUntil | TakeTurnAs | None:
         return await self.desk.serve(event, turn if turn is not None else event.message.key)
@@ -211,16 +217,18 @@ async def test_what_another_owner_has_by_now_is_left_to_it(event: Event) -> None
     assert not event.acked
 
 
-async def test_a_lease_lost_between_the_two_writes_leaves_the_input_unfinished() -> None:
-    counter, event = Counter(), asked(request())
-    answers = iter([True, False])
-
-    async def once(_: Any) -> bool:
-        return next(answers)
-
-    counter.desk._may_act = once
+@pytest.mark.parametrize(
+    ("lost_at", "topics", "remembered"),
+    [(1, [], 0), (2, [], 1), (3, ["comms.dispatch.critical"], 1)],
+    ids=["before the decision", "after it was remembered", "after the dispatch record"],
+)
+async def test_a_lease_lost_between_two_writes_leaves_the_input_unfinished(
+    lost_at: int, topics: list[str], remembered: int
+) -> None:
+    counter, event = Counter(lost_at=lost_at), asked(request())
     await counter.serve(event)
-    assert [topic for topic, _ in counter.written] == ["comms.dispatch.critical"]
+    assert [topic for topic, _ in counter.written] == topics
+    assert counter.state.puts == remembered
     assert not event.acked
 
 

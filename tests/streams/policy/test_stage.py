@@ -15,6 +15,7 @@ import pytest
 from connectors.health import HealthBoard
 from connectors.kafka.app import create_app
 from connectors.kafka.publisher import DurablePublisher
+from connectors.kafka.state import PartitionStates
 from schemas import ids
 from schemas.reasons import Reason
 from schemas.records import (
@@ -28,7 +29,7 @@ from schemas.records import (
     Record,
     Stage,
 )
-from schemas.topics import DEAD, LIFECYCLE, POLICY_ANCHOR, deferral_topic, dispatch_topic, request_topic
+from schemas.topics import DEAD, LIFECYCLE, POLICY_ANCHOR, POLICY_STATE, deferral_topic, dispatch_topic, request_topic
 from streams.policy.config import PolicyConfig
 from streams.policy.stage import WHEEL_WINDOW, PolicyStage, window
 from tests.streams.cluster import CODEC, COUNTS, WAIT_S, own_cluster, records, until_committed
@@ -63,7 +64,12 @@ async def policy(
     await publisher.start()
     await publisher.warm()
     stage = PolicyStage(
-        configured or config(), codec=CODEC, publisher=publisher, partitions=COUNTS.recipient, now_ms=wall_ms
+        configured or config(),
+        codec=CODEC,
+        publisher=publisher,
+        states=PartitionStates(POLICY_STATE, settings, publisher, directory=datadir / "state"),
+        partitions=COUNTS.recipient,
+        now_ms=wall_ms,
     )
     app = create_app(settings, group=group, anchor=POLICY_ANCHOR, window=window, datadir=datadir)
     stage.register(app)

@@ -1,0 +1,259 @@
+"""Decides once per message and round: asks the rules, remembers the answer, and only then publishes what follows.
+
+    decision in the state, acked → lease → dispatch (or wheel) record acked → lifecycle acked → input finished
+
+A crash after the first step finds the decision when the input comes again, and publishes the same once more, flagged
+`again` for dispatch. So no message is decided twice for a round, nor admitted on two lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from connectors.kafka.intake import Intake
+from connectors.kafka.publisher import DurablePublisher
+from schemas import ids
+from schemas.codec import Codec, SingleObjectCodec
+from schemas.records import Dispatch, MessageRequest, PolicyDecision, PolicyOutcome
+from schemas.topics import LIFECYCLE, deferral_topic, dispatch_topic
+
+from . import metrics
+from .case import Entry, Origin
+from .config import PolicyConfig
+from .decide import decide
+from .facts import NOTHING_KNOWN, Facts
+from .idempotency import digest
+from .memory import Memory
+from .profile import Profile
+from .rounds import Meeting, meet
+from .story import tell
+from .trace import trace_headers
+from .verdict import Admitted, Decision, Deferred, Denied
+from .wheel import tier_for
+
+REQUEST_KEPT_BYTES = 200_000
+"""A larger request is not remembered beside its dispatch record: both together must fit into one Kafka record."""
+
+LookUp = Callable[[MessageRequest, Entry], Awaitable[Profile | None]]
+"""Asks customer data about the person of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """What a decision puts on Kafka beside its lifecycle event."""
+
+    topic: str
+    partition: int | None
+    key: bytes
+    value: bytes
+
+
+class Decisions:
+    """See the module.
+
+    Args:
+        may_act: asked with the event before whatever is published; False: the record is another owner's by now. No
+            await lies between its answer and the act.
+        look_up: customer data; nothing is known of anybody where it is None.
+    """
+
+    def __init__(
+        self,
+        config: PolicyConfig,
+        memory: Memory,
+        *,
+        intake: Intake,
+        codec: Codec,
+        publisher: DurablePublisher,
+        now_ms: Callable[[], int],
+        may_act: Callable[[Any], Awaitable[bool]],
+        look_up: LookUp | None = None,
+    ) -> None:
+        self._config = config
+        self._memory = memory
+        self._intake = intake
+        self._codec = codec
+        self._inner = SingleObjectCodec()
+        self._publisher = publisher
+        self._now_ms = now_ms
+        self._may_act = may_act
+        self._look_up = look_up
+
+    async def serve(self, event: Any, request: MessageRequest, entry: Entry, kind: str) -> None:
+        """Decide on a request, unless that was done; publish what follows; finish the input.
+
+        Args:
+            kind: urgent, normal or deferred, for the metrics.
+        """
+        if not await self._may_act(event):
+            return
+        if entry.home is None:  # no number: it has no place of its own, and is denied the same whenever it comes
+            await self._decide(event, request, entry, NOTHING_KNOWN, kind, None)
+            return
+        earlier = self._memory.decision(entry.home, request.recipient, entry.message_id)
+        meeting = meet(earlier, entry)
+        if meeting is Meeting.NEW:
+            await self._decide(event, request, entry, await self._facts(request, entry), kind, earlier)
+            return
+        assert earlier is not None
+        if meeting is Meeting.AGAIN:
+            await self._publish_again(event, earlier, entry)
+        elif meeting is Meeting.REPEAT and earlier.digest != digest(request):
+            # What it asks for is no message of its own and gets no id of one: it is told under its own place.
+            conflict = replace(entry, message_id=ids.message_id_by_origin(*entry.origin))
+            facts = replace(await self._facts(request, conflict), earlier_digest=earlier.digest)
+            await self._decide(event, request, conflict, facts, kind, None)
+        else:
+            if meeting is Meeting.REPEAT:
+                metrics.repeats.inc()
+            event.ack()
+
+    def request_of(self, home: int, recipient: str, message_id: str) -> MessageRequest | None:
+        """The request of a message that came back without one, where it is remembered."""
+        earlier = self._memory.decision(home, recipient, message_id)
+        if earlier is None or earlier.request is None:
+            return None
+        request = self._inner.decode(earlier.request)
+        assert isinstance(request, MessageRequest)
+        return request
+
+    # Inside -----------------------------------------------------------------------------------------------------------
+
+    async def _facts(self, request: MessageRequest, entry: Entry) -> Facts:
+        assert entry.home is not None
+        profile = await self._look_up(request, entry) if self._look_up is not None else None
+        # Read after the wait for the profile: nothing can change for this person until the decision is written.
+        ledger, last_inbound = self._memory.person(entry.home, request.recipient)
+        cancellation = self._memory.cancellation(entry.home, request.recipient, entry.message_id)
+        return Facts(
+            profile=profile,
+            ledger=ledger,
+            past=self._memory.past(entry.home, request.recipient, without=entry.message_id),
+            last_inbound=last_inbound,
+            cancelled=cancellation is not None and cancellation.app == entry.app,
+        )
+
+    async def _decide(
+        self,
+        event: Any,
+        request: MessageRequest,
+        entry: Entry,
+        facts: Facts,
+        kind: str,
+        earlier: PolicyDecision | None,
+    ) -> None:
+        message, now_ms = event.message, self._now_ms()
+        decision = decide(request, entry, self._config, now_ms, facts)
+        metrics.decision_seconds(kind).observe(max(0.0, now_ms / 1000 - message.timestamp))
+        published = self._published(decision, request)
+        place = Origin(message.topic, message.partition, message.offset)
+        told = tell(request, entry, decision, place, self._config, now_ms)
+        told_bytes = self._codec.encode(told)
+        if entry.home is not None:
+            kept = self._kept(decision, request, entry, published, told_bytes, now_ms, earlier)
+            await self._memory.keep_decision(entry.home, request.recipient, kept)
+            if not await self._may_act(event):
+                return
+        await self._publish(event, entry, published, told_bytes)
+        self._count(decision, entry.app)
+
+    async def _publish_again(self, event: Any, earlier: PolicyDecision, entry: Entry) -> None:
+        metrics.again.inc()
+        published = None
+        if earlier.topic is not None and earlier.published is not None:
+            value = earlier.published
+            if earlier.outcome is PolicyOutcome.ADMITTED:
+                order = await self._intake.decode(value)
+                assert isinstance(order, Dispatch)
+                value = self._codec.encode(replace(order, again=True))
+                key = order.message_id.encode()
+            else:
+                key = event.message.key
+            published = _Published(earlier.topic, earlier.partition, key, value)
+        if not await self._may_act(event):
+            return
+        assert earlier.told is not None
+        await self._publish(event, entry, published, earlier.told)
+
+    async def _publish(self, event: Any, entry: Entry, published: _Published | None, told: bytes) -> None:
+        headers = trace_headers(entry.traceparent)
+        if published is not None:
+            await self._publisher.publish(
+                published.topic, published.value, key=published.key, partition=published.partition, headers=headers
+            )
+            if not await self._may_act(event):
+                return
+        await self._publisher.publish(LIFECYCLE, told, key=entry.message_id.encode(), headers=headers)
+        event.ack()
+
+    def _published(self, decision: Decision, request: MessageRequest) -> _Published | None:
+        if isinstance(decision, Admitted):
+            order = decision.dispatch
+            topic = dispatch_topic(order.message_class)
+            return _Published(topic, decision.partition, order.message_id.encode(), self._codec.encode(order))
+        if isinstance(decision, Deferred):
+            deferral = decision.deferral
+            topic = deferral_topic(tier_for(deferral.due_at - self._now_ms()))
+            return _Published(topic, None, request.recipient.encode(), self._codec.encode(deferral))
+        return None
+
+    def _kept(
+        self,
+        decision: Decision,
+        request: MessageRequest,
+        entry: Entry,
+        published: _Published | None,
+        told: bytes,
+        now_ms: int,
+        earlier: PolicyDecision | None,
+    ) -> PolicyDecision:
+        until, deadline, sender, on_service = now_ms, None, None, False
+        if isinstance(decision, Admitted):
+            outcome, deadline = PolicyOutcome.ADMITTED, decision.dispatch.deadline
+            sender, on_service = decision.dispatch.lane, decision.dispatch.messaging_service_sid is not None
+            until = deadline
+        elif isinstance(decision, Deferred):
+            outcome, deadline, until = PolicyOutcome.DEFERRED, decision.deferral.deadline, decision.deferral.due_at
+        else:
+            outcome = PolicyOutcome.DENIED
+        # Later rounds may bring another request (moved to another channel, made again from what was sent): what the app
+        # repeats is its first.
+        first_digest = earlier.digest if earlier is not None else None
+        if earlier is None and request.idempotency_key is not None:
+            first_digest = digest(request)
+        # A callback of a messaging service may bring the message back, and so may a channel that is left.
+        may_return = outcome is PolicyOutcome.ADMITTED and (on_service or bool(request.fallback_channels))
+        return PolicyDecision(
+            message_id=entry.message_id,
+            round=entry.round,
+            outcome=outcome,
+            at=now_ms,
+            app=entry.app,
+            category=request.category[:256],
+            channel=request.channel,
+            sender=sender,
+            origin=str(entry.origin),
+            digest=first_digest,
+            forget_at=max(until, now_ms) + self._config.remember_ms,
+            topic=published.topic if published is not None else None,
+            partition=published.partition if published is not None else None,
+            published=published.value if published is not None else None,
+            told=told,
+            request=self._request_bytes(request) if may_return else None,
+            deadline=deadline,
+        )
+
+    def _request_bytes(self, request: MessageRequest) -> bytes | None:
+        data = self._inner.encode(request)
+        return data if len(data) <= REQUEST_KEPT_BYTES else None
+
+    def _count(self, decision: Decision, app: str) -> None:
+        app = app if app in self._config.apps else "unknown"
+        if isinstance(decision, Admitted):
+            metrics.decided(app, "admitted", "").inc()
+        elif isinstance(decision, Denied):
+            metrics.decided(app, "denied", decision.deny.reason).inc()
+        else:
+            metrics.decided(app, "deferred", decision.defer.reason).inc()

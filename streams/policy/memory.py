@@ -1,0 +1,132 @@
+"""What policy remembers of each person, in the state of their partition.
+
+Keys, all beginning with the number and a zero byte, so that one person's entries lie together:
+
+    <recipient> 00 d <message id>    the last decision about a message        PolicyDecision
+    <recipient> 00 x <message id>    a message that its app took back         Cancellation
+    <recipient> 00 p                 consent, and when they wrote to us       PolicyPerson
+
+Values are in Avro single-object encoding whatever the topics use: they are read in the middle of a decision, where
+nobody can wait for a registry, and this encoding knows every released schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol, TypeVar
+
+from schemas.codec import SingleObjectCodec
+from schemas.records import Cancellation, PolicyDecision, PolicyOutcome, PolicyPerson, Record
+from streams.consent import Ledger
+
+from .facts import Past
+
+_DECISION = b"\x00d"
+_CANCELLATION = b"\x00x"
+_PERSON = b"\x00p"
+
+CANCELLATION_KEPT_MS = 400 * 24 * 3600 * 1000
+"""A message may wait for its not-before for a year, and its cancellation must be there when it comes back."""
+
+R = TypeVar("R", bound=Record)
+
+
+class State(Protocol):
+    """What is asked of `connectors.kafka.state.PartitionStates`."""
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """What was acknowledged."""
+
+    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The entries whose keys begin so."""
+
+    async def put(self, partition: int, entries: Mapping[bytes, bytes | None]) -> None:
+        """Write; returns when that is acknowledged and in the store."""
+
+
+class Memory:
+    """Reads and writes what is remembered. A person's partition is that of their number in every topic keyed so."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._codec = SingleObjectCodec()
+
+    def decision(self, home: int, recipient: str, message_id: str) -> PolicyDecision | None:
+        """The last decision about a message."""
+        return self._get(home, recipient.encode() + _DECISION + message_id.encode(), PolicyDecision)
+
+    async def keep_decision(self, home: int, recipient: str, decision: PolicyDecision) -> None:
+        """Remember a decision in place of the one before it."""
+        await self._put(home, recipient.encode() + _DECISION + decision.message_id.encode(), decision)
+
+    def past(self, home: int, recipient: str, *, without: str) -> tuple[Past, ...]:
+        """The decisions about a person, oldest first, but for the message `without`."""
+        found = []
+        for _, value in self._state.scan(home, recipient.encode() + _DECISION):
+            decision = self._codec.decode(value)
+            assert isinstance(decision, PolicyDecision)
+            if decision.message_id != without:
+                found.append(_past(decision))
+        return tuple(sorted(found, key=lambda past: past.at))
+
+    def cancellation(self, home: int, recipient: str, message_id: str) -> Cancellation | None:
+        """What took a message back, if anything did."""
+        return self._get(home, recipient.encode() + _CANCELLATION + message_id.encode(), Cancellation)
+
+    async def keep_cancellation(self, home: int, cancellation: Cancellation) -> None:
+        """Remember that a message was taken back. Its id must be known by now."""
+        assert cancellation.message_id is not None
+        key = cancellation.recipient.encode() + _CANCELLATION + cancellation.message_id.encode()
+        await self._put(home, key, cancellation)
+
+    def person(self, home: int, recipient: str) -> tuple[Ledger, dict[str, int]]:
+        """A person's consent, and when they last wrote to each of our addresses."""
+        found = self._get(home, recipient.encode() + _PERSON, PolicyPerson)
+        return (Ledger(), {}) if found is None else (Ledger.from_bytes(found.ledger), found.last_inbound)
+
+    async def keep_person(self, home: int, recipient: str, ledger: Ledger, last_inbound: dict[str, int]) -> None:
+        """Remember a person."""
+        person = PolicyPerson(ledger=ledger.to_bytes(), last_inbound=last_inbound)
+        await self._put(home, recipient.encode() + _PERSON, person)
+
+    def useless(self, key: bytes, value: bytes, now_ms: int) -> bool:
+        """Whether nobody needs an entry any more. What is known of a person is kept for ever."""
+        kind = key.partition(b"\x00")[2][:1]
+        if kind == _DECISION[1:]:
+            decision = self._codec.decode(value)
+            assert isinstance(decision, PolicyDecision)
+            return decision.forget_at < now_ms
+        if kind == _CANCELLATION[1:]:
+            cancellation = self._codec.decode(value)
+            assert isinstance(cancellation, Cancellation)
+            return cancellation.requested_at + CANCELLATION_KEPT_MS < now_ms
+        return False
+
+    def _get(self, home: int, key: bytes, kind: type[R]) -> R | None:
+        value = self._state.get(home, key)
+        if value is None:
+            return None
+        record = self._codec.decode(value)
+        assert isinstance(record, kind), f"a {record.AVRO_NAME} lies where a {kind.AVRO_NAME} should"
+        return record
+
+    async def _put(self, home: int, key: bytes, record: Record) -> None:
+        await self._state.put(home, {key: self._codec.encode(record)})
+
+
+def recipient_of(key: bytes) -> bytes:
+    """The number whose entry a key names, as it is the key of their records."""
+    return key.partition(b"\x00")[0]
+
+
+def _past(decision: PolicyDecision) -> Past:
+    return Past(
+        message_id=decision.message_id,
+        round=decision.round,
+        app=decision.app,
+        category=decision.category,
+        channel=decision.channel,
+        sender=decision.sender,
+        admitted=decision.outcome is PolicyOutcome.ADMITTED,
+        at=decision.at,
+    )
