@@ -73,6 +73,11 @@ class QuietHours(Section):
     everywhere: Hours | None = Field(default=None, description="Hours of the brand, beside those of the place.")
     countries: dict[str, Hours] = Field(default={}, description="Hours by ISO 3166 alpha-2 country.")
     us_states: dict[str, Hours] = Field(default={}, description="Hours by state, two letters; beside the country's.")
+    anywhere: Hours | None = Field(
+        default=None,
+        description="Hours for people whose place nobody knows (satellite numbers), held on every clock of the world. "
+        "Without them such messages are denied.",
+    )
 
     def resolved(self) -> laws.QuietHours:
         """As policy takes them."""
@@ -80,5 +85,6 @@ class QuietHours(Section):
             everywhere=None if self.everywhere is None else self.everywhere.resolved(),
             countries={name: each.resolved() for name, each in self.countries.items()},
             us_states={name: each.resolved() for name, each in self.us_states.items()},
+            anywhere=None if self.anywhere is None else self.anywhere.resolved(),
         )
         return own.over(laws.packaged()) if self.law else own

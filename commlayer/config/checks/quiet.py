@@ -10,10 +10,12 @@ from commlayer.config.draft import Draft
 from commlayer.config.problems import Problem
 from commlayer.config.suggest import instead
 from streams.policy.quiet.hours import DAY_S
+from streams.policy.quiet.law import on_every_clock
 from streams.policy.quiet.openings import opens_at
 from streams.policy.quiet.places import USA, Place, american_places, area_codes, candidates
 
 _YEAR_MS = 366 * DAY_S * 1000
+_FORTNIGHT_MS = 14 * DAY_S * 1000  # all clocks of the world over a year would take seconds
 _FROM_MS = 1_767_225_600_000  # 2026-01-01T00:00Z; any year does, hours repeat every week
 
 
@@ -31,6 +33,12 @@ def quiet(draft: Draft) -> Iterator[Problem]:
             better = instead(country, draft.countries.allow if draft.countries else (), otherwise="write US or DE.")
             yield Problem(("quiet_hours", "countries", country), "no ISO 3166 alpha-2 country.", better)
     resolved = hours.resolved()
+    if resolved.anywhere is not None:
+        clocks = on_every_clock(resolved.anywhere)
+        if opens_at(clocks, _FROM_MS, _FROM_MS + _FORTNIGHT_MS) is None:
+            what = "no moment is open on every clock of the world; they lie up to 26 h apart."
+            fix = "widen `open`, for example to the whole day on some days, or leave `anywhere` out to deny."
+            yield Problem(("quiet_hours", "anywhere"), what, fix)
     for country in () if draft.countries is None else draft.countries.allow:
         places = resolved.at(_anywhere_in(country))
         if places and opens_at(places, _FROM_MS, _FROM_MS + _YEAR_MS) is None:

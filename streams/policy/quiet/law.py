@@ -12,7 +12,7 @@ import yaml
 
 from .hours import WEEKDAYS, Hours, Opening
 from .openings import Local
-from .places import Place
+from .places import Place, country_zones
 
 _ENTRY_KEYS = frozenset({"open", "closed_on"})
 _OPENING_KEYS = frozenset({"days", "from", "until"})
@@ -26,11 +26,18 @@ class QuietHours:
         everywhere: hours of the brand, at the recipient's place, beside those of the law; None: no such.
         countries: by ISO 3166 alpha-2.
         us_states: by two letters; they hold beside the country's.
+        anywhere: hours for people whose place nobody knows, on every clock of the world; None: never.
     """
 
     everywhere: Hours | None = None
     countries: Mapping[str, Hours] = field(default_factory=dict)
     us_states: Mapping[str, Hours] = field(default_factory=dict)
+    anywhere: Hours | None = None
+
+    @property
+    def none_at_all(self) -> bool:
+        """No hour is quiet anywhere."""
+        return not (self.everywhere or self.countries or self.us_states or self.anywhere)
 
     def over(self, law: QuietHours) -> QuietHours:
         """These hours where they say something, the law's where they do not."""
@@ -38,6 +45,7 @@ class QuietHours:
             everywhere=self.everywhere,
             countries={**law.countries, **self.countries},
             us_states={**law.us_states, **self.us_states},
+            anywhere=self.anywhere,
         )
 
     def at(self, places: Iterable[Place]) -> frozenset[Local]:
@@ -52,6 +60,12 @@ class QuietHours:
             )
             if hours is not None
         )
+
+
+@cache
+def on_every_clock(hours: Hours) -> frozenset[Local]:
+    """The hours in every zone of every country."""
+    return frozenset(Local(zone, hours) for zones in country_zones().values() for zone in zones)
 
 
 NO_QUIET_HOURS = QuietHours()

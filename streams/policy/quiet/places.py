@@ -45,7 +45,7 @@ def candidates(e164: str, country: str, profile: Profile | None) -> frozenset[Pl
         profile: what customer data says; its zone, state and country count where they are well-formed.
 
     Returns:
-        at least one place; none only for a number of no known zone and a profile without one.
+        at least one place; none only for a number of no country (satellite, +800) and a profile without zone.
     """
     known = profile or Profile()
     zone = known.time_zone if known.time_zone in zone_names() else None
@@ -56,7 +56,9 @@ def candidates(e164: str, country: str, profile: Profile | None) -> frozenset[Pl
         if country == USA or known.country == USA
     }
     for each in {country, known.country or country} - {USA}:
-        found |= {Place(each, None, one) for one in ((zone,) if zone is not None else _zones_of(e164))}
+        of_number = _zones_of(e164) if each == country else ()
+        zones = (zone,) if zone is not None else of_number or country_zones().get(each, ())
+        found |= {Place(each, None, one) for one in zones}
     return frozenset(found)
 
 
@@ -65,6 +67,17 @@ def area_codes() -> Mapping[str, Mapping[str, frozenset[str]]]:
     """Area codes by state and by zone, data/us_area_codes.yaml."""
     data = yaml.safe_load(files(__package__).joinpath("data/us_area_codes.yaml").read_text(encoding="utf-8"))
     return {state: {zone: frozenset(codes) for zone, codes in zones.items()} for state, zones in data.items()}
+
+
+@cache
+def country_zones() -> Mapping[str, tuple[str, ...]]:
+    """IANA zones by ISO 3166 alpha-2 country, `zone.tab` of the packaged data."""
+    found: dict[str, list[str]] = {}
+    for line in files("tzdata").joinpath("zoneinfo/zone.tab").read_text(encoding="ascii").splitlines():
+        if not line.startswith("#"):
+            country, _, zone = line.split("\t")[:3]
+            found.setdefault(country, []).append(zone)
+    return {country: tuple(zones) for country, zones in found.items()}
 
 
 def american_places() -> frozenset[Place]:

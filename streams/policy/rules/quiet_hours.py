@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from schemas.reasons import Reason
 from streams.policy.case import Case
-from streams.policy.quiet.law import QuietHours
+from streams.policy.quiet.law import QuietHours, on_every_clock
 from streams.policy.quiet.openings import Local, closes_at, opens_at
 from streams.policy.quiet.places import candidates
 from streams.policy.verdict import ALLOW, Defer, Deny, Verdict
 
+_NOBODY_KNOWS_WHERE = Deny(
+    Reason.QUIET_HOURS,
+    "recipient",
+    "Neither number nor profile tells by which clock the person lives, so no hour is known to be open.",
+    "Give `time_zone` in the profile, or set `quiet_hours.anywhere`.",
+)
+
 
 def check(case: Case) -> Verdict:
-    """Defer to the next opening; Deny when none begins before the deadline. What may not go before `not_before` is
-    judged by that moment."""
+    """Defer to the next opening; Deny when none begins before the deadline, and where nobody knows whose hours hold.
+    What may not go before `not_before` is judged by that moment."""
     places = _places(case)
+    if places is None:
+        return _NOBODY_KNOWS_WHERE
     if not places:
         return ALLOW
     moment = max(case.now_ms, case.request.not_before or 0)
@@ -35,11 +44,15 @@ def allowed_until(case: Case) -> int | None:
     return closes_at(places, case.now_ms, case.deadline) if places else None
 
 
-def _places(case: Case) -> frozenset[Local]:
+def _places(case: Case) -> frozenset[Local] | None:
+    """What must be open; empty: no hour is quiet for the message. None: what must be is not known."""
     quiet: QuietHours = case.config.quiet_hours
-    if not case.category.quiet_hours:
+    if not case.category.quiet_hours or quiet.none_at_all:
         return frozenset()
-    return quiet.at(candidates(case.request.recipient, case.number.country, case.facts.profile))
+    places = candidates(case.request.recipient, case.number.country, case.facts.profile)
+    if places:
+        return quiet.at(places)
+    return None if quiet.anywhere is None else on_every_clock(quiet.anywhere)
 
 
 def _some(zones: list[str]) -> str:

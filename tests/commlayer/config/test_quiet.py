@@ -10,7 +10,7 @@ import yaml
 
 from commlayer.config import Problem, conversions, loads
 from streams.policy.quiet import law
-from streams.policy.quiet.hours import Opening
+from streams.policy.quiet.hours import WEEKDAYS, Hours, Opening
 
 Find = Callable[[Callable[[dict[str, Any]], object]], list[Problem]]
 EIGHT_TO_EIGHT = {"open": [{"from": "08:00", "until": "20:00"}]}
@@ -53,6 +53,7 @@ def put(quiet: Any) -> Callable[[dict[str, Any]], object]:
             "a number of US leaves its place open",
             "widen",
         ),
+        ({"anywhere": EIGHT_TO_EIGHT}, "quiet_hours.anywhere", "every clock of the world", "the whole day"),
         (
             {"us_states": {"TX": {"open": [{"from": "00:00", "until": "06:00"}]}}},
             "quiet_hours",
@@ -86,6 +87,14 @@ def test_without_the_law_only_our_own_hours_hold(config_data: dict[str, Any]) ->
     hours = configured(config_data).quiet_hours
     assert (hours.countries, hours.us_states) == ({}, {})
     assert hours.everywhere is not None
+
+
+def test_hours_for_people_whose_place_nobody_knows(problems_after: Find, config_data: dict[str, Any]) -> None:
+    workdays = {"open": [{"from": "00:00", "until": "24:00", "days": ["mon", "tue", "wed"]}]}
+    assert problems_after(put({"anywhere": workdays})) == []
+    assert configured(config_data).quiet_hours.anywhere is None
+    config_data["quiet_hours"] = {"anywhere": workdays}
+    assert configured(config_data).quiet_hours.anywhere == Hours((Opening.parse("00:00", "24:00", WEEKDAYS[:3]),))
 
 
 @pytest.mark.parametrize(

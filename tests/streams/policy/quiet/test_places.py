@@ -65,6 +65,18 @@ def test_a_number_of_a_country_with_many_zones_is_in_all_of_them() -> None:
     assert {"Europe/Moscow", "Asia/Vladivostok"} <= zones
 
 
+def test_a_country_that_only_the_profile_names_has_its_own_clock() -> None:
+    found = candidates("+41791234567", "CH", Profile(country="JP"))
+    assert found == {Place("CH", None, "Europe/Zurich"), Place("JP", None, "Asia/Tokyo")}
+
+
+def test_a_number_whose_zone_nobody_knows_may_be_anywhere_in_its_country() -> None:
+    found = candidates("+881612345678", "AU", None)
+    assert {"Australia/Perth", "Australia/Sydney"} <= {place.zone for place in found}
+    assert candidates("+881612345678", "001", None) == frozenset()
+    assert candidates("+881612345678", "001", Profile(country="JP")) == {Place("JP", None, "Asia/Tokyo")}
+
+
 def test_two_countries_count_where_profile_and_number_differ() -> None:
     found = candidates("+41791234567", "CH", Profile(country="US", time_zone=EASTERN, state="CT"))
     assert found == {Place("CH", None, EASTERN), Place(USA, "CT", EASTERN)}

@@ -18,6 +18,7 @@ from streams.policy.decide import decide
 from streams.policy.facts import Facts
 from streams.policy.profile import Profile
 from streams.policy.quiet import law
+from streams.policy.quiet.hours import WEEKDAYS, Hours, Opening
 from streams.policy.quiet.places import area_codes
 from streams.policy.rules import quiet_hours
 from streams.policy.verdict import ALLOW, Admitted, Defer, Deny
@@ -98,6 +99,36 @@ def test_a_country_without_law_has_the_hours_of_the_brand() -> None:
     nine = at("2026-11-24T09:00", "Europe/Zurich")
     assert quiet_hours.check(case(nine)) == ALLOW
     assert quiet_hours.check(case(nine, quiet=own.over(law.packaged()))) == Defer(nine + HOUR, Reason.QUIET_HOURS)
+
+
+SATELLITE = "+881612345678"
+
+
+def test_a_person_of_whom_nobody_knows_where_they_are_is_not_written_to() -> None:
+    verdict = quiet_hours.check(case(at("2026-11-24T12:00", "UTC"), recipient=SATELLITE))
+    assert isinstance(verdict, Deny)
+    assert (verdict.reason, verdict.field) == (Reason.QUIET_HOURS, "recipient")
+    noon = case(at("2026-11-24T12:00", "UTC"), recipient=SATELLITE, profile=Profile(time_zone="UTC", country="CH"))
+    assert quiet_hours.check(noon) == ALLOW
+
+
+def test_where_no_hour_is_quiet_at_all_the_place_does_not_matter() -> None:
+    noon = at("2026-11-24T12:00", "UTC")
+    assert quiet_hours.check(case(noon, recipient=SATELLITE, quiet=law.NO_QUIET_HOURS)) == ALLOW
+    assert quiet_hours.check(case(noon, recipient=SATELLITE, category="service")) == ALLOW
+
+
+def test_hours_for_anywhere_are_open_on_every_clock_of_the_world() -> None:
+    workdays = Hours((Opening.parse("00:00", "24:00", WEEKDAYS[:5]),))
+    quiet = replace(law.packaged(), anywhere=workdays)
+    monday = at("2026-11-30T00:00", "Pacific/Pago_Pago")  # the last place where it begins
+    saturday = at("2026-12-05T00:00", "Pacific/Kiritimati")  # the first
+    assert quiet_hours.check(case(monday - 1, recipient=SATELLITE, quiet=quiet)) == Defer(monday, Reason.QUIET_HOURS)
+    assert quiet_hours.check(case(monday, recipient=SATELLITE, quiet=quiet)) == ALLOW
+    last = case(saturday - 1, recipient=SATELLITE, quiet=quiet)
+    assert quiet_hours.check(last) == ALLOW
+    assert quiet_hours.allowed_until(last) == saturday
+    assert isinstance(quiet_hours.check(case(saturday, recipient=SATELLITE, quiet=quiet)), Deny)  # 24 h are too short
 
 
 def test_the_dispatch_record_says_when_the_next_quiet_hours_begin() -> None:
