@@ -27,10 +27,10 @@ class Backoff:
     def times(self, waited_s: float) -> int:
         """After how many troubles in a row a wait is about so long."""
         times = 1
-        while times < 31 and min(self.cap_s, self.first_s * 2.0**times) * (1.0 - self.jitter) <= waited_s:
-            times += 1
-            if self.first_s * 2.0 ** (times - 1) >= self.cap_s:
+        while self.first_s * 2.0 ** (times - 1) < self.cap_s:
+            if min(self.cap_s, self.first_s * 2.0**times) * (1.0 - self.jitter) > waited_s:
                 break
+            times += 1
         return times
 
 

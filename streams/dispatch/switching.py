@@ -17,7 +17,8 @@ from .verdict import Paused
 log = structlog.get_logger(__name__)
 
 CLEARED_WITHIN_S = 1.0
-"""The end of trouble ends a pause that began with it, up to the rounding of clocks; a later pause has its own record."""
+"""The end of trouble ends the pause that began with it, up to the rounding of clocks; a later pause has its own
+record."""
 
 
 class Switching:

@@ -1,6 +1,6 @@
-"""Trouble with Twilio as operators and other processes hear of it: said once when it begins and once when it ends, shown
-all the time between. Trouble that has a code of Twilio's stands on comms.control, so that all processes obey it, also
-those that start later."""
+"""Trouble with Twilio as operators and other processes hear of it: said once when it begins and once when it ends,
+shown all the time between. Trouble that has a code of Twilio's stands on comms.control, so that all processes obey it,
+also those that start later."""
 
 from __future__ import annotations
 

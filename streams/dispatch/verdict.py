@@ -65,7 +65,8 @@ class Verdict:
 
     Attributes:
         outcome: for the attempt's RESULT.
-        follows: final, another attempt here, another decision of policy's, or (in doubt, outcome `IN_DOUBT`) None: Twilio's list must be asked first.
+        follows: final, another attempt here, another decision of policy's, or (in doubt, outcome `IN_DOUBT`) None:
+            Twilio's list must be asked first.
         status: message status that follows a final result.
         reason: of anything but acceptance.
         detail: the reason in words; no numbers, no bodies.

@@ -18,8 +18,8 @@ class Switched:
 
     Attributes:
         paused_apps: apps that an operator has paused; their requests are denied.
-        unhealthy: lanes that are paused or in trouble until its next probe, themselves or by their group or account. They are avoided where
-            another sender fits; otherwise their messages wait in dispatch.
+        unhealthy: lanes that are paused, or in trouble until its next probe, themselves or by their group or account.
+            They are avoided where another sender fits; otherwise their messages wait in dispatch.
     """
 
     paused_apps: frozenset[str] = frozenset()

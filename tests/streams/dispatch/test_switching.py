@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -20,7 +21,13 @@ NOTHING_HAPPENS_S = 0.2
 
 
 def switching_of(running: World) -> Switching:
-    return Switching(running.scheduler, stirred=running.engine.sender.kick, now_ms=wall_ms)
+    return Switching(
+        running.scheduler,
+        troubles=running.troubles,
+        stirred=running.engine.sender.kick,
+        clock=time.monotonic,
+        now_ms=wall_ms,
+    )
 
 
 def switch(

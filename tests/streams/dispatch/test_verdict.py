@@ -8,7 +8,7 @@ from connectors.twilio.answers import Accepted, Answer, InDoubt, NotSent, Reject
 from connectors.twilio.errors import TwilioError, classify
 from schemas.reasons import Reason
 from schemas.records import AttemptOutcome, Follows, MessageStatus
-from streams.dispatch.verdict import Paused, Verdict, judge
+from streams.dispatch.verdict import ROUNDS_MAX, Paused, Verdict, judge
 
 
 def _judge(answer: Answer, attempt: int = 1) -> Verdict:
@@ -75,12 +75,22 @@ def test_account_errors_pause_the_account_with_a_fix_and_keep_the_message(code: 
 
 
 @pytest.mark.parametrize("code", [21212, 21606, 21659])
-def test_sender_errors_pause_the_lane_with_a_fix_and_keep_the_message(code: int) -> None:
+def test_sender_errors_pause_the_lane_with_a_fix_and_give_the_message_back_to_policy(code: int) -> None:
     verdict = _judge(rejected(code))
-    assert verdict.follows is Follows.RETRY
+    assert (verdict.follows, verdict.reason) == (Follows.WHEEL, Reason.SENDER_REFUSED)
+    assert verdict.retry_in_s == 0.0
     assert verdict.pause is not None
     assert verdict.pause.what is Paused.LANE
     assert verdict.pause.fix
+
+
+def test_a_message_that_policy_has_sent_round_often_enough_waits_for_its_lane() -> None:
+    asked = [judge(rejected(21606), 1, lambda: 0.5, round=round).follows for round in range(ROUNDS_MAX + 2)]
+    assert asked == [Follows.WHEEL] * ROUNDS_MAX + [Follows.RETRY] * 2
+
+
+def test_a_sender_that_is_ready_later_is_asked_for_later() -> None:
+    assert _judge(rejected(30035)).retry_in_s >= 60.0
 
 
 def test_a_daily_limit_pauses_the_account_for_a_minute_at_least() -> None:
