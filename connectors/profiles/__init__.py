@@ -1,0 +1,1 @@
+"""Customer data: Segment's Profile API."""
