@@ -1,0 +1,193 @@
+"""kill -9 and SIGSTOP of policy processes under load, on a real broker: every request has one outcome, no message is on
+two lanes, no repeat becomes a second message, no cap is exceeded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from schemas import ids
+from schemas.records import Content, Dispatch, LifecycleEvent, MessageClass, MessageRequest, MessageStatus
+from schemas.topics import DEAD, LIFECYCLE, dispatch_topic, request_topic
+from tests.streams.cluster import CODEC, own_cluster, records, until_committed
+from tests.support.kafka import Kafka, Outgoing
+from tests.support.processes import Child
+from tests.support.waiting import until
+
+from .installation import config
+from .test_stage import wall_ms
+from .worker import CAP
+
+ROOT = Path(__file__).parents[3]
+PEOPLE = 150
+SHOP = request_topic("shop")
+LANES = [dispatch_topic(MessageClass.BULK), dispatch_topic(MessageClass.NORMAL)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Kafka]:
+    with own_cluster(config().apps) as kafka:
+        yield kafka
+
+
+@dataclass
+class Load:
+    """Requests of one test; people of its own.
+
+    Attributes:
+        message_ids: of every message asked for; repeats have that of the first.
+    """
+
+    first_person: int
+    requests: list[Outgoing] = field(default_factory=list)
+    message_ids: set[str] = field(default_factory=set)
+
+    def person(self, number: int) -> str:
+        return f"+41792{self.first_person + number:06d}"
+
+    def add(self, number: int, index: int, category: str, *, after_ms: int = 0) -> None:
+        recipient, key = self.person(number), f"{category}-{index}"
+        request = MessageRequest(
+            recipient=recipient,
+            category=category,
+            content=Content(body=f"{category} {index} for {number}"),
+            idempotency_key=key,
+            not_before=wall_ms() + after_ms if after_ms else None,
+            created_at=wall_ms(),
+        )
+        self.requests.append(Outgoing(SHOP, CODEC.encode(request), recipient.encode()))
+        self.message_ids.add(ids.message_id_by_key("shop", recipient, key))
+
+
+def load(first_person: int, rnd: random.Random) -> Load:
+    """For each person five adverts, two more than the cap lets through, three services of which one waits on the wheel;
+    a third of the requests again under the same key."""
+    made = Load(first_person)
+    for index in range(5):
+        for number in range(PEOPLE):
+            made.add(number, index, "marketing")
+            if index < 3:
+                made.add(number, index, "service", after_ms=rnd.choice([1_500, 3_000]) if index == 0 else 0)
+    made.requests += rnd.sample(made.requests, len(made.requests) // 3)
+    return made
+
+
+def worker(kafka: Kafka, group: str, folder: Path, *, instance: str) -> Child:
+    told = {"bootstrap": kafka.bootstrap, "group": group, "datadir": str(folder / instance), "instance": instance}
+    command = [sys.executable, "-m", "tests.streams.policy.worker", json.dumps(told)]
+    return Child(f"policy {instance}", command, log=folder / f"{instance}.log", cwd=ROOT)
+
+
+def admitted(kafka: Kafka) -> int:
+    return sum(sum(kafka.end_offsets(topic).values()) for topic in LANES)
+
+
+async def until_decided(kafka: Kafka, wanted: set[str]) -> None:
+    """Wait until every message was admitted or denied, whatever else was said of it."""
+
+    def missing() -> set[str]:
+        told = (one for one in records(kafka, LIFECYCLE) if isinstance(one, LifecycleEvent))
+        return wanted - {one.message_id for one in told if one.status is not MessageStatus.DEFERRED}
+
+    for _ in range(240):
+        left = await asyncio.to_thread(missing)
+        if not left:
+            return
+        await asyncio.sleep(0.5)
+    raise AssertionError(f"{len(left)} messages are not decided")
+
+
+def check(kafka: Kafka, made: Load) -> None:
+    """The promises, by what stands on the topics."""
+    people = {made.person(number) for number in range(PEOPLE)}
+    told = [one for one in records(kafka, LIFECYCLE) if isinstance(one, LifecycleEvent) and one.recipient in people]
+    final: dict[str, set[MessageStatus]] = defaultdict(set)
+    for event in told:
+        if event.status is not MessageStatus.DEFERRED:
+            final[event.message_id].add(event.status)
+    assert final.keys() == made.message_ids, "lost, or a message that nobody asked for"
+    assert {key for key, statuses in final.items() if len(statuses) > 1} == set(), "two outcomes"
+    assert all(len({one.event_id for one in told if one.message_id == key}) <= 2 for key in list(final)[:50])
+
+    placed: dict[tuple[str, int], set[tuple[str, int]]] = defaultdict(set)
+    said: dict[tuple[str, int], list[Dispatch]] = defaultdict(list)
+    for topic in LANES:
+        for stored in kafka.consume_all(topic):
+            order = CODEC.decode(stored.value or b"")
+            assert isinstance(order, Dispatch)
+            if order.recipient in people:
+                placed[order.message_id, order.round].add((topic, stored.partition))
+                said[order.message_id, order.round].append(order)
+    assert {key for key, places in placed.items() if len(places) > 1} == set(), "on two lanes"
+    assert len({message_id for message_id, _ in said}) == len(said), "admitted in two rounds"
+    assert {message_id for message_id, _ in said} == {
+        key for key, statuses in final.items() if statuses == {MessageStatus.ADMITTED}
+    }
+    for copies in said.values():
+        # Who was killed between the two writes never said `again`; every copy after the first does.
+        assert sum(not copy.again for copy in copies) <= 1
+        assert len({replace(copy, again=True).to_avro().__repr__() for copy in copies}) == 1, "decided anew"
+
+    adverts = Counter(copies[0].recipient for copies in said.values() if copies[0].category == "marketing")
+    assert max(adverts.values()) <= CAP.at_most
+    assert adverts == Counter(dict.fromkeys(people, CAP.at_most)), "a cap let through less than it may"
+    assert records(kafka, DEAD) == []
+
+
+@pytest.mark.timeout(300)
+async def test_killed_again_and_again_it_decides_everything_once(cluster: Kafka, tmp_path: Path) -> None:
+    group, rnd = cluster.unique("policy"), random.Random(7)
+    made, before = load(0, rnd), admitted(cluster)
+    await asyncio.to_thread(cluster.produce, made.requests)
+    for kill in range(4):
+        target = before + PEOPLE * (kill + 1) + rnd.randrange(60)
+        await _run_until(target, cluster, worker(cluster, group, tmp_path, instance="one"))
+    process = worker(cluster, group, tmp_path, instance="one")
+    try:
+        await until_decided(cluster, made.message_ids)
+        await until_committed(cluster, group, SHOP)
+    finally:
+        code = await asyncio.to_thread(process.stop)
+    assert code == 0, process.output()
+    check(cluster, made)
+
+
+async def _run_until(target: int, kafka: Kafka, process: Child) -> None:
+    """Kill the process when so many records were admitted."""
+    try:
+        await until(lambda: admitted(kafka) >= target or process.returncode is not None, 60)
+        assert process.returncode is None, process.output()
+    finally:
+        await asyncio.to_thread(process.kill)
+
+
+@pytest.mark.timeout(300)
+async def test_one_that_slept_through_its_session_changes_nothing_when_it_wakes(cluster: Kafka, tmp_path: Path) -> None:
+    group, rnd = cluster.unique("policy"), random.Random(8)
+    made, before = load(1_000, rnd), admitted(cluster)
+    sleeper = worker(cluster, group, tmp_path, instance="sleeper")
+    heir = None
+    try:
+        await asyncio.to_thread(cluster.produce, made.requests)
+        await until(lambda: admitted(cluster) >= before + PEOPLE, 60)
+        sleeper.signal(signal.SIGSTOP)  # in the middle of a thousand decisions
+        heir = worker(cluster, group, tmp_path, instance="heir")
+        await until_decided(cluster, made.message_ids)
+        sleeper.signal(signal.SIGCONT)
+        await asyncio.sleep(5)
+        await until_committed(cluster, group, SHOP)
+        assert heir.returncode is None, heir.output()
+    finally:
+        await asyncio.to_thread(sleeper.stop)
+        if heir is not None:
+            await asyncio.to_thread(heir.stop)
+    check(cluster, made)

@@ -1,0 +1,65 @@
+"""A policy process: `python -m tests.streams.policy.worker <json>`.
+
+The JSON: bootstrap, group, datadir, and optionally instance (static membership).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from connectors.health import HealthBoard
+from connectors.kafka.publisher import DurablePublisher
+from connectors.kafka.state import PartitionStates
+from connectors.kafka.worker import StageWorker, create_app
+from schemas.topics import POLICY_ANCHOR, POLICY_STATE
+from streams.policy.config import Cap, OverCap
+from streams.policy.stage import PolicyStage, window
+from tests.streams.cluster import CODEC, COUNTS
+from tests.support.stage import quick_settings
+
+from .installation import HOUR, config
+
+CAP = Cap(name="adverts", categories=frozenset({"marketing"}), window_ms=24 * HOUR, at_most=3, over=OverCap.DENY)
+
+
+def main(told: dict[str, Any]) -> int:
+    logging.basicConfig(level="WARNING", format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    settings = quick_settings(told["bootstrap"])
+    datadir = Path(told["datadir"])
+    publisher = DurablePublisher(settings, name="policy")
+    stage = PolicyStage(
+        config(caps=(CAP,)),
+        codec=CODEC,
+        publisher=publisher,
+        states=PartitionStates(POLICY_STATE, settings, publisher, directory=datadir / "state"),
+        partitions=COUNTS.recipient,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+    app = create_app(
+        settings,
+        group=told["group"],
+        anchor=POLICY_ANCHOR,
+        window=window,
+        instance_id=told.get("instance"),
+        datadir=datadir,
+    )
+    stage.register(app)
+    board = HealthBoard()
+    stage.board(board)
+    return StageWorker(
+        app,
+        before_start=[publisher.start, stage.start],
+        after_stop=[stage.stop, publisher.stop],
+        health=board,
+        required_topics=dict.fromkeys(stage.topics(), COUNTS.recipient),
+        health_port=None,
+    ).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))
