@@ -3,9 +3,7 @@ accounts, and what goes back to policy."""
 
 from __future__ import annotations
 
-import asyncio
-
-from connectors.kafka.publisher import DurablePublisher, Position
+from connectors.kafka.publisher import DurablePublisher
 from schemas.codec import Codec
 from schemas.records import Consent, Control, Deferral, Dispatch, LifecycleEvent
 from schemas.topics import CONSENT, CONTROL, LIFECYCLE, deferral_topic, dispatch_topic
@@ -27,11 +25,7 @@ class Outbox:
 
     async def tell(self, event: LifecycleEvent, traceparent: str | None) -> None:
         """One step of a message's story."""
-        await self.telling(event, traceparent)
-
-    def telling(self, event: LifecycleEvent, traceparent: str | None) -> asyncio.Future[Position]:
-        """The same, without waiting."""
-        return self._publisher.publish(
+        await self._publisher.publish(
             LIFECYCLE,
             self._codec.encode(event),
             key=event.message_id.encode(),

@@ -66,15 +66,8 @@ class Settler:
     async def settle(self, job: Job, verdict: Verdict, written: Callable[[], None]) -> None:
         """Twilio answered. `written` is called once the RESULT is acknowledged."""
         result, acknowledged = self._log.result(job, verdict)
-        if verdict.accepted is not None:
-            # Twilio has it, whatever becomes of the RESULT: a successor without it finds the message in Twilio's list
-            # and tells the same. Anything else may only be told once no successor can do otherwise.
-            telling = self._outbox.telling(told_by(result, job.order), job.order.traceparent)
-            await acknowledged
-            written()
-            await telling
-            self._finish(job, MessageStatus.ACCEPTED, None)
-            return
+        # Nothing is told before: without the RESULT a successor goes by Twilio's list. Of two equal texts to one person in
+        # doubt it may take this one's message for the other's, and tell another story of each.
         await acknowledged
         written()
         if result.follows is Follows.RETRY:

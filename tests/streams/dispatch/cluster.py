@@ -43,6 +43,31 @@ def lanes(partitions: Mapping[str, int] | None = None) -> LaneTable:
     )
 
 
+def fleet_address(number: int) -> str:
+    """The sender of the lane of this number in a fleet."""
+    return f"+1500556{number:04d}"
+
+
+def fleet(rates: Mapping[str, float]) -> LaneTable:
+    """Lanes with these rates, one group each, dealt out to the partitions."""
+    return LaneTable.of(
+        [Lane(name, "main", fleet_address(number), rate) for number, (name, rate) in enumerate(rates.items())],
+        [Group(name, number % COUNTS.dispatch) for number, name in enumerate(rates)],
+        partitions=COUNTS.dispatch,
+    )
+
+
+def fleet_twin(rates: Mapping[str, float], *, faults: FaultSettings | None = None) -> TwinSettings:
+    """A twin that has the senders of a fleet."""
+    return TwinSettings(
+        accounts=(AccountSettings(sid=ACCOUNT_SID, auth_token=TOKEN),),
+        senders=tuple(
+            SenderSettings(address=fleet_address(number), rate=rate) for number, rate in enumerate(rates.values())
+        ),
+        faults=faults or FaultSettings(),
+    )
+
+
 def twin_settings(
     *, concurrency: int | None = None, faults: FaultSettings | None = None, outcomes: OutcomeSettings | None = None
 ) -> TwinSettings:

@@ -4,24 +4,19 @@ nothing is sent twice, by the twin's own books."""
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from schemas.records import Dispatch, DoubtPolicy, MessageClass, MessageStatus
-from tests.streams.cluster import CODEC, own_cluster
-from tests.support.kafka import Kafka, Outgoing
-from tests.support.processes import Child
+from schemas.records import DoubtPolicy, MessageStatus
+from tests.streams.cluster import own_cluster
+from tests.support.kafka import Kafka
 from tests.support.waiting import until
 from twin.server import Twin
-from twin.settings import FaultSettings, RequestFault
 
 from .cluster import (
     ADDRESSES,
@@ -34,9 +29,9 @@ from .cluster import (
     until_ended,
     wall_ms,
 )
+from .killing import TROUBLE, ids_of, orders, run_until, sent_of, wanted_of, worker
 from .simulation import order, worst_excess
 
-ROOT = Path(__file__).parents[3]
 MESSAGES = 2_000
 KILLS = 4
 
@@ -47,61 +42,6 @@ def cluster() -> Iterator[Kafka]:
         yield kafka
 
 
-def worker(kafka: Kafka, group: str, twin: Twin, folder: Path, *, instance: str, **more: Any) -> Child:
-    config = {
-        "bootstrap": kafka.bootstrap,
-        "group": group,
-        "datadir": str(folder / instance),
-        "twin": twin.url,
-        "instance": instance,
-        **more,
-    }
-    command = [sys.executable, "-m", "tests.streams.dispatch.worker", json.dumps(config)]
-    return Child(f"dispatch {instance}", command, log=folder / f"{instance}.log", cwd=ROOT)
-
-
-def orders(count: int, **fields: Any) -> list[Outgoing]:
-    """Messages of all classes on two lanes; a fifth of them equal texts to a few people."""
-    made = []
-    for number in range(count):
-        lane = "fast" if number % 3 else "second"
-        few = number % 5 == 0
-        each = order(
-            lane=lane,
-            message_class=list(MessageClass)[number % 4],
-            app="xy"[number % 2],
-            recipient=f"+1415556{number % 40 if few else number:04d}",
-            body="the same text" if few else f"text {number}",
-            deadline=wall_ms() + 600_000,
-            **fields,
-        )
-        each.sender = ADDRESSES[lane]
-        made.append(outgoing(each, lanes().partition_of(lane)))
-    return made
-
-
-TROUBLE = FaultSettings(
-    requests=(
-        RequestFault(kind="error_after", share=0.005),
-        RequestFault(kind="reset_after", share=0.005),
-        RequestFault(kind="error_before", share=0.005),
-        RequestFault(kind="reset_before", share=0.005),
-        RequestFault(kind="throttle", share=0.02),
-        RequestFault(kind="latency", delay_s=(0.01, 0.06)),
-    ),
-    listing_lag_s=(0.0, 0.5),
-)
-
-
-def sent_of(twin: Twin) -> Counter[tuple[str, str]]:
-    return Counter((message.to, message.submitted) for message in twin.books.outbound())
-
-
-def wanted_of(made: list[Outgoing]) -> Counter[tuple[str, str]]:
-    asked = (CODEC.decode(one.value or b"") for one in made)
-    return Counter((each.recipient, each.body or "") for each in asked if isinstance(each, Dispatch))
-
-
 async def test_killed_again_and_again_it_loses_nothing_and_sends_nothing_twice(cluster: Kafka, tmp_path: Path) -> None:
     group, rnd = fresh_group(cluster), random.Random(4)
     made = orders(MESSAGES, doubt_policy=DoubtPolicy.RESEND)
@@ -109,10 +49,10 @@ async def test_killed_again_and_again_it_loses_nothing_and_sends_nothing_twice(c
     async with Twin(twin_settings(faults=TROUBLE)) as twin:
         for kill in range(KILLS):
             target = MESSAGES * (kill + 1) // (KILLS + 2) + rnd.randrange(100)
-            await _run_until(target, twin, worker(cluster, group, twin, tmp_path, instance="one"))
+            await run_until(target, twin, worker(cluster, group, twin, tmp_path, instance="one"))
         process = worker(cluster, group, twin, tmp_path, instance="one")
         try:
-            ids = [(each.key or b"").decode() for each in made]
+            ids = ids_of(made)
             told = await until_ended(cluster, ids, 120)
             await until_committed(cluster, group, 60)
         finally:
@@ -127,15 +67,6 @@ async def test_killed_again_and_again_it_loses_nothing_and_sends_nothing_twice(c
         assert all(len({event.event_id for event in events}) == 1 for events in told.values())
 
 
-async def _run_until(accepted: int, twin: Twin, process: Child) -> None:
-    """Kill the process when Twilio has accepted so many."""
-    try:
-        await until(lambda: len(twin.books.messages) >= accepted or process.returncode is not None, 90)
-        assert process.returncode is None, process.output()
-    finally:
-        await asyncio.to_thread(process.kill)
-
-
 async def test_of_two_workers_one_is_killed_and_the_other_resolves_its_doubts(cluster: Kafka, tmp_path: Path) -> None:
     group = fresh_group(cluster)
     made = orders(1_500)
@@ -145,7 +76,7 @@ async def test_of_two_workers_one_is_killed_and_the_other_resolves_its_doubts(cl
         try:
             await until(lambda: len(twin.books.messages) >= 500, 90)
             await asyncio.to_thread(processes[0].kill)
-            told = await until_ended(cluster, [(each.key or b"").decode() for each in made], 120)
+            told = await until_ended(cluster, ids_of(made), 120)
             await until_committed(cluster, group, 60)
         finally:
             for process in processes:
@@ -170,7 +101,7 @@ async def test_a_worker_paused_longer_than_its_session_sends_nothing_when_it_wak
             second = worker(cluster, group, twin, tmp_path, instance="two")
             await until(lambda: len(twin.books.messages) >= paused_with + 300, 90)
             first.signal(signal.SIGCONT)
-            told = await until_ended(cluster, [(each.key or b"").decode() for each in made], 120)
+            told = await until_ended(cluster, ids_of(made), 120)
             await until_committed(cluster, group, 60)
         finally:
             for process in (first, second):
@@ -193,7 +124,7 @@ async def test_a_successor_waits_until_its_predecessors_last_message_is_paid(clu
         made.append(outgoing(each, lanes().partition_of("slow")))
     await asyncio.to_thread(cluster.produce, made)
     async with Twin(twin_settings()) as twin:
-        await _run_until(1, twin, worker(cluster, group, twin, tmp_path, instance="one"))
+        await run_until(1, twin, worker(cluster, group, twin, tmp_path, instance="one"))
         process = worker(cluster, group, twin, tmp_path, instance="one")
         try:
             await until(lambda: len(twin.books.messages) == 3, 90)

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -400,6 +400,39 @@ async def test_a_copy_that_follows_a_recovered_and_finished_message_is_not_sent(
         copy = here.take(replace_again(sent))
         await here.until(lambda: copy.finished)
         assert len(twilio.posts) == 2
+
+
+async def test_of_equal_texts_none_is_told_before_its_result_is_written_or_a_successor_may_tell_another_story() -> None:
+    """The first one's POST never left, the second one's was accepted, and the process dies before its RESULT is
+    written. The successor gives the one message in Twilio's list to the older attempt, and sends the other again: told
+    before, the second would have two ends with two SIDs."""
+
+    class Slow(RecordingPublisher):
+        def publish(self, topic: str, value: bytes | None, **options: Any) -> asyncio.Future[Position]:
+            if topic == ATTEMPTS and _is_result(Outgoing(topic, value)):
+                return asyncio.get_running_loop().create_future()
+            return super().publish(topic, value, **options)
+
+    twilio, kafka, (older, younger) = FakeTwilio(), Slow(), [order(body="same") for _ in range(2)]
+    async with world(kafka=kafka, twilio=twilio) as here:
+        here.engine.scheduler.trip_account("main", 0.0, "hold", at_least_s=1e9)
+        here.take(older)
+        here.engine.sender._log.intent(here.engine.tenure.held[older.message_id, 0])
+        here.engine.drop()
+    async with world(kafka=kafka, twilio=twilio) as here:
+        here.take(younger)
+        await here.until(lambda: twilio.kept)
+        await asyncio.sleep(0.05)
+        assert here.told() == []
+        here.engine.drop()
+    survivor = RecordingPublisher()
+    survivor.records = kafka.records
+    async with world(kafka=survivor, twilio=twilio) as here:
+        records = [here.take(each) for each in (older, younger)]
+        await here.until(lambda: all(record.finished for record in records))
+        assert len(twilio.kept) == 2
+        for each in (older, younger):
+            _once(MessageStatus.ACCEPTED, here, each.message_id)
 
 
 def replace_again(sent: Dispatch) -> Dispatch:

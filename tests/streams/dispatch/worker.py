@@ -1,7 +1,8 @@
 """A dispatch process: `python -m tests.streams.dispatch.worker <json>`.
 
 The JSON: bootstrap, group, datadir, twin (URL), and optionally instance (static membership), settle_s, lanes (see
-`cluster.lanes`), kafka (changes to the settings), health_port.
+`cluster.lanes`) or fleet (see `cluster.fleet`), kafka (changes to the settings), health_port, die_at (a step of
+`fault_points.STEPS` and how often it is passed).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from connectors.health import HealthBoard
-from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.worker import StageWorker, create_app
 from connectors.twilio.http import HttpSettings
 from schemas.topics import ATTEMPTS, DISPATCH_ANCHOR
@@ -21,15 +21,17 @@ from streams.dispatch.stage import DispatchSettings, DispatchStage
 from tests.streams.cluster import CODEC, COUNTS
 from tests.support.stage import quick_settings
 
-from .cluster import account, lanes, wall_ms
+from .cluster import account, fleet, lanes, wall_ms
+from .fault_points import FaultPoints, FaultyPublisher
 
 
 def main(config: dict[str, Any]) -> int:
     logging.basicConfig(level="WARNING", format="%(asctime)s %(name)s %(levelname)s %(message)s")
     settings = quick_settings(config["bootstrap"], **config.get("kafka", {}))
-    publisher = DurablePublisher(settings, name="dispatch")
+    points = FaultyPublisher.points = FaultPoints(*config.get("die_at", ()))
+    publisher = FaultyPublisher(settings, name="dispatch")
     stage = DispatchStage(
-        lanes(config.get("lanes")),
+        fleet(config["fleet"]) if "fleet" in config else lanes(config.get("lanes")),
         accounts={"main": account(config["twin"])},
         kafka=settings,
         codec=CODEC,
@@ -50,6 +52,7 @@ def main(config: dict[str, Any]) -> int:
         datadir=Path(config["datadir"]),
     )
     stage.register(app)
+    points.around(stage, app)
     board = HealthBoard()
     stage.board(board)
     return StageWorker(
