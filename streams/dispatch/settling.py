@@ -66,8 +66,8 @@ class Settler:
     async def settle(self, job: Job, verdict: Verdict, written: Callable[[], None]) -> None:
         """Twilio answered. `written` is called once the RESULT is acknowledged."""
         result, acknowledged = self._log.result(job, verdict)
-        # Nothing is told before: without the RESULT a successor goes by Twilio's list. Of two equal texts to one person in
-        # doubt it may take this one's message for the other's, and tell another story of each.
+        # Nothing is told before: without the RESULT a successor goes by Twilio's list, and of two equal texts to one
+        # person it may take this one's message for the other's, and tell another story of each.
         await acknowledged
         written()
         if result.follows is Follows.RETRY:

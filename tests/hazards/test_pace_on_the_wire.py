@@ -2,8 +2,8 @@
 message begin to arrive, with mixed sizes, in calm and through restarts and rebalances.
 
 Judged by the twin's clock at the first byte of each request. What is allowed is how late the receiver's own loop and
-the way to it may be, `TOLERANCE_S`; a sender that forgot its debt at a change of owner would be off by the seconds that a
-message of ten segments takes.
+the way to it may be, `TOLERANCE_S`; a sender that forgot its debt at a change of owner would be off by the seconds that
+a message of ten segments takes.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from connectors.kafka.app import create_app
@@ -137,10 +137,25 @@ def fresh_group(kafka: Kafka) -> str:
     ]
     consumer = Consumer({**kafka.config, "group.id": group})
     try:
-        consumer.commit(offsets=ends, asynchronous=False)
+        _commit(consumer, ends)
     finally:
         consumer.close()
     return group
+
+
+def _commit(consumer: Consumer, ends: list[TopicPartition]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            consumer.commit(offsets=ends, asynchronous=False)
+            return
+        except KafkaException as error:
+            # The first group of a fresh broker finds its coordinator loading.
+            code = error.args[0].code()
+            loading = code in (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR)
+            if not loading or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def outgoing(order: Dispatch, partition: int) -> Outgoing:
