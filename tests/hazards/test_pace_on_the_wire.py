@@ -101,7 +101,7 @@ async def test_no_sender_is_over_driven_and_a_backlogged_one_is_used(cluster: Ka
 
 def _starts(twin: Twin, lane: str) -> list[tuple[float, int]]:
     address = fleet_address(list(RATES).index(lane))
-    return sorted((each.received, each.cost) for each in twin.books.outbound() if each.sender == address)
+    return sorted((each.received, each.cost) for each in twin.books.outbound() if each.lane == address)
 
 
 async def test_ten_joins_and_leaves_under_load_lose_nothing_double_nothing_and_over_drive_nobody(
