@@ -209,8 +209,9 @@ class Kafka:
                 answers = self.admin.list_offsets(asked)
                 return {tp.partition: answer.result(_TIMEOUT_S).offset for tp, answer in answers.items()}
             except KafkaException as error:
-                # The controller knows a new leader a moment before the leader itself does.
-                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                # The controller knows a new leader, and its epoch, a moment before the leader itself does.
+                early = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH)
+                if error.args[0].code() not in early or time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
 
