@@ -255,7 +255,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
         ),
         Topic(
             CONTROL,
-            "subject",
+            "subject, aspect",
             Count.CONTROL,
             (Control,),
             ("operator", "dispatch", "feedback"),

@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "Run a stage, the bridge, or everything.",
     "publish": "Ask for messages.",
     "status": "Tell what became of a message.",
+    "lanes": "Show, pause and pace lanes, groups, accounts and apps.",
     "topics": "Create and check topics and access rights.",
     "schemas": "Check, register and release the contracts.",
     "config": "Check and show the configuration.",

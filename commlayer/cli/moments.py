@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from typing import Any
+
+import click
 
 _DURATION = re.compile(r"([0-9]+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -28,3 +31,16 @@ def moment(text: str) -> datetime | timedelta | int:
     if parsed.tzinfo is None:
         raise ValueError(f"`{text}` has no time zone: {HOW}")
     return parsed
+
+
+class Moment(click.ParamType):
+    """Click's view of `moment`."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The moment, or a usage error."""
+        try:
+            return moment(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

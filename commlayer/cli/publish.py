@@ -15,24 +15,11 @@ from commlayer.config import Configuration, Loaded, Purpose, load
 from schemas.records import Channel, MessageClass
 
 from .failures import EXIT_FAILED, Failure, Misconfigured
-from .moments import moment
+from .moments import Moment
 from .request_lines import BadLine, RequestLine, read_lines
 
 BATCH = 1000
 """Lines that are published together: enough to keep the producer busy, few enough to report soon."""
-
-
-class Moment(click.ParamType):
-    """Click's view of `moment`."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The moment, or a usage error."""
-        try:
-            return moment(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class Pair(click.ParamType):

@@ -11,8 +11,8 @@ from .vocabulary import ControlAction, ControlSubject
 
 @dataclass(slots=True, kw_only=True)
 class Control(Record):
-    """A switch of a lane, pacing group, account or app. Topic comms.control (compacted); key:
-    subject_kind:subject."""
+    """A switch of a lane, pacing group, account or app. Topic comms.control (compacted); key: subject_kind:subject for
+    a pause, with :rate, :trouble or :place at its end for those, so that none ends another."""
 
     AVRO_NAME: ClassVar[str] = "commlayer.Control"
 

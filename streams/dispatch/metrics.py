@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from .outlook import outlooks
 from .scheduler import Scheduler
 from .shares import CLASSES
 
@@ -114,8 +115,10 @@ def troubles(what: str, name: str, code: str) -> Counter:
 class SchedulerCollector(Collector):
     """Queues, pace and slots as they are at the moment of the question."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, sending: Callable[[str], float]) -> None:
+        """`sending` tells the segments per second of a lane over the last seconds."""
         self._scheduler = scheduler
+        self._sending = sending
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Called by prometheus_client."""
@@ -124,7 +127,18 @@ class SchedulerCollector(Collector):
         )
         rate = GaugeMetricFamily("commlayer_dispatch_lane_rate", "Segments per second allowed.", labels=["lane"])
         held = GaugeMetricFamily("commlayer_dispatch_lane_held", "1 while a lane is paused.", labels=["lane"])
+        eta = GaugeMetricFamily(
+            "commlayer_dispatch_lane_eta_seconds",
+            "Until what is held will have left, at the present rates; +Inf while the lane is paused.",
+            labels=["lane"],
+        )
+        utilisation = GaugeMetricFamily(
+            "commlayer_dispatch_lane_utilisation", "Segments per second sent, as a share of the rate.", labels=["lane"]
+        )
+        ahead = outlooks(self._scheduler)
         for name, lane in self._scheduler.lanes.items():
+            eta.add_metric([name], ahead[name].eta_s)
+            utilisation.add_metric([name], self._sending(name) / lane.pace.bucket.rate)
             for rank, message_class in enumerate(CLASSES):
                 queued.add_metric([name, message_class.value], lane.backlog(rank))
             rate.add_metric([name], lane.pace.bucket.rate)
@@ -142,11 +156,13 @@ class SchedulerCollector(Collector):
             in_flight.add_metric([name], account.concurrency.in_flight)
             slots.add_metric([name], account.concurrency.slots)
             reported.add_metric([name], account.concurrency.reported)
-        yield from (queued, rate, held, account_held, in_flight, slots, reported)
+        yield from (queued, rate, held, eta, utilisation, account_held, in_flight, slots, reported)
 
 
-def watch(scheduler: Scheduler, registry: CollectorRegistry = REGISTRY) -> SchedulerCollector:
+def watch(
+    scheduler: Scheduler, registry: CollectorRegistry = REGISTRY, *, sending: Callable[[str], float]
+) -> SchedulerCollector:
     """Show a scheduler's state among the metrics, until the collector is unregistered."""
-    collector = SchedulerCollector(scheduler)
+    collector = SchedulerCollector(scheduler, sending)
     registry.register(collector)
     return collector

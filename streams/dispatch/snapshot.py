@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import isinf
 from typing import Any
 
 from schemas.records import Control
 
+from .outlook import Outlook, outlooks
 from .scheduler import Scheduler
 from .shares import CLASSES
 from .troubles import Trouble, Troubles
@@ -52,18 +54,17 @@ class LaneView:
         return (after[lane] - before[lane]) / (end - begin) if end > begin else 0.0
 
     def show(self) -> dict[str, Any]:
-        """The state as plain values, ready for JSON. Rates in segments per second, times in epoch milliseconds."""
+        """The state as plain values, ready for JSON. Rates in segments per second, times in epoch milliseconds; `eta_s`
+        is null while it has no end."""
         return {
             "at": self._now_ms(),
-            "lanes": [self._lane(name) for name in self._scheduler.lanes],
+            "lanes": [self._lane(name, outlook) for name, outlook in outlooks(self._scheduler).items()],
             "accounts": [self._account(name) for name in self._scheduler.accounts],
         }
 
-    def _lane(self, name: str) -> dict[str, Any]:
+    def _lane(self, name: str, outlook: Outlook) -> dict[str, Any]:
         state = self._scheduler.lanes[name]
         rate, sending = state.pace.bucket.rate, self.sending(name)
-        queued_segments = sum(queue.segments for queue in state.waiting)
-        queued_segments += sum(state.pace.ahead)
         return {
             "lane": name,
             "group": state.lane.group,
@@ -74,8 +75,8 @@ class LaneView:
             "sending": round(sending, 2),
             "utilisation": round(sending / rate, 3),
             "queued": {message_class.value: state.backlog(rank) for rank, message_class in enumerate(CLASSES)},
-            "queued_segments": queued_segments,
-            "eta_s": round(queued_segments / rate, 1),
+            "queued_segments": outlook.segments,
+            "eta_s": None if isinf(outlook.eta_s) else round(outlook.eta_s, 1),
             "in_flight": state.in_flight,
             "started": state.started_messages,
             "started_segments": state.started_segments,

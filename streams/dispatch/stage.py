@@ -198,7 +198,7 @@ class DispatchStage:
         await self._session.start()
         await self._control.start()
         self.tail.start()
-        self._collector = metrics.watch(self.scheduler, self._registry)
+        self._collector = metrics.watch(self.scheduler, self._registry, sending=self.view.sending)
         self.engine.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
 

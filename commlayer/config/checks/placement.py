@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from commlayer.config.draft import Draft
 from commlayer.config.problems import Path, Problem, Severity
 
+UNPLACED = "neither partition nor group."
+"""What is said of a sender that has no place yet; `commlayer lanes plan` proposes one."""
+
 
 def placement(draft: Draft) -> Iterator[Problem]:
     """Groups, their partitions, and who shares one."""
@@ -28,8 +31,8 @@ def placement(draft: Draft) -> Iterator[Problem]:
             fix = f"write `group: {name}`, or name the group differently."
             yield Problem(path, "a group has the same name, but the sender is not in it.", fix)
         elif sender.partition is None:
-            fix = "add `partition:` with a number that no other group has, or `group:`."
-            yield Problem(path, "neither partition nor group.", fix)
+            fix = "add `partition:` with a number that no other group has (see `commlayer lanes plan`), or `group:`."
+            yield Problem(path, UNPLACED, fix)
         else:
             places[sender.partition].append((path, sender.shared))
     for partition, tenants in places.items():

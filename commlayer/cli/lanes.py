@@ -1,0 +1,360 @@
+"""`commlayer lanes list|show|pause|resume|rate|plan`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from commlayer.config import Configuration, Loaded, Purpose, load
+from schemas.records import ControlSubject
+
+from .failures import Failure, Misconfigured
+from .moments import Moment
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from commlayer.lanes.control_log import ControlLog
+    from commlayer.lanes.orders import Subject, Word
+    from commlayer.lanes.overview import Overview
+
+_AnyCommand = TypeVar("_AnyCommand", bound=Callable[..., Any])
+
+
+def _options(*decorators: Callable[[Any], Any]) -> Callable[[_AnyCommand], _AnyCommand]:
+    def add(function: _AnyCommand) -> _AnyCommand:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return add
+
+
+subject_options = _options(
+    click.option("--group", metavar="NAME", help="A pacing group, in place of a lane."),
+    click.option("--account", metavar="NAME", help="A Twilio account: all of its lanes."),
+    click.option("--app", metavar="NAME", help="An app: its messages only."),
+)
+word_options = _options(
+    click.option("--by", envvar="USER", show_envvar=True, help="Your name, for those who ask later."),
+    click.option("--reason", help="Why, for the same."),
+    click.option("--for", "until", type=Moment(), help="Ends by itself after 10m, 2h; or at a moment."),
+)
+view_options = _options(
+    click.option("--at", "places", multiple=True, metavar="HOST:PORT", help="Health address of a dispatch process."),
+    click.option("--json", "as_json", is_flag=True, help="JSON in place of a table."),
+)
+
+
+@click.group("lanes")
+def command() -> None:
+    """Show, pause and pace lanes, groups, accounts and apps.
+
+    \b
+    commlayer lanes list
+    commlayer lanes pause us-short --reason "carrier asks" --for 10m
+    commlayer lanes rate 5 us-short
+    commlayer lanes resume --app shop
+    """
+
+
+@command.command("list")
+@view_options
+@click.pass_obj
+def list_(path: Path, places: tuple[str, ...], as_json: bool) -> None:
+    """Show every lane: rate, backlog, ETA, use, and what holds it. Works without dispatch, and says so."""
+    from commlayer.lanes.telling import as_data, notes, table
+
+    view = _overview(path, places)
+    if as_json:
+        click.echo(json.dumps(as_data(view), indent=2))
+        return
+    _print(table(view))
+    for line in notes(view):
+        click.echo(line, err=True)
+
+
+@command.command("show")
+@click.argument("lane", required=False)
+@subject_options
+@view_options
+@click.pass_obj
+def show(path: Path, /, places: tuple[str, ...], as_json: bool, **named: str | None) -> None:
+    """Show all that is known of a lane, or of the lanes of a group or account; of an app, whether it is paused."""
+    from commlayer.lanes.overview import places as places_of
+    from commlayer.lanes.telling import as_data, details, notes, pause
+    from streams.dispatch.lanes import Lane
+
+    subject = _subject(named)
+    view = _overview(path, places, subject)
+    view.lanes[:] = [
+        row
+        for row in view.lanes
+        if (subject.kind, subject.name) in places_of(Lane(row.name, row.account, "", row.rate, row.group))
+    ]
+    view.others[:] = [
+        each for each in view.others if each.subject_kind is subject.kind and each.subject == subject.name
+    ]
+    if as_json:
+        click.echo(json.dumps(as_data(view), indent=2))
+        return
+    for row in view.lanes:
+        _print(details(row))
+    if subject.kind is ControlSubject.APP:
+        click.echo(f"{subject}: {'; '.join(map(pause, view.others)) or 'not paused'}")
+        return
+    for line in notes(view):
+        click.echo(line, err=True)
+
+
+@command.command("pause")
+@click.argument("lane", required=False)
+@subject_options
+@word_options
+@click.pass_obj
+def pause(path: Path, /, by: str | None, reason: str | None, until: Any, **named: str | None) -> None:
+    """Start nothing more of a lane, group, account or app. Deadlines go on.
+
+    What waits is held and sent after `resume`. New requests of a paused app are denied (app_disabled).
+    """
+    from commlayer.lanes import orders
+
+    with _desk(path) as (loaded, control):
+        word = _word(by, reason, until)
+        subject = _subject(named)
+        control.write(*orders.pause(loaded.config, subject, word))
+        click.echo(f"{subject}: paused by {word.by}{_until(word)}")
+
+
+@command.command("resume")
+@click.argument("lane", required=False)
+@subject_options
+@word_options
+@click.pass_obj
+def resume(path: Path, /, by: str | None, reason: str | None, until: Any, **named: str | None) -> None:
+    """End a pause."""
+    from commlayer.lanes import orders
+
+    if until is not None:
+        raise click.UsageError("--for belongs to pause and rate: what is resumed stays so.")
+    with _desk(path) as (loaded, control):
+        subject = _subject(named)
+        word = _word(by, reason, None)
+        control.write(*orders.resume(loaded.config, subject, word, control.read()))
+        click.echo(f"{subject}: resumed by {word.by}")
+
+
+class Rate(click.ParamType):
+    """Segments per second, or `configured`."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        """The number; None for `configured`."""
+        if value == "configured":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"`{value}` is neither a number of segments per second nor `configured`", param, ctx)
+
+
+@command.command("rate")
+@click.argument("segments", type=Rate())
+@click.argument("lane", required=False)
+@subject_options
+@word_options
+@click.pass_obj
+def rate(
+    path: Path, /, segments: float | None, by: str | None, reason: str | None, until: Any, **named: str | None
+) -> None:
+    """Change the rate of a lane, or the budget of a group: SEGMENTS per second, or `configured` to go back."""
+    from commlayer.lanes import orders
+
+    with _desk(path) as (loaded, control):
+        subject, word = _subject(named), _word(by, reason, until)
+        control.write(*orders.rate(loaded.config, subject, segments, word))
+        configured = orders.configured_rate(loaded.config, subject) or 0.0
+        if segments is None:
+            click.echo(f"{subject}: {configured:g} segments/s, as configured")
+            return
+        click.echo(f"{subject}: {segments:g} segments/s by {word.by}{_until(word)}; configured {configured:g}")
+        if segments > configured:
+            click.echo("warning: that is more than is configured as Twilio's grant.", err=True)
+
+
+@command.command("plan")
+@click.option("--json", "as_json", is_flag=True, help="JSON in place of a table.")
+@click.pass_obj
+def plan(path: Path, as_json: bool) -> None:
+    """Show the groups on their partitions, and propose numbers for senders without a place. Needs no Kafka."""
+    from commlayer.lanes import planning
+
+    planned = planning.plan(_without_places(path))
+    if as_json:
+        data = {
+            "partitions": {number: [asdict(each) for each in there] for number, there in planned.partitions.items()},
+            "count": planned.count,
+            "free": planned.free,
+            "proposals": [asdict(each) for each in planned.proposals],
+        }
+        click.echo(json.dumps(data, indent=2))
+        return
+    _print(_partitions(planned))
+    click.echo(f"{len(planned.free)} of {planned.count} partitions are free")
+    for each in planned.proposals:
+        shared = ", shared: true" if each.shared else ""
+        place = "no place" if each.partition is None else f"partition: {each.partition}{shared}"
+        click.echo(f"senders.{each.sender}: {place}  ({each.why})")
+
+
+def _partitions(planned: Any) -> RenderableType:
+    from rich.table import Table
+
+    from commlayer.lanes.planning import window
+
+    shown = Table()
+    for name in ("partition", "held at most", "rate"):
+        shown.add_column(name, justify="right")
+    shown.add_column("groups (senders)", overflow="fold")
+    for number, there in planned.partitions.items():
+        rates = ", ".join(f"{each.rate:g}" for each in there)
+        names = ", ".join(
+            each.group if each.senders == [each.group] else f"{each.group} ({', '.join(each.senders)})"
+            for each in there
+        )
+        shown.add_row(str(number), str(window(there)), rates, names)
+    return shown
+
+
+def _without_places(path: Path) -> Configuration:
+    """The configuration, whose senders may lack a place; nothing else may be wrong."""
+    from commlayer.config import ConfigurationInvalid, Severity
+    from commlayer.config.checks.placement import UNPLACED
+    from commlayer.config.source import parse
+
+    try:
+        return load(path).config
+    except ConfigurationInvalid as invalid:
+        problems = [each for each in invalid.problems if each.severity is Severity.ERROR and each.what != UNPLACED]
+        if problems:
+            raise ConfigurationInvalid(invalid.source, problems) from invalid
+    return Configuration.model_validate(parse(path.read_text(encoding="utf-8"), str(path)).data)
+
+
+# Kafka and processes --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _desk(path: Path) -> Iterator[tuple[Loaded, ControlLog]]:
+    """Configuration and control topic; what goes wrong with them becomes a line and a fix."""
+    from commlayer.config.conversions import kafka_settings
+    from commlayer.lanes.control_log import ControlLog
+    from commlayer.lanes.orders import Refused
+    from commlayer.processes.contracts import Contracts, open_registry
+    from commlayer.statuses import KafkaUnreachable, TopicMissing
+    from schemas.codec import RegistryCodec
+    from schemas.errors import ContractError
+
+    loaded = load(path, frozenset({Purpose.KAFKA, Purpose.REGISTRY}))
+    codec = Contracts(open_registry(loaded.config, loaded.secrets)).codec
+    try:
+        if isinstance(codec, RegistryCodec):
+            codec.prepare()
+        yield loaded, ControlLog(kafka_settings(loaded.config, loaded.secrets), codec)
+    except Refused as refused:
+        raise Misconfigured(str(refused).rstrip("."), refused.fix) from refused
+    except KafkaUnreachable as error:
+        bootstrap = ", ".join(loaded.config.kafka.bootstrap)
+        raise Failure(
+            f"Kafka at {bootstrap}: {error}", "check kafka.bootstrap, kafka.security and the broker."
+        ) from error
+    except TopicMissing as error:
+        raise Misconfigured(str(error), "run `commlayer topics apply`.") from error
+    except ContractError as error:
+        raise Failure(str(error), "check the schema registry; `commlayer schemas register` registers ours.") from error
+
+
+def _overview(path: Path, places: tuple[str, ...], subject: Subject | None = None) -> Overview:
+    from confluent_kafka import KafkaException
+
+    from commlayer.config.conversions import kafka_settings, lane_table
+    from commlayer.config.suggest import instead
+    from commlayer.lanes import orders
+    from commlayer.lanes.overview import overview
+    from commlayer.lanes.running import addresses, ask
+    from commlayer.lanes.waiting import Waiting, waiting
+
+    with _desk(path) as (loaded, control):
+        config = loaded.config
+        switches = control.read()
+        if subject is not None and subject.name not in orders.known(config, subject.kind):
+            names = orders.known(config, subject.kind)
+            raise orders.Refused(
+                f"no {subject.kind.value} is called `{subject.name}`",
+                instead(subject.name, names, otherwise="configure it."),
+            )
+        table = lane_table(config)
+        waits: Waiting | str
+        try:
+            waits = waiting(
+                kafka_settings(config, loaded.secrets), {group.partition for group in table.groups.values()}
+            )
+        except KafkaException as error:
+            waits = str(error.args[0])
+        return overview(table, switches, ask(places or addresses(config)), waits, _now_ms())
+
+
+def _subject(named: dict[str, str | None]) -> Subject:
+    from commlayer.lanes.orders import Subject
+
+    given = [(kind, name) for kind in ControlSubject if (name := named[kind.value]) is not None]
+    if len(given) != 1:
+        raise click.UsageError("name one: a lane, or --group, --account or --app.")
+    return Subject(*given[0])
+
+
+def _word(by: str | None, reason: str | None, until: datetime | timedelta | int | None) -> Word:
+    from commlayer.lanes.orders import Word
+
+    if not by:
+        raise click.UsageError("nobody says who you are: --by NAME.")
+    now_ms = _now_ms()
+    ends: int | None
+    match until:
+        case timedelta():
+            ends = now_ms + int(until.total_seconds() * 1000)
+        case datetime():
+            ends = int(until.timestamp() * 1000)
+        case _:
+            ends = until
+    if ends is not None and ends <= now_ms:
+        raise click.UsageError("--for: that moment has passed.")
+    return Word(by, reason, now_ms, ends)
+
+
+def _until(word: Word) -> str:
+    if word.until is None:
+        return ""
+    return f" until {datetime.fromtimestamp(word.until / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _print(what: RenderableType) -> None:
+    """To standard output: as wide as the terminal, as wide as needed where there is none."""
+    import sys
+
+    from rich.console import Console
+
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(what)

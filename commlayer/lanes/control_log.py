@@ -1,0 +1,123 @@
+"""`comms.control` from a command line: what is in force, and one more record."""
+
+from __future__ import annotations
+
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from commlayer.statuses import KafkaUnreachable, TopicMissing
+from connectors.kafka.settings import KafkaSettings
+from schemas.codec import Codec, RegistryCodec
+from schemas.errors import DecodeError, SchemaNotLoaded
+from schemas.records import Control
+from schemas.topics import CONTROL
+from streams.control.switches import Switches
+
+ANSWER_WITHIN_S = 10.0
+"""A broker that runs answers at once; a person is waiting."""
+_POLL_S = 0.2
+
+
+class ControlLog:
+    """Reads and writes the topic.
+
+    Args:
+        kafka: how Kafka is reached.
+        codec: of the installation; one with a registry must be prepared before `write`.
+    """
+
+    def __init__(self, kafka: KafkaSettings, codec: Codec) -> None:
+        self._trouble = ""
+        self._codec = codec
+        # What goes wrong is told once, by us.
+        self._config = {**kafka.client_config(), "log_level": 0, "error_cb": self._on_error}
+
+    def read(self) -> Switches:
+        """Everything in force.
+
+        Raises:
+            KafkaUnreachable, TopicMissing: see there.
+            RegistryUnavailable: a schema cannot be asked for.
+        """
+        switches = Switches()
+        consumer = Consumer(
+            {
+                **self._config,
+                "group.id": "commlayer.lanes",  # never joined: partitions are assigned by hand
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+            }
+        )
+        try:
+            left = set(self._partitions(consumer))
+            consumer.assign([TopicPartition(CONTROL, partition, 0) for partition in left])
+            deadline = time.monotonic() + ANSWER_WITHIN_S
+            while left:
+                if time.monotonic() > deadline:
+                    raise KafkaUnreachable(self._trouble or f"{CONTROL} was not read within {ANSWER_WITHIN_S:.0f} s")
+                message = consumer.poll(_POLL_S)
+                if message is None:
+                    continue
+                error = message.error()
+                if error is None:
+                    self._take(message, switches)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition())
+                else:
+                    raise KafkaUnreachable(error.str())
+        finally:
+            consumer.close()
+        return switches
+
+    def write(self, key: bytes, record: Control) -> None:
+        """Returns once Kafka holds the record; then every process applies it within a second.
+
+        Raises:
+            KafkaUnreachable: it may or may not have been written; writing it again is harmless.
+        """
+        failures: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        settings = {"acks": "all", "enable.idempotence": True, "partitioner": "murmur2_random"}
+        producer = Producer({**self._config, **settings, "message.timeout.ms": int(ANSWER_WITHIN_S * 1000)})
+        producer.produce(CONTROL, self._codec.encode(record), key, on_delivery=delivered)
+        left = producer.flush(ANSWER_WITHIN_S + 1.0)
+        if failures or left:
+            raise KafkaUnreachable(failures[0].str() if failures else self._trouble or "no answer")
+
+    def _partitions(self, consumer: Consumer) -> list[int]:
+        try:
+            topic = consumer.list_topics(CONTROL, timeout=ANSWER_WITHIN_S).topics[CONTROL]
+        except KafkaException as error:
+            raise KafkaUnreachable(self._trouble or error.args[0].str()) from error
+        if topic.error is not None or not topic.partitions:
+            raise TopicMissing(f"topic {CONTROL} is missing or this user may not see it")
+        return list(topic.partitions)
+
+    def _take(self, message: Message, switches: Switches) -> None:
+        key, value = message.key() or b"", message.value()
+        if value is None:
+            switches.take(key, None)
+            return
+        try:
+            record = self._decoded(value)
+        except DecodeError:
+            return  # it changes nothing in dispatch either
+        if isinstance(record, Control):
+            switches.take(key, record)
+
+    def _decoded(self, value: bytes) -> object:
+        try:
+            return self._codec.decode(value)
+        except SchemaNotLoaded as missing:
+            assert isinstance(self._codec, RegistryCodec)  # nobody else asks for it
+            self._codec.load(missing.schema_id)
+            return self._codec.decode(value)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._trouble = error.str()

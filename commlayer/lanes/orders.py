@@ -1,0 +1,143 @@
+"""What an operator may order of whom, and the record that says it: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from commlayer.config import Configuration
+from commlayer.config.conversions import group_of
+from commlayer.config.suggest import instead
+from schemas.records import Control, ControlAction, ControlSubject
+from streams.control.switches import Aspect, Switches, control_key
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who is meant: `lane us-short`."""
+
+    kind: ControlSubject
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Who orders it, why, and how long it holds.
+
+    Attributes:
+        at, until: epoch milliseconds.
+    """
+
+    by: str
+    reason: str | None
+    at: int
+    until: int | None = None
+
+
+class Refused(Exception):
+    """Nothing would come of it. `fix` says what to do instead."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fix = fix
+
+
+def known(config: Configuration, kind: ControlSubject) -> Collection[str]:
+    """The configured names of a kind; a sender without group is a group of its own."""
+    match kind:
+        case ControlSubject.LANE:
+            return config.senders
+        case ControlSubject.GROUP:
+            return {*config.groups, *(group_of(name, sender) for name, sender in config.senders.items())}
+        case ControlSubject.ACCOUNT:
+            return config.accounts
+        case ControlSubject.APP:
+            return config.apps
+
+
+def pause(config: Configuration, subject: Subject, word: Word) -> tuple[bytes, Control]:
+    """Key and record of a pause."""
+    _must_exist(config, subject)
+    return _record(subject, Aspect.PAUSE, ControlAction.PAUSE, word)
+
+
+def resume(config: Configuration, subject: Subject, word: Word, switches: Switches) -> tuple[bytes, Control]:
+    """Key and record that end an operator's pause, also of what is not configured any more."""
+    if switches.paused(subject.kind, subject.name, word.at) is None:
+        _must_exist(config, subject)
+        raise Refused(f"{subject} is not paused.", _held_otherwise(config, subject, word, switches))
+    return _record(subject, Aspect.PAUSE, ControlAction.RESUME, word)
+
+
+def rate(config: Configuration, subject: Subject, segments_per_s: float | None, word: Word) -> tuple[bytes, Control]:
+    """Key and record of a changed rate; None goes back to the configured one."""
+    _must_exist(config, subject)
+    match subject.kind:
+        case ControlSubject.ACCOUNT:
+            lanes = [name for name, sender in config.senders.items() if sender.account == subject.name]
+            raise Refused("an account has no rate.", f"change that of its lanes: {', '.join(lanes) or 'none'}.")
+        case ControlSubject.APP:
+            raise Refused("an app has no rate.", f"`commlayer lanes pause --app {subject.name}` holds all of it.")
+        case ControlSubject.GROUP:
+            _must_have_budget(config, subject.name)
+        case _:
+            pass
+    if segments_per_s is None:
+        return _record(subject, Aspect.RATE, ControlAction.CLEAR, word)
+    if not segments_per_s > 0:
+        raise Refused(f"{segments_per_s:g} is no rate.", "pause it to stop it.")
+    key, record = _record(subject, Aspect.RATE, ControlAction.RATE, word)
+    record.rate = segments_per_s
+    return key, record
+
+
+def configured_rate(config: Configuration, subject: Subject) -> float | None:
+    """Of a lane or group."""
+    if subject.kind is ControlSubject.LANE:
+        return config.senders[subject.name].rate
+    return config.groups[subject.name].rate if subject.name in config.groups else None
+
+
+def _must_exist(config: Configuration, subject: Subject) -> None:
+    names = known(config, subject.kind)
+    if subject.name not in names:
+        fix = instead(subject.name, names, otherwise="configure it.")
+        raise Refused(f"no {subject.kind.value} is called `{subject.name}`.", fix)
+
+
+def _must_have_budget(config: Configuration, name: str) -> None:
+    if name in config.groups and config.groups[name].rate is not None:
+        return
+    lanes = [each for each, sender in config.senders.items() if group_of(each, sender) == name]
+    fix = f"change the rate of its lanes ({', '.join(lanes) or 'it has none'})"
+    fix += f", or configure groups.{name}.rate." if name in config.groups else "."
+    raise Refused(f"group {name} has no budget: dispatch would ignore a rate of it.", fix)
+
+
+def _held_otherwise(config: Configuration, subject: Subject, word: Word, switches: Switches) -> str:
+    if subject.kind is not ControlSubject.LANE:
+        return "`commlayer lanes list` shows what is."
+    sender = config.senders[subject.name]
+    for kind, name in (
+        (ControlSubject.GROUP, group_of(subject.name, sender)),
+        (ControlSubject.ACCOUNT, sender.account),
+    ):
+        if switches.paused(kind, name, word.at) is not None:
+            return f"its {kind.value} is: `commlayer lanes resume --{kind.value} {name}`."
+    return "`commlayer lanes list` shows what is."
+
+
+def _record(subject: Subject, aspect: Aspect, action: ControlAction, word: Word) -> tuple[bytes, Control]:
+    record = Control(
+        subject_kind=subject.kind,
+        subject=subject.name,
+        action=action,
+        reason=word.reason,
+        by=word.by,
+        at=word.at,
+        until=word.until,
+    )
+    return control_key(subject.kind, subject.name, aspect), record

@@ -1,0 +1,185 @@
+"""The overview for people (rich tables) and for programs (plain values)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from schemas.records import Control, ControlAction
+
+from .overview import CLASSES, LaneRow, Overview, Trouble
+
+_STYLES = {"open": "green", "paused": "yellow", "trouble": "red"}
+
+
+def as_data(view: Overview) -> dict[str, Any]:
+    """Plain values, ready for JSON."""
+    return {
+        "at": view.at,
+        "lanes": [_lane(row) for row in view.lanes],
+        "others": [_control(each) for each in view.others],
+        "dispatch": [{"at": each.at, "answers": each.view is not None, "why": each.why} for each in view.answers],
+        "unknown_waiting": view.unknown_waiting or None,
+    }
+
+
+def table(view: Overview) -> RenderableType:
+    """One line for each lane."""
+    shown = Table()
+    for name in ("lane", "account"):
+        shown.add_column(name, overflow="fold")
+    for name in ("rate", "sends", *(each.value for each in CLASSES), "ETA", "used"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("state", overflow="fold")
+    for row in view.lanes:
+        shown.add_row(
+            row.name,
+            row.account,
+            f"{row.rate:g}" if row.rate == row.configured_rate else f"{row.rate:g} of {row.configured_rate:g}",
+            _or_dash(row.sending, "{:.1f}"),
+            *(_or_dash(row.backlog(each), "{}") for each in CLASSES),
+            eta(row),
+            _or_dash(None if row.utilisation is None else row.utilisation * 100, "{:.0f} %"),
+            Text(state(row), style=_STYLES[row.state]),
+        )
+    return shown
+
+
+def details(row: LaneRow) -> RenderableType:
+    """All of one lane."""
+    shown = Table(title=f"lane {row.name}", title_justify="left", show_header=False)
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for name, value in _details(row):
+        shown.add_row(name, value)
+    return shown
+
+
+def state(row: LaneRow) -> str:
+    """In words: by whom, why, until when; or which trouble."""
+    words = [] if row.pause is None else [pause(row.pause)]
+    words += [trouble(each) for each in row.troubles]
+    return "; ".join(words) or ("open" if row.served_by is not None else "open, not served now")
+
+
+def pause(record: Control) -> str:
+    """A pause or a changed rate, in words."""
+    what = "paused" if record.action is ControlAction.PAUSE else record.action.value
+    if record.rate is not None:
+        what = f"rate {record.rate:g}"
+    why = f": {record.reason}" if record.reason else ""
+    until = f", until {moment(record.until)}" if record.until is not None else ""
+    return f"{what} ({record.subject_kind.value} {record.subject}) by {record.by}{why}{until}"
+
+
+def trouble(found: Trouble) -> str:
+    """Code, meaning, fix."""
+    code = f"{found.code} {found.meaning}".strip() if found.code is not None else ""
+    words = ": ".join(each for each in (found.subject, code or found.why) if each)
+    return words + (f"; fix: {found.fix}" if found.fix else "")
+
+
+def eta(row: LaneRow) -> str:
+    """Until what waits will have left; `never` while it is paused."""
+    if row.pause is not None:
+        return "never" if any(row.backlog(each) for each in CLASSES) else "-"
+    if row.eta_s is None:
+        return "-"
+    least = ">" if row.partition_shared and row.waiting is not None and _hidden(row) else ""
+    return least + _duration(row.eta_s)
+
+
+def moment(at_ms: int) -> str:
+    """Local to nobody: UTC."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def notes(view: Overview) -> Iterator[str]:
+    """What a reader must know to read the table rightly."""
+    for answer in view.answers:
+        if answer.view is None:
+            yield f"dispatch at {answer.at}: {answer.why}"
+    if all(answer.view is None for answer in view.answers):
+        fix = "start it, or say where it runs with --at HOST:PORT (health.dispatch of the configuration)"
+        yield f"no dispatch process answers: what is held and sent is not known; {fix}"
+    if view.unknown_waiting:
+        yield f"what waits in Kafka is not known: {view.unknown_waiting}"
+    for record in view.others:
+        yield f"{record.subject_kind.value} {record.subject}: {pause(record)}"
+
+
+def _details(row: LaneRow) -> Iterator[tuple[str, str]]:
+    yield "state", state(row)
+    yield "account", row.account
+    yield "group", row.group
+    yield "partition", f"{row.partition}{' (shared)' if row.partition_shared else ''}"
+    yield "rate", f"{row.rate:g} segments/s, configured {row.configured_rate:g}"
+    if row.changed is not None:
+        yield "changed", pause(row.changed)
+    for found in row.troubles:
+        yield "trouble", trouble(found)
+        if found.why:
+            yield "", found.why
+        if found.since is not None:
+            yield "since", moment(found.since)
+        if found.probe_at is not None:
+            yield "next try", moment(found.probe_at)
+    yield "sends", _or_dash(row.sending, "{:.2f} segments/s")
+    yield "used", _or_dash(None if row.utilisation is None else row.utilisation * 100, "{:.0f} %")
+    yield "held", _by_class(row.held)
+    yield "waiting in Kafka", _by_class(row.waiting) + (" (of the partition)" if row.partition_shared else "")
+    yield "under way", _or_dash(row.in_flight, "{}")
+    yield "ETA", eta(row)
+    yield "served by", row.served_by or "nobody that was asked"
+
+
+def _hidden(row: LaneRow) -> bool:
+    return sum((row.waiting or {}).values()) > sum((row.held or {}).values())
+
+
+def _by_class(counts: dict[str, int] | None) -> str:
+    return "-" if counts is None else ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{minutes:.0f} min" if minutes < 120 else f"{hours:.1f} h"
+
+
+def _or_dash(value: float | None, how: str) -> str:
+    return "-" if value is None else how.format(value)
+
+
+def _lane(row: LaneRow) -> dict[str, Any]:
+    return {
+        "lane": row.name,
+        "account": row.account,
+        "group": row.group,
+        "partition": row.partition,
+        "partition_shared": row.partition_shared,
+        "configured_rate": row.configured_rate,
+        "rate": row.rate,
+        "state": row.state,
+        "paused": None if row.pause is None else _control(row.pause),
+        "rate_changed": None if row.changed is None else _control(row.changed),
+        "troubles": [asdict(each) for each in row.troubles],
+        "served_by": row.served_by,
+        "sending": row.sending,
+        "utilisation": row.utilisation,
+        "held": row.held,
+        "waiting": row.waiting,
+        "in_flight": row.in_flight,
+        "eta_s": row.eta_s,
+    }
+
+
+def _control(record: Control) -> dict[str, Any]:
+    return {name: value for name, value in record.to_avro().items() if value is not None}

@@ -1,0 +1,50 @@
+"""When what a lane holds will have left: pure, from the scheduler's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+from .lane_state import LaneState
+from .scheduler import Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One lane.
+
+    Attributes:
+        segments: waiting or prepared.
+        eta_s: seconds until they have left, at the rate of the lane and of its group; infinity while the lane or its
+            account is paused.
+    """
+
+    segments: int
+    eta_s: float
+
+
+def outlooks(scheduler: Scheduler) -> dict[str, Outlook]:
+    """By lane. What waits in Kafka behind the delivery window is not counted."""
+    segments = {name: _segments(lane) for name, lane in scheduler.lanes.items()}
+    of_group: dict[str, int] = dict.fromkeys(scheduler.groups, 0)
+    for name, lane in scheduler.lanes.items():
+        if lane.group is not None:
+            of_group[lane.group.name] += segments[name]
+    return {
+        name: Outlook(segments[name], _eta_s(lane, segments[name], of_group)) for name, lane in scheduler.lanes.items()
+    }
+
+
+def _segments(lane: LaneState) -> int:
+    return sum(queue.segments for queue in lane.waiting) + sum(lane.pace.ahead)
+
+
+def _eta_s(lane: LaneState, segments: int, of_group: dict[str, int]) -> float:
+    if not segments:
+        return 0.0
+    if lane.breaker.paused or lane.account.breaker.paused:
+        return inf
+    alone_s = segments / lane.pace.bucket.rate
+    if lane.group is None:
+        return alone_s
+    return max(alone_s, of_group[lane.group.name] / lane.group.pace.bucket.rate)

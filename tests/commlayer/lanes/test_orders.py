@@ -1,0 +1,96 @@
+"""What an operator may order of whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from commlayer.config import Configuration, loads
+from commlayer.lanes import orders
+from commlayer.lanes.orders import Refused, Subject, Word
+from schemas.records import Control, ControlAction, ControlSubject
+from streams.control.switches import Switches
+
+LANE, GROUP, ACCOUNT, APP = ControlSubject
+WORD = Word("ada", "carrier asks", 1_000, 61_000)
+
+
+@pytest.fixture
+def config(data: dict[str, Any]) -> Configuration:
+    us = data["senders"]["us"]
+    data["groups"] = {"pair": {"partition": 1, "rate": 3}, "loose": {"partition": 2}}
+    data["senders"] |= {
+        "de": {**us, "address": "+4915112345678", "group": "pair", "partition": None},
+        "fr": {**us, "address": "+33612345678", "group": "loose", "partition": None},
+    }
+    data["kafka"]["partitions"]["dispatch"] = 4
+    return loads(yaml.safe_dump(data), "test").config
+
+
+def taken(*written: tuple[bytes, Control]) -> Switches:
+    switches = Switches()
+    for key, record in written:
+        switches.take(key, record)
+    return switches
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [Subject(LANE, "us"), Subject(GROUP, "pair"), Subject(GROUP, "us"), Subject(ACCOUNT, "main"), Subject(APP, "shop")],
+)
+def test_everything_can_be_paused_and_resumed(config: Configuration, subject: Subject) -> None:
+    paused = orders.pause(config, subject, WORD)
+    found = taken(paused).paused(subject.kind, subject.name, 60_999)
+    assert found is not None
+    assert (found.by, found.reason, found.until) == ("ada", "carrier asks", 61_000)
+    resumed = orders.resume(config, subject, WORD, taken(paused))
+    assert taken(paused, resumed).paused(subject.kind, subject.name, 2_000) is None
+
+
+@pytest.mark.parametrize("subject", [Subject(LANE, "us"), Subject(GROUP, "pair")])
+def test_a_rate_holds_beside_a_pause_until_the_configured_one_is_asked_for(
+    config: Configuration, subject: Subject
+) -> None:
+    paused, changed = orders.pause(config, subject, WORD), orders.rate(config, subject, 0.5, WORD)
+    switches = taken(paused, changed)
+    assert switches.rate(subject.kind, subject.name, 2_000) == 0.5
+    assert switches.paused(subject.kind, subject.name, 2_000) is not None
+    back = taken(paused, changed, orders.rate(config, subject, None, WORD))
+    assert back.rate(subject.kind, subject.name, 2_000) is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "segments", "what", "fix"),
+    [
+        (Subject(ACCOUNT, "main"), 5.0, "an account has no rate", "its lanes: de, fr, us"),
+        (Subject(APP, "shop"), 5.0, "an app has no rate", "pause --app shop"),
+        (Subject(GROUP, "loose"), 5.0, "no budget", "its lanes (fr), or configure groups.loose.rate"),
+        (Subject(GROUP, "us"), 5.0, "no budget", "its lanes (us)"),
+        (Subject(LANE, "us"), 0.0, "no rate", "pause it"),
+        (Subject(LANE, "us"), float("nan"), "no rate", "pause it"),
+        (Subject(LANE, "uss"), 5.0, "no lane is called `uss`", "did you mean `us`?"),
+    ],
+)
+def test_what_dispatch_would_ignore_is_refused_with_the_fix(
+    config: Configuration, subject: Subject, segments: float, what: str, fix: str
+) -> None:
+    with pytest.raises(Refused, match=what.replace("(", r"\(")) as refused:
+        orders.rate(config, subject, segments, WORD)
+    assert fix in refused.value.fix
+
+
+def test_resuming_a_lane_whose_account_is_paused_names_the_account(config: Configuration) -> None:
+    switches = taken(orders.pause(config, Subject(ACCOUNT, "main"), WORD))
+    with pytest.raises(Refused) as refused:
+        orders.resume(config, Subject(LANE, "us"), WORD, switches)
+    assert "lanes resume --account main" in refused.value.fix
+
+
+def test_a_pause_of_what_is_not_configured_any_more_can_be_ended(config: Configuration) -> None:
+    record = Control(subject_kind=LANE, subject="gone", action=ControlAction.PAUSE, by="ada", at=1)
+    with pytest.raises(Refused):
+        orders.pause(config, Subject(LANE, "gone"), WORD)
+    key, resumed = orders.resume(config, Subject(LANE, "gone"), WORD, taken((b"lane:gone", record)))
+    assert (key, resumed.action) == (b"lane:gone", ControlAction.RESUME)
