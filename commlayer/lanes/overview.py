@@ -195,7 +195,10 @@ def _running(row: LaneRow, answer: Answer, lane: Mapping[str, Any]) -> None:
     )
     for subject, held in ((f"lane {row.name}", lane["held"]), (f"account {row.account}", of_account.get("held"))):
         if held is not None and subject not in told:
-            row.troubles.append(Trouble(subject, None, "", held["why"], held["fix"]))
+            code, meaning = held.get("code"), held.get("meaning", "")
+            row.troubles.append(
+                Trouble(subject, code, meaning, held["why"], held["fix"], probe_at=held.get("next_probe") or None)
+            )
 
 
 def _add_eta(row: LaneRow, lane: Mapping[str, Any] | None) -> None:
