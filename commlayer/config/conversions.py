@@ -13,7 +13,7 @@ from connectors.webhooks.settings import BridgeSettings
 from schemas import topics
 from schemas.topics import PartitionCounts, catalogue
 from streams.dispatch.lanes import Group, Lane, LaneKind, LaneTable
-from streams.policy.config import AppGrants, Category, ConsentRule, PolicyConfig, Sender, SenderType
+from streams.policy.config import AppGrants, Category, ConsentRule, PolicyConfig, Quota, Sender, SenderType
 
 from .fields import host_and_port
 from .model import Configuration
@@ -120,6 +120,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
                 geo_match=app.geo_match,
                 classes=app.classes,
                 deadlines_s=app.deadlines_s,
+                quota=Quota() if app.quota is None else Quota(**app.quota.model_dump()),
             )
             for name, app in config.apps.items()
         },

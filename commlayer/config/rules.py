@@ -10,7 +10,7 @@ from pydantic import Field
 from schemas.records import DoubtPolicy, MessageClass
 from streams.policy.config import DEFAULT_DEADLINE_S, ConsentRule, GeoMatch
 
-from .fields import Country, Flag, Section
+from .fields import Country, Flag, PositiveFloat, PositiveInt, Section
 
 MAX_DEADLINE_S = 72 * 3600
 """Dispatch keeps consent changes of four days; a message that waited longer than three could outlive a STOP."""
@@ -97,6 +97,17 @@ class Category(Section):
         return self.message_class is not MessageClass.CRITICAL and self.intent not in _ESSENTIAL
 
 
+class Quota(Section):
+    """How much an app may ask for in the whole installation; docs/policy.md says how exactly it is held."""
+
+    per_second: PositiveFloat | None = Field(
+        default=None, description="Requests per second; what comes faster waits its turn."
+    )
+    per_day: PositiveInt | None = Field(
+        default=None, description="Requests from one 00:00 UTC to the next; more are denied."
+    )
+
+
 class App(Section):
     """An application that asks for messages. Its name is part of its topics, `comms.requests.<app>[.urgent]`."""
 
@@ -118,6 +129,7 @@ class App(Section):
     deadlines_s: dict[str, Annotated[int, Field(strict=True, ge=1, le=MAX_DEADLINE_S)]] = Field(
         default={}, description="Like `deadline_s` of the category, for this app, by category."
     )
+    quota: Quota | None = Field(default=None, description="How much it may ask for; not limited when absent.")
     templates: tuple[str, ...] = Field(
         default=(), description="Templates it may use, own ones and declared Content templates; `*` is any text."
     )

@@ -157,6 +157,19 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """How much one app may ask for; what is None is not limited.
+
+    Attributes:
+        per_second: requests per second; what comes faster waits its turn.
+        per_day: requests from one 00:00 UTC to the next; more are denied.
+    """
+
+    per_second: float | None = None
+    per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppGrants:
     """What one app may do.
 
@@ -171,6 +184,7 @@ class AppGrants:
         classes: urgency of its messages by category, where it is not that of the category.
         deadlines_s: like `Category.deadline_s` by category, where it is not that of the category.
         templates: names of templates it may use, `*` for any text.
+        quota: how much it may ask for.
     """
 
     name: str
@@ -183,6 +197,7 @@ class AppGrants:
     geo_match: GeoMatch = GeoMatch.NONE
     classes: Mapping[str, MessageClass] = field(default_factory=dict)
     deadlines_s: Mapping[str, int] = field(default_factory=dict)
+    quota: Quota = Quota()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

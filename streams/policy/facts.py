@@ -51,6 +51,8 @@ class Facts:
         earlier_digest: what an earlier request under the same key said (`idempotency.digest`).
         paused_apps: apps that an operator has paused (`Switchboard`).
         cancelled: the app took the message back before it was admitted.
+        quota_wait_until: when it is the request's turn under its app's quota, epoch milliseconds UTC; None: now.
+        quota_day_over: the app asked for as much as it may on one day.
     """
 
     profile: Profile | None = None
@@ -63,6 +65,8 @@ class Facts:
     earlier_digest: bytes | None = None
     paused_apps: frozenset[str] = frozenset()
     cancelled: bool = False
+    quota_wait_until: int | None = None
+    quota_day_over: bool = False
 
 
 NOTHING_KNOWN = Facts()

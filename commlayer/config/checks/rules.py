@@ -20,6 +20,8 @@ def rules(draft: Draft) -> Iterator[Problem]:
         if app.pool is None and not app.pools and not app.senders:
             yield Problem(path, "nothing to send from.", "add `pool:` or `senders:`.")
         yield from _countries(draft, path, app.countries or ())
+        if app.quota is not None and app.quota.per_second is None and app.quota.per_day is None:
+            yield Problem((*path, "quota"), "it limits nothing.", "add `per_second:` or `per_day:`, or remove it.")
         if app.principal is None:
             continue
         yield from _principal((*path, "principal"), app.principal)

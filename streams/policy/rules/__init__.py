@@ -23,6 +23,7 @@ from . import (
     idempotency,
     limits,
     quiet_hours,
+    quota,
     recipient,
     schedule,
     sender,
@@ -30,7 +31,7 @@ from . import (
     whatsapp,
 )
 
-RULES_VERSION = "7"
+RULES_VERSION = "8"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 
@@ -49,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     Rule("idempotency", idempotency.check),
     Rule("cancelled", cancelled.check),
     Rule("deadline", deadline.check),
+    Rule("quota", quota.check),
     Rule("recipient", recipient.check),
     Rule("country", country.check),
     Rule("consent", consent.check),

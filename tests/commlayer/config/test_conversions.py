@@ -13,6 +13,7 @@ from connectors.kafka.settings import KafkaSecurity
 from connectors.twilio.errors import Scope, Subject, Suppress, classify
 from schemas.records import Channel, DoubtPolicy, MessageClass
 from schemas.topics import PartitionCounts
+from streams.policy.config import Quota
 
 ENVIRONMENT = {"TOKEN": "t0ken-value", "SECRET": "s3cret-value", "KAFKA": "k4fka-value", "OLD": "old-token"}
 
@@ -84,6 +85,14 @@ def test_policy_sees_apps_categories_senders_and_pools(config_data: dict[str, An
     assert (policy.senders["us-short"].group, policy.senders["us-short"].partition) == ("us-short", 0)
     assert (policy.senders["de-name"].group, policy.senders["de-name"].partition) == ("europe", 2)
     assert policy.senders["de-name"].channels == {Channel.SMS}
+
+
+def test_policy_sees_the_quota_of_an_app(config_data: dict[str, Any]) -> None:
+    assert conversions.policy_config(loaded(config_data).config).apps["login"].quota == Quota()
+    config_data["apps"]["login"]["quota"] = {"per_second": 0.5, "per_day": 1000}
+    assert conversions.policy_config(loaded(config_data).config).apps["login"].quota == Quota(
+        per_second=0.5, per_day=1000
+    )
 
 
 def test_dispatch_sees_a_lane_for_each_sender_and_a_group_for_each_partition(config_data: dict[str, Any]) -> None:
