@@ -86,3 +86,13 @@ def test_requests_of_a_paused_app_are_denied_and_those_of_others_are_not() -> No
     assert verdict.reason is Reason.APP_DISABLED
     assert "lanes resume --app" in verdict.text()
     assert app.check(replace(case(entry_of={"app": "shop"}), facts=paused)) == ALLOW
+
+
+def test_a_lane_in_trouble_gets_a_message_again_when_its_next_probe_is_due() -> None:
+    board = Board()
+    board.write(LANE, "a", aspect=Aspect.TROUBLE, until=NOW + 5_000, error_code=21606)
+    assert board.board.in_force().unhealthy == {"a"}
+    board.now_ms = NOW + 5_000
+    assert board.board.in_force().unhealthy == frozenset(), "somebody must find out that it is over"
+    board.write(LANE, "a", aspect=Aspect.TROUBLE, until=NOW + 15_000, error_code=21606)
+    assert board.board.in_force().unhealthy == {"a"}
