@@ -58,6 +58,10 @@ class Reason(StrEnum):
     OPTED_OUT = "opted_out", "The person opted out of what the message belongs to."
     NO_OPT_IN = "no_opt_in", "Messages of this category need an opt-in, and the person gave none that covers it."
     BACKLOG = "backlog", "Every sender that fits is so far behind that the message could not leave before its deadline."
+    PROFILE_UNAVAILABLE = (
+        "profile_unavailable",
+        "Customer data that the category requires did not answer.",
+    )
     WHATSAPP_WINDOW_CLOSED = (
         "whatsapp_window_closed",
         "Outside 24 h after the person wrote, only a template may go out.",

@@ -86,6 +86,17 @@ class Cap:
         return category in self.categories and (self.channels is None or channel in self.channels)
 
 
+class EnrichmentMode(StrEnum):
+    """Whether policy asks customer data about the person of a message, and what follows where there is no answer."""
+
+    REQUIRED = "required"
+    """The message waits for an answer, within its deadline: fail closed."""
+    OPTIONAL = "optional"
+    """It goes on without: fail open."""
+    NONE = "none"
+    """Nobody is asked."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Category:
     """What a message is for.
@@ -101,6 +112,7 @@ class Category:
         unsubscribe: its texts end with the unsubscribe line.
         consent: what it needs of the person's consent.
         quiet_hours: its messages wait for the hours at which the recipient may be written to.
+        enrichment: whether customer data is asked about the person, and what follows without an answer.
     """
 
     name: str
@@ -113,6 +125,7 @@ class Category:
     unsubscribe: bool = False
     consent: ConsentRule = ConsentRule.OPT_OUT
     quiet_hours: bool = False
+    enrichment: EnrichmentMode = EnrichmentMode.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

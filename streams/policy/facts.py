@@ -41,6 +41,8 @@ class Facts:
 
     Attributes:
         profile: what customer data says of the person; None when nothing is known.
+        ask_again_at: customer data that the category requires did not answer; when it is worth asking again, epoch
+            milliseconds UTC. None: it answered, or needs not.
         ledger: what the person agreed to; empty for a stranger.
         past: earlier decisions about the person that are remembered, oldest first, never of the message decided now.
         last_inbound: when the person last wrote to us, epoch milliseconds UTC, by our address as Twilio writes it
@@ -56,6 +58,7 @@ class Facts:
     """
 
     profile: Profile | None = None
+    ask_again_at: int | None = None
     ledger: Ledger = field(default_factory=Ledger)
     past: tuple[Past, ...] = ()
     last_inbound: Mapping[str, int] = field(default_factory=dict)

@@ -15,6 +15,11 @@ _decision_seconds = Histogram(
     ["topic"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
 )
+_enrichments = Counter(
+    "commlayer_policy_enrichments",
+    "Questions to customer data, by category and what came of them.",
+    ["category", "outcome"],
+)
 _hops = Counter("commlayer_policy_wheel_hops", "Messages passed to the next tier of the wheel.", ["tier"])
 cancellations = Counter("commlayer_policy_cancellations", "Cancellations passed on.")
 republished = Counter(
@@ -49,3 +54,9 @@ def decision_seconds(kind: str) -> Histogram:
 def hops(tier: str) -> Counter:
     """Counter of hops into a tier."""
     return _hops.labels(tier)
+
+
+@lru_cache(maxsize=1024)
+def enriched(category: str, outcome: str) -> Counter:
+    """Counter of questions to customer data: known, unknown, unavailable."""
+    return _enrichments.labels(category, outcome)
