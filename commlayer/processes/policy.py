@@ -19,6 +19,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
             conversions.policy_config(loaded.config),
             codec=ground.codec,
             publisher=ground.publisher,
+            kafka=ground.kafka,
             states=PartitionStates(
                 POLICY_STATE,
                 ground.kafka,

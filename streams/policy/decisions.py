@@ -29,6 +29,7 @@ from .memory import Memory
 from .profile import Profile
 from .rounds import Meeting, meet
 from .story import tell
+from .switchboard import Switched
 from .trace import trace_headers
 from .verdict import Admitted, Decision, Deferred, Denied
 from .wheel import tier_for
@@ -57,6 +58,7 @@ class Decisions:
         may_act: asked with the event before whatever is published; False: the record is another owner's by now. No
             await lies between its answer and the act.
         look_up: customer data; nothing is known of anybody where it is None.
+        switched: what operators and trouble have switched off at this moment.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Decisions:
         now_ms: Callable[[], int],
         may_act: Callable[[Any], Awaitable[bool]],
         look_up: LookUp | None = None,
+        switched: Callable[[], Switched] = Switched,
     ) -> None:
         self._config = config
         self._memory = memory
@@ -80,6 +83,7 @@ class Decisions:
         self._now_ms = now_ms
         self._may_act = may_act
         self._look_up = look_up
+        self._switched = switched
 
     async def serve(self, event: Any, request: MessageRequest, entry: Entry, kind: str) -> None:
         """Decide on a request, unless that was done; publish what follows; finish the input.
@@ -127,8 +131,11 @@ class Decisions:
         # Read after the wait for the profile: nothing can change for this person until the decision is written.
         ledger, last_inbound = self._memory.person(entry.home, request.recipient)
         cancellation = self._memory.cancellation(entry.home, request.recipient, entry.message_id)
+        switched = self._switched()
         return Facts(
             profile=profile,
+            paused_apps=switched.paused_apps,
+            unhealthy=switched.unhealthy,
             ledger=ledger,
             past=self._memory.past(entry.home, request.recipient, without=entry.message_id),
             last_inbound=last_inbound,

@@ -24,6 +24,7 @@ from .memory import Memory
 from .numbers import E164
 from .people import People
 from .story import tell_lost_request
+from .switchboard import Switched
 from .trace import trace_headers, traceparent_of
 from .verdict import Deny
 from .wheel import SHORTEST_MS, TIER_OF_TOPIC, tier_for
@@ -50,6 +51,7 @@ class Desk:
         may_act: asked with the event before whatever is decided or published; False: the record is another owner's by
             now. No await lies between its answer and the act.
         look_up: customer data; nothing is known of anybody where it is None.
+        switched: what operators and trouble have switched off at this moment.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Desk:
         now_ms: Callable[[], int],
         may_act: Callable[[Any], Awaitable[bool]],
         look_up: LookUp | None = None,
+        switched: Callable[[], Switched] = Switched,
     ) -> None:
         self._config = config
         self._memory = memory
@@ -83,6 +86,7 @@ class Desk:
             now_ms=now_ms,
             may_act=may_act,
             look_up=look_up,
+            switched=switched,
         )
 
     async def serve(self, event: Any, turn: object) -> HoldUntil | TakeTurnAs | None:

@@ -19,12 +19,14 @@ from connectors.health import Health, HealthBoard, Progress
 from connectors.kafka.app import StageApp
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
+from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.state import PartitionNotOpen, PartitionStates
 from connectors.kafka.topic_partition import TP
 from connectors.kafka.window import DEFAULT_WINDOW
 from schemas.codec import Codec
 from schemas.records import Stage
 from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, INBOUND, app_of, deferral_topic, is_urgent, request_topic
+from streams.control.tail import ControlTail
 
 from . import metrics
 from .config import PolicyConfig
@@ -33,6 +35,7 @@ from .desk import Desk, HoldUntil, TakeTurnAs
 from .doors import Doors
 from .memory import Memory
 from .sweep import sweep
+from .switchboard import Switchboard
 from .turns import Turns
 from .wheel import TIER_OF_TOPIC, Waiting
 
@@ -68,6 +71,7 @@ class PolicyStage:
         codec: reads and writes records.
         publisher: writes to Kafka.
         states: what is remembered of people, by partition.
+        kafka: how the tail of comms.control reaches Kafka.
         look_up: customer data, if there is any.
         partitions: partitions of every topic that is keyed by recipient.
         now_ms: wall clock, epoch milliseconds UTC.
@@ -80,6 +84,7 @@ class PolicyStage:
         codec: Codec,
         publisher: DurablePublisher,
         states: PartitionStates,
+        kafka: KafkaSettings,
         partitions: int,
         now_ms: Callable[[], int],
         look_up: LookUp | None = None,
@@ -91,6 +96,8 @@ class PolicyStage:
         self._now_ms = now_ms
         self._intake = Intake(stage=Stage.POLICY, codec=codec, publisher=publisher, now_ms=now_ms)
         self._states = states
+        self._switchboard = Switchboard(config.senders.values(), now_ms=now_ms)
+        self._control = ControlTail(kafka, codec, take=self._switchboard.take, broken=self._broken)
         self._memory = Memory(states)
         self._desk = Desk(
             config,
@@ -102,6 +109,7 @@ class PolicyStage:
             now_ms=now_ms,
             may_act=self._may_act,
             look_up=look_up,
+            switched=self._switchboard.in_force,
         )
         self._doors: Doors[Any] = Doors()
         self._turns: Turns[Any] = Turns(max_under_way)
@@ -154,6 +162,7 @@ class PolicyStage:
     async def start(self) -> None:
         """Begin to turn the wheel, and to forget what nobody needs."""
         await self._states.start()
+        await self._control.start()
         metrics.under_way.set_function(lambda: self._turns.under_way)
         metrics.waiting.set_function(lambda: self._turns.waiting)
         metrics.held.set_function(lambda: len(self._held))
@@ -168,6 +177,7 @@ class PolicyStage:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._control.stop()
         await self._states.stop()
 
     def board(self, board: HealthBoard) -> None:
@@ -248,6 +258,9 @@ class PolicyStage:
             log.exception("policy cannot forget")
             await self._app.crash(error)
 
+    async def _broken(self, error: Exception) -> None:
+        await self._app.crash(error)
+
     # Ownership --------------------------------------------------------------------------------------------------------
 
     async def _may_act(self, event: Any) -> bool:
@@ -263,6 +276,7 @@ class PolicyStage:
 
     async def _on_assigned(self, partitions: frozenset[TP], generation: int) -> None:
         homes = sorted({tp.partition for tp in partitions})
+        await self._control.caught_up()
         await self._lease()  # opening takes a partition from whoever has it
         await asyncio.gather(*(self._states.open(home) for home in homes))
         consents = [tp for tp in partitions if tp.topic == CONSENT]

@@ -11,15 +11,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from confluent_kafka import Producer
 
 from connectors.health import HealthBoard
 from connectors.kafka.app import create_app
+from connectors.kafka.partitioning import partition_of
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.state import PartitionStates
 from schemas import ids
 from schemas.reasons import Reason
 from schemas.records import (
     Cancellation,
+    Consent,
+    ConsentChange,
+    ConsentScope,
+    ConsentSource,
+    Control,
+    ControlAction,
+    ControlSubject,
     DeadLetter,
     Deferral,
     Dispatch,
@@ -29,7 +38,18 @@ from schemas.records import (
     Record,
     Stage,
 )
-from schemas.topics import DEAD, LIFECYCLE, POLICY_ANCHOR, POLICY_STATE, deferral_topic, dispatch_topic, request_topic
+from schemas.topics import (
+    CONSENT,
+    CONTROL,
+    DEAD,
+    LIFECYCLE,
+    POLICY_ANCHOR,
+    POLICY_STATE,
+    deferral_topic,
+    dispatch_topic,
+    request_topic,
+)
+from streams.control.switches import Aspect, control_key
 from streams.policy.config import PolicyConfig
 from streams.policy.stage import WHEEL_WINDOW, PolicyStage, window
 from tests.streams.cluster import CODEC, COUNTS, WAIT_S, own_cluster, records, until_committed
@@ -67,6 +87,7 @@ async def policy(
         configured or config(),
         codec=CODEC,
         publisher=publisher,
+        kafka=settings,
         states=PartitionStates(POLICY_STATE, settings, publisher, directory=datadir / "state"),
         partitions=COUNTS.recipient,
         now_ms=wall_ms,
@@ -283,3 +304,60 @@ async def test_health_tells_of_a_stage_that_works(cluster: Kafka, tmp_path: Path
         await found(cluster, OTP, Dispatch, ours(900), 1)
         assert board.live()[0]
         assert board.ready()[0]
+
+
+async def test_a_stage_that_begins_anew_reads_all_consent_before_it_decides(cluster: Kafka, tmp_path: Path) -> None:
+    people = range(2700, 2760)
+    noise = [opt(number, ConsentChange.OPT_IN, at) for at in range(1, 40) for number in people]
+    stops = [opt(number, ConsentChange.OPT_OUT, 50) for number in people]
+    asked = [ask(number, app="shop", category="service") for number in people]
+    await asyncio.to_thread(cluster.produce, [*noise, *stops, *asked])
+    async with policy(cluster, tmp_path, group=cluster.unique("policy")):
+        told = await found(cluster, LIFECYCLE, LifecycleEvent, ours(*people), len(people))
+    assert {(event.status, event.reason) for event in told} == {(MessageStatus.DENIED, Reason.OPTED_OUT)}
+
+
+async def test_consent_that_ends_in_a_transaction_marker_is_known_to_be_read(cluster: Kafka, tmp_path: Path) -> None:
+    people = range(2760, 2780)
+    producer = Producer({**cluster.config, "transactional.id": cluster.unique("crm")})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for number in people:
+        change = opt(number, ConsentChange.OPT_OUT, 1)
+        producer.produce(CONSENT, change.value, change.key, partition_of(change.key or b"", COUNTS.recipient))
+    producer.commit_transaction(30)
+    asked = [ask(number, app="shop", category="service") for number in people]
+    async with policy(cluster, tmp_path, group=cluster.unique("policy")):
+        await asyncio.to_thread(cluster.produce, asked)
+        told = await found(cluster, LIFECYCLE, LifecycleEvent, ours(*people), len(people))
+    assert {event.reason for event in told} == {Reason.OPTED_OUT}
+
+
+async def test_a_paused_app_is_denied_until_it_is_resumed(cluster: Kafka, tmp_path: Path) -> None:
+    def switch(action: ControlAction) -> Outgoing:
+        record = Control(subject_kind=ControlSubject.APP, subject="swiss", action=action, by="operator", at=wall_ms())
+        return Outgoing(CONTROL, CODEC.encode(record), control_key(ControlSubject.APP, "swiss", Aspect.PAUSE), 0)
+
+    await asyncio.to_thread(cluster.produce, [switch(ControlAction.PAUSE)])
+    async with policy(cluster, tmp_path, group=cluster.unique("policy")):
+        await asyncio.to_thread(cluster.produce, [ask(2780, app="swiss", category="service")])
+        [denied] = await found(cluster, LIFECYCLE, LifecycleEvent, ours(2780), 1)
+        await asyncio.to_thread(cluster.produce, [switch(ControlAction.RESUME)])
+        await asyncio.sleep(1)
+        await asyncio.to_thread(cluster.produce, [ask(2781, app="swiss", category="service")])
+        [admitted] = await found(cluster, LIFECYCLE, LifecycleEvent, ours(2781), 1)
+    assert (denied.status, denied.reason) == (MessageStatus.DENIED, Reason.APP_DISABLED)
+    assert admitted.status is MessageStatus.ADMITTED
+
+
+def opt(number: int, change: ConsentChange, at: int) -> Outgoing:
+    """A person's change of consent to everything."""
+    record = Consent(
+        consent_id=f"{number}-{at}",
+        recipient=person(number),
+        change=change,
+        scope=ConsentScope.ALL,
+        source=ConsentSource.KEYWORD,
+        at=at,
+    )
+    return Outgoing(CONSENT, CODEC.encode(record), record.recipient.encode())

@@ -36,6 +36,7 @@ def main(told: dict[str, Any]) -> int:
         config(caps=(CAP,)),
         codec=CODEC,
         publisher=publisher,
+        kafka=settings,
         states=PartitionStates(POLICY_STATE, settings, publisher, directory=datadir / "state"),
         partitions=COUNTS.recipient,
         now_ms=lambda: time.time_ns() // 1_000_000,
