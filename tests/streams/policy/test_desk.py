@@ -23,6 +23,7 @@ from schemas.records import (
     Record,
     Stage,
 )
+from streams.policy.config import PolicyConfig
 from streams.policy.desk import Desk, HoldUntil, TakeTurnAs
 from streams.policy.memory import Memory
 from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, request
@@ -66,11 +67,12 @@ class Counter:
     now: int = NOW
     state: DictState = field(default_factory=DictState)
     lost_at: int = 0
+    configured: PolicyConfig = field(default_factory=config)
 
     def __post_init__(self) -> None:
         intake = Intake(stage=Stage.POLICY, codec=CODEC, publisher=self.publisher, now_ms=lambda: self.now)
         self.desk = Desk(
-            config(),
+            self.configured,
             Memory(self.state),
             intake=intake,
             codec=CODEC,
