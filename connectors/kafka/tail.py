@@ -185,8 +185,15 @@ def _ask_ends(admin: AdminClient, partitions: Iterable[TP]) -> dict[TP, Future[L
 
 
 def _answers(futures: dict[TP, Future[ListOffsetsResultInfo]]) -> dict[TP, int]:
-    """The ends; nothing when any partition's leader did not answer."""
+    """The ends; nothing when any partition's leader did not answer.
+
+    Raises:
+        KafkaException: an admin client keeps the leader's epoch that it once learned, and is refused for ever after the
+            leader has come back or changed (seen with librdkafka 2.16.0): only a new one gets answers.
+    """
     try:
         return {tp: int(future.result().offset) for tp, future in futures.items()}
-    except KafkaException:
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.FENCED_LEADER_EPOCH:
+            raise
         return {}
