@@ -7,13 +7,23 @@ from collections.abc import Mapping
 from connectors.kafka.acls import AppAccess, ConsumerAccess
 from connectors.kafka.plan import Actual, Plan, plan_installation
 from connectors.kafka.settings import KafkaSecurity, KafkaSettings
+from connectors.profiles.settings import SegmentSettings
 from connectors.twilio.account import Account
 from connectors.twilio.errors import ErrorPolicy
 from connectors.webhooks.settings import BridgeSettings
 from schemas import topics
 from schemas.topics import PartitionCounts, catalogue
 from streams.dispatch.lanes import Group, Lane, LaneKind, LaneTable
-from streams.policy.config import AppGrants, Category, ConsentRule, PolicyConfig, Quota, Sender, SenderType
+from streams.policy.config import (
+    AppGrants,
+    Category,
+    ConsentRule,
+    EnrichmentMode,
+    PolicyConfig,
+    Quota,
+    Sender,
+    SenderType,
+)
 
 from .fields import host_and_port
 from .model import Configuration
@@ -136,6 +146,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
                 unsubscribe=category.unsubscribe,
                 consent=category.consent,
                 quiet_hours=category.keeps_quiet_hours,
+                enrichment=category.asks_for_profiles if config.profiles.asks_segment else EnrichmentMode.NONE,
             )
             for name, category in config.categories.items()
         },
@@ -148,9 +159,18 @@ def policy_config(config: Configuration) -> PolicyConfig:
         },
         unsubscribe_lines=config.unsubscribe_lines,
         quiet_hours=config.quiet_hours.resolved(),
+        profiles_by_topic=config.profiles.reads_topic,
         partitions=config.kafka.partitions.recipient,
         caps=tuple(cap.as_policy(name) for name, cap in config.caps.items()),
     )
+
+
+def segment_settings(config: Configuration, secrets: Secrets) -> SegmentSettings | None:
+    """How Segment's Profile API is asked; None when nobody asks it."""
+    segment = config.profiles.segment
+    if segment is None or not config.profiles.asks_segment:
+        return None
+    return segment.settings(secrets.value(segment.token))
 
 
 def lane_table(config: Configuration) -> LaneTable:

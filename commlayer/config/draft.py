@@ -16,6 +16,7 @@ from .explain import section_at
 from .infrastructure import HealthPorts, Kafka, Registry, Twin
 from .model import Configuration
 from .problems import Path
+from .profiles import Profiles
 from .quiet import QuietHours
 from .rules import App, Category, Consumer, Countries
 from .templates import ContentTemplate, Template
@@ -47,6 +48,7 @@ class Draft:
     quiet_hours: QuietHours | None = None
     errors: Mapping[str, ErrorRule] = field(default_factory=dict)
     caps: Mapping[str, Cap] = field(default_factory=dict)
+    profiles: Profiles | None = None
     consumers: Mapping[str, Consumer] = field(default_factory=dict)
     health: HealthPorts | None = None
     twin: Twin | None = None

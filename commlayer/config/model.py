@@ -12,6 +12,7 @@ from .caps import Cap
 from .errors import ErrorRule
 from .fields import Section
 from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
+from .profiles import Profiles
 from .quiet import QuietHours
 from .rules import App, Category, Consumer, Countries
 from .templates import ContentTemplate, Template
@@ -44,6 +45,7 @@ class Configuration(Section):
         description="What error codes of Twilio's mean here, by code; docs/errors.md tells what they mean else.",
     )
     caps: dict[str, Cap] = Field(default={}, description="Frequency caps by name.")
+    profiles: Profiles = Field(default=Profiles(), description="Where profiles of people come from.")
     consumers: dict[str, Consumer] = Field(default={}, description="Readers of the feedback topics by name.")
     health: HealthPorts = Field(default=HealthPorts(), description="Ports of health and metrics.")
     data_dir: DataDir = "var"

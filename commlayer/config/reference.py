@@ -47,10 +47,13 @@ def _fields(section: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _inner(annotation: Any) -> tuple[Any, str]:
-    """The section behind an annotation, and what stands between its key and it (`.<name>` for entries by name)."""
+    """The section behind an annotation, and what stands between its key and it (`.<name>` for entries by name, `[]` for
+    entries of a list)."""
     annotation = bare(annotation)
     if typing.get_origin(annotation) is dict:
         return bare(typing.get_args(annotation)[1]), ".<name>"
+    if typing.get_origin(annotation) is tuple:
+        return bare(typing.get_args(annotation)[0]), "[]"
     return annotation, ""
 
 

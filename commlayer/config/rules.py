@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.records import DoubtPolicy, MessageClass
-from streams.policy.config import DEFAULT_DEADLINE_S, ConsentRule, GeoMatch
+from streams.policy.config import DEFAULT_DEADLINE_S, ConsentRule, EnrichmentMode, GeoMatch
 
 from .fields import Country, Flag, PositiveFloat, PositiveInt, Section
 
@@ -88,6 +88,20 @@ class Category(Section):
         description="Whether its messages wait for open hours. Without it: class critical and the intents otp, "
         "notifications, fraud, security, customercare, delivery are exempt.",
     )
+
+    enrichment: EnrichmentMode | None = Field(
+        default=None,
+        description="Whether Segment is asked about the person. required: without an answer the message waits, within "
+        "its deadline; optional: it goes on without; none: nobody is asked. Without it: none for class critical, else "
+        "optional.",
+    )
+
+    @property
+    def asks_for_profiles(self) -> EnrichmentMode:
+        """What `enrichment` says, or what follows from the class: nobody waits for a code because of customer data."""
+        if self.enrichment is not None:
+            return self.enrichment
+        return EnrichmentMode.NONE if self.message_class is MessageClass.CRITICAL else EnrichmentMode.OPTIONAL
 
     @property
     def keeps_quiet_hours(self) -> bool:

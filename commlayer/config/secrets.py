@@ -18,6 +18,7 @@ class Purpose(StrEnum):
     REGISTRY = "registry"
     SENDING = "sending"
     SIGNING = "signing"
+    ENRICHING = "enriching"
 
 
 class Secrets:
@@ -52,6 +53,9 @@ def references(config: Configuration, purposes: frozenset[Purpose]) -> Iterator[
         yield ("kafka", "security", "password"), config.kafka.security.password
     if Purpose.REGISTRY in purposes and config.registry is not None and config.registry.password is not None:
         yield ("registry", "password"), config.registry.password
+    segment = config.profiles.segment
+    if Purpose.ENRICHING in purposes and segment is not None and config.profiles.asks_segment:
+        yield ("profiles", "segment", "token"), segment.token
     for name, account in config.accounts.items():
         path: Path = ("accounts", name)
         if Purpose.SENDING in purposes and account.api_key is not None:

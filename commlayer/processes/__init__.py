@@ -19,7 +19,7 @@ class Process(StrEnum):
 
 
 PURPOSES: dict[Process, frozenset[Purpose]] = {
-    Process.POLICY: frozenset({Purpose.KAFKA, Purpose.REGISTRY}),
+    Process.POLICY: frozenset({Purpose.KAFKA, Purpose.REGISTRY, Purpose.ENRICHING}),
     Process.DISPATCH: frozenset({Purpose.KAFKA, Purpose.REGISTRY, Purpose.SENDING}),
     Process.FEEDBACK: frozenset({Purpose.KAFKA, Purpose.REGISTRY}),
     Process.BRIDGE: frozenset({Purpose.KAFKA, Purpose.REGISTRY, Purpose.SIGNING}),

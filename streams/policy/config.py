@@ -229,6 +229,7 @@ class PolicyConfig:
         remember_ms: how long after its end a message is remembered: a repeat of its idempotency key meets it that long,
             and frequency caps look back no further. Never shorter than the windows of the caps.
         quiet_hours: hours by place, for the categories that keep them.
+        profiles_by_topic: records of comms.profiles count.
         caps: frequency caps; a category that none covers is not capped.
 
     Raises:
@@ -246,6 +247,7 @@ class PolicyConfig:
     unsubscribe_lines: Mapping[str, str] = field(default_factory=dict)
     remember_ms: int = MIN_REMEMBER_MS
     quiet_hours: QuietHours = NO_QUIET_HOURS
+    profiles_by_topic: bool = False
     partitions: int = 1
     caps: tuple[Cap, ...] = ()
 

@@ -15,12 +15,13 @@ from .endpoints import endpoints
 from .errors import errors
 from .names import names
 from .placement import placement
+from .profiles import profiles
 from .quiet import quiet
 from .rules import rules
 from .senders import senders
 from .templates import templates
 
-_CHECKS = (names, endpoints, senders, placement, rules, caps, quiet, templates, errors)
+_CHECKS = (names, endpoints, senders, placement, rules, caps, quiet, profiles, templates, errors)
 
 
 def check(draft: Draft) -> Iterator[Problem]:

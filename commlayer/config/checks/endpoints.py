@@ -30,6 +30,8 @@ def endpoints(draft: Draft) -> Iterator[Problem]:
         yield from _listen(("bridge", "listen"), draft.bridge.listen)
     if draft.twin is not None:
         yield from _listen(("twin", "listen"), draft.twin.listen)
+    if draft.profiles is not None and draft.profiles.segment is not None:
+        yield from _url(("profiles", "segment", "base_url"), draft.profiles.segment.base_url, secure="network")
     yield from _accounts(draft)
     yield from _ports(draft)
 

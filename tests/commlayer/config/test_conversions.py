@@ -156,7 +156,11 @@ def test_the_twin_has_the_same_accounts_and_senders_and_answers_to_the_bridge(co
 
 def test_the_example_converts() -> None:
     example = Path(__file__).parents[3] / "examples" / "commlayer.yaml"
-    environment = {"TWILIO_AUTH_TOKEN": "t0ken-value", "TWILIO_API_SECRET": "s3cret-value"}
+    environment = {
+        "TWILIO_AUTH_TOKEN": "t0ken-value",
+        "TWILIO_API_SECRET": "s3cret-value",
+        "SEGMENT_PROFILE_TOKEN": "t",
+    }
     each = load(example, frozenset(Purpose), environment)
     assert conversions.lane_table(each.config).partition_of("de-mobile") == 2
     assert conversions.policy_config(each.config).apps["shop"].senders == ("us-short",)
