@@ -260,7 +260,7 @@ def _desk(path: Path) -> Iterator[tuple[Loaded, ControlLog]]:
     from commlayer.lanes.control_log import ControlLog
     from commlayer.lanes.orders import Refused
     from commlayer.processes.contracts import Contracts, open_registry
-    from commlayer.statuses import KafkaUnreachable, TopicMissing
+    from commlayer.topic_reader import KafkaUnreachable, TopicMissing
     from schemas.codec import RegistryCodec
     from schemas.errors import ContractError
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from commlayer.config import Purpose, load
 from connectors.masking import mask_number
 from schemas.records import StatusUpdate
 
-from .failures import EXIT_FAILED, Failure, Misconfigured
+from .failures import EXIT_FAILED, Failure
+from .kafka_access import open_reader
 
 FOLLOW_S = 72 * 3600.0 + 3600.0
 """No message lives longer than 72 h; callbacks may take a little more."""
@@ -52,26 +52,11 @@ def command(ctx: click.Context, message_id: str, wait_s: float | None, follow: b
 
 
 def _updates(path: Path, message_id: str, waiting_s: float | None) -> Iterator[StatusUpdate]:
-    from commlayer.config.conversions import kafka_settings
-    from commlayer.processes.contracts import Contracts, open_registry
-    from commlayer.statuses import KafkaUnreachable, StatusReader, TopicMissing
-    from schemas.errors import ContractError
+    from commlayer.statuses import updates
 
-    loaded = load(path, frozenset({Purpose.KAFKA, Purpose.REGISTRY}))
-    codec = Contracts(open_registry(loaded.config, loaded.secrets)).codec
-    bootstrap = ", ".join(loaded.config.kafka.bootstrap)
     until = None if waiting_s is None else time.monotonic() + waiting_s
-    try:
-        with StatusReader(kafka_settings(loaded.config, loaded.secrets), codec) as reader:
-            yield from reader.updates(message_id, until=until)
-    except KafkaUnreachable as error:
-        raise Failure(
-            f"Kafka at {bootstrap}: {error}", "check kafka.bootstrap, kafka.security and the broker."
-        ) from error
-    except TopicMissing as error:
-        raise Misconfigured(str(error), "run `commlayer topics apply`.") from error
-    except ContractError as error:
-        raise Failure(f"a status cannot be read: {error}") from error
+    with open_reader(path, "commlayer.status") as (_, reader):
+        yield from updates(reader, message_id, until=until)
 
 
 def _line(update: StatusUpdate) -> str:

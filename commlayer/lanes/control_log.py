@@ -6,7 +6,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from commlayer.statuses import KafkaUnreachable, TopicMissing
+from commlayer.topic_reader import KafkaUnreachable, TopicMissing
 from connectors.kafka.settings import KafkaSettings
 from schemas.codec import Codec, RegistryCodec
 from schemas.errors import DecodeError, SchemaNotLoaded

@@ -132,7 +132,7 @@ def test_records_of_a_registry_are_read_as_well(
 def test_a_broker_that_does_not_answer_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, commlayer: Commlayer, message_id: str
 ) -> None:
-    monkeypatch.setattr("commlayer.statuses.ANSWER_WITHIN_S", 1.0)
+    monkeypatch.setattr("commlayer.topic_reader.ANSWER_WITHIN_S", 1.0)
     result = commlayer("status", message_id)
     assert result.exit_code == 1
     assert "Kafka at 127.0.0.1:1" in result.stderr
