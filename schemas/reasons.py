@@ -79,7 +79,9 @@ class Reason(StrEnum):
     TWILIO_UNAVAILABLE = "twilio_unavailable", "Twilio did not process the request."
     IN_DOUBT = "in_doubt", "The answer was lost: Twilio may or may not have accepted."
     SENDER_REFUSED = "sender_refused", "Twilio refuses the sender or messaging service; another one may be chosen."
-    UNKNOWN_LANE = "unknown_lane", "The lane is no longer configured."
+    UNKNOWN_LANE = "unknown_lane", "The lane is no longer configured; policy is asked again."
+    LANE_MOVED = "lane_moved", "The lane lies on another partition now; policy is asked again."
+    LANE_FULL = "lane_full", "The lane holds its part of a partition that others use, too; policy is asked again later."
 
     # What Twilio reports later
     FAILED_AT_TWILIO = "failed_at_twilio", "Twilio could not hand the message to a carrier."

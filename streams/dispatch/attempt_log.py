@@ -58,15 +58,27 @@ class AttemptLog:
             self._positions.note(tp, offset, position)
 
     async def not_started(
-        self, job: Job, follows: Follows, *, reason: Reason | None, status: MessageStatus | None = None
+        self,
+        job: Job,
+        follows: Follows,
+        *,
+        reason: Reason | None,
+        status: MessageStatus | None = None,
+        wait_s: float = 0.0,
     ) -> Attempt:
-        """RESULT of an INTENT whose POST was not begun."""
+        """RESULT of an attempt whose POST was not begun; it may have no INTENT. What follows waits for `wait_s`."""
         result = self._record(job, AttemptKind.RESULT, self._now_ms())
         result.outcome = AttemptOutcome.NOT_STARTED
         result.follows = follows
         result.reason = reason.value if reason is not None else None
         result.final_status = status.value if status is not None else None
-        await self._write(job, result)
+        if wait_s:
+            result.follows_at = result.at + int(wait_s * 1000)
+        written = self._write(job, result)
+        if not job.intent_at:
+            # Without an INTENT nothing else would lead a successor to it.
+            written.add_done_callback(lambda done: self._note(job, done))
+        await written
         return result
 
     def result(self, job: Job, verdict: Verdict) -> tuple[Attempt, asyncio.Future[Position]]:

@@ -10,6 +10,7 @@ from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.topic_partition import TP
 from connectors.twilio.errors import ErrorPolicy
 from schemas.codec import Codec
+from schemas.reasons import Reason
 from schemas.records import Dispatch
 
 from .attempt_log import AttemptLog
@@ -83,6 +84,7 @@ class Engine:
             log=log,
             outbox=outbox,
             errors=errors or ErrorPolicy(),
+            may_act=world.may_act,
             stirred=self.sender.kick,
             finished=finished,
             clock=world.clock,
@@ -139,6 +141,7 @@ class Engine:
         """
         histories = histories or Histories()
         self.tenure.generation = generation
+        self.tenure.closing = False
         self.positions.begin(ends or {}, elsewhere or {})
         for history in histories.all():
             # From now on every commit must lead a successor to these, whether their records have come by then or not.
@@ -152,6 +155,7 @@ class Engine:
         """Start nothing more; returns when nothing is under way."""
         self._stop_resolving()
         self.sender.shut()
+        self.tenure.closing = True
         self.sender.give_back()
         await self.under_way.nothing()
 
@@ -165,7 +169,7 @@ class Engine:
         self.doubts.clear()
         self.reception.histories = Histories()
 
-    def take(self, order: Dispatch, record: Any, astray: int | None = None) -> None:
+    def take(self, order: Dispatch, record: Any, astray: Reason | None = None) -> None:
         """Take a record in; see `Reception`."""
         self.reception.take(order, record, astray)
 

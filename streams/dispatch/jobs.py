@@ -5,12 +5,10 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
+from schemas.reasons import Reason
 from schemas.records import Dispatch
 
 from .shares import CLASSES
-
-UNKNOWN_LANE = -1
-"""As `Job.astray`: no partition carries the message's lane."""
 
 _RANKS = {message_class: rank for rank, message_class in enumerate(CLASSES)}
 
@@ -44,7 +42,7 @@ class Job:
         arrived: monotonic seconds.
         intent_at: epoch milliseconds of the INTENT of the current attempt; 0 while there is none.
         records: the Kafka records this job stands for; more than one when a repeat has joined it.
-        astray: partition where the message's lane is served if not here (`UNKNOWN_LANE`: nowhere); None for here.
+        astray: why it may not be sent from here, and goes back to policy once its attempts are resolved; None: it may.
         refusal: why the last look let it not start, if it did not.
         generation: assignment under which it was taken in.
     """
@@ -74,7 +72,7 @@ class Job:
         self.arrived = arrived
         self.generation = generation
         self.intent_at = 0
-        self.astray: int | None = None
+        self.astray: Reason | None = None
         self.refusal: Any = None
         self.records: list[Any] = [] if record is None else [record]
         self.sequence = 0

@@ -56,7 +56,11 @@ tail_age = Gauge(
     "commlayer_dispatch_consent_tail_age_seconds",
     "Changes of consent and cancellations younger than this may be unknown.",
 )
-moved = Counter("commlayer_dispatch_moved", "Records written again in their lane's partition.")
+given_back = Counter(
+    "commlayer_dispatch_given_back",
+    "Messages given back to policy that may not be sent from here, by reason.",
+    ["reason"],
+)
 
 
 @lru_cache(maxsize=8192)

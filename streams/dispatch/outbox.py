@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from connectors.kafka.publisher import DurablePublisher
 from schemas.codec import Codec
-from schemas.records import Consent, Control, Deferral, Dispatch, LifecycleEvent
-from schemas.topics import CONSENT, CONTROL, LIFECYCLE, deferral_topic, dispatch_topic
+from schemas.records import Consent, Control, Deferral, LifecycleEvent
+from schemas.topics import CONSENT, CONTROL, LIFECYCLE, deferral_topic
 from streams.control.trouble import trouble_key
 
 _FIRST_TIER = "1s"
@@ -30,16 +30,6 @@ class Outbox:
             self._codec.encode(event),
             key=event.message_id.encode(),
             headers=_trace(traceparent),
-        )
-
-    async def move(self, order: Dispatch, partition: int) -> None:
-        """A dispatch record again, in the partition of its lane's group."""
-        await self._publisher.publish(
-            dispatch_topic(order.message_class),
-            self._codec.encode(order),
-            key=order.message_id.encode(),
-            partition=partition,
-            headers=_trace(order.traceparent),
         )
 
     async def defer(self, deferral: Deferral, recipient: str, traceparent: str | None) -> None:

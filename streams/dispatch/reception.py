@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from connectors.kafka.topic_partition import TP
+from schemas.reasons import Reason
 from schemas.records import Dispatch
 
 from . import metrics
@@ -51,7 +52,7 @@ class Reception:
         self._now_ms = now_ms
         self.histories = Histories()
 
-    def take(self, order: Dispatch, record: Any, astray: int | None = None) -> None:
+    def take(self, order: Dispatch, record: Any, astray: Reason | None = None) -> None:
         """Take a record in; it is finished when its message has left dispatch.
 
         Args:

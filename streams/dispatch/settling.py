@@ -5,6 +5,7 @@ Every step can be done again by a successor from the RESULT alone.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from connectors.twilio.answers import SentMessage
@@ -15,7 +16,7 @@ from streams.policy.returning import request_of
 
 from . import metrics
 from .attempt_log import AttemptLog
-from .jobs import UNKNOWN_LANE, Job
+from .jobs import Job
 from .look import Refusal
 from .outbox import Outbox
 from .scheduler import Scheduler
@@ -25,6 +26,12 @@ from .verdict import Verdict
 
 UNSEEN_WAIT_S = 1.0
 """How soon a message that waits for news of consent is looked at again: all that is held comes round so often."""
+
+GIVE_UP_WAIT_S = {Reason.LANE_MOVED: 1.0, Reason.UNKNOWN_LANE: 10.0, Reason.LANE_FULL: 60.0}
+"""When policy is asked again. A move is known there at once; a configuration without the lane reaches all processes
+within some seconds, or policy would choose it again; a full lane needs time."""
+LEASE_POLL_S = 0.05
+"""How soon an expired lease is looked at again: it comes back with a heartbeat and tells nobody."""
 
 
 class Settler:
@@ -46,6 +53,7 @@ class Settler:
         log: AttemptLog,
         outbox: Outbox,
         errors: ErrorPolicy,
+        may_act: Callable[[], bool],
         stirred: Callable[[], None],
         finished: Callable[[], None],
         clock: Callable[[], float],
@@ -56,6 +64,7 @@ class Settler:
         self._log = log
         self._outbox = outbox
         self._errors = errors
+        self._may_act = may_act
         self._stirred = stirred
         self._finished = finished
         self._clock = clock
@@ -150,11 +159,12 @@ class Settler:
         await self.queue(job, wait_s)
 
     async def queue(self, job: Job, wait_s: float = 0.0) -> None:
-        """Let a message wait for its slot, or go where its lane is served; nothing if the partition is another's."""
+        """Let a message wait for its slot, or go back to policy if it may not be sent from here; nothing if its
+        partition is another's."""
         if not self._tenure.holds(job):
             return
         if job.astray is not None:
-            await self._send_home(job, job.astray)
+            await self.give_up(job, job.astray)
             return
         if wait_s > 0.0:
             self._scheduler.delay(job, self._clock() + wait_s)
@@ -167,20 +177,16 @@ class Settler:
         self._scheduler.push(job)
         self._stirred()
 
-    async def _send_home(self, job: Job, partition: int) -> None:
-        order = job.order
-        if partition == UNKNOWN_LANE:
-            detail = f"lane {order.lane} is not configured; put it back or send again"
-            await self._end(job, job.attempt - 1 or None, MessageStatus.FAILED, Reason.UNKNOWN_LANE, detail)
-            return
-        order.again = True
-        # The copy may come before the acknowledgement does. It is no repeat that could be finished with this one.
-        self._tenure.held.pop(job.key, None)
-        await self._outbox.move(order, partition)
-        metrics.moved.inc()
-        self._forget(job)
+    async def give_up(self, job: Job, reason: Reason) -> None:
+        """It may not be sent from here: policy decides anew. Written down first: a successor could be of another mind
+        (the lane is configured again, there is room) and send what policy sends as well."""
+        metrics.given_back.labels(reason.value).inc()
+        wait_s = GIVE_UP_WAIT_S[reason]
+        await self.follow(job, await self._log.not_started(job, Follows.WHEEL, reason=reason, wait_s=wait_s))
 
     async def _to_wheel(self, job: Job, result: Attempt) -> None:
+        if not await self._is_ours(job):
+            return
         order = job.order
         deferral = Deferral(
             message_id=order.message_id,
@@ -197,6 +203,15 @@ class Settler:
         if result.error_code is not None:
             await self._outbox.tell(deferred_by(result, order), order.traceparent)
         self._finish(job, MessageStatus.DEFERRED, deferral.reason)
+
+    async def _is_ours(self, job: Job) -> bool:
+        """Asked once the RESULT is acknowledged: if the lease held then, every successor reads it. If not, one may have
+        sent the message by now, and there must be no next round."""
+        while self._tenure.holds(job) and not self._tenure.closing:
+            if self._may_act():
+                return True
+            await asyncio.sleep(LEASE_POLL_S)
+        return False
 
     async def _end(
         self, job: Job, attempt: int | None, status: MessageStatus, reason: Reason, detail: str | None

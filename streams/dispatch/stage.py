@@ -32,6 +32,7 @@ from connectors.twilio.http import HttpSettings, TwilioSession
 from connectors.twilio.messages import Messages
 from schemas.codec import Codec
 from schemas.errors import DecodeError, SchemaNotLoaded
+from schemas.reasons import Reason
 from schemas.records import Dispatch, MessageClass, Record, Stage
 from schemas.topics import CANCELLATIONS, CONSENT, dispatch_topic
 from streams.control.tail import ControlTail
@@ -40,7 +41,6 @@ from . import metrics
 from .changes import FRESH_S, KEPT_MS, Changes
 from .doubts import SETTLE_S
 from .engine import Engine
-from .jobs import UNKNOWN_LANE
 from .lanes import LaneTable
 from .positions import replay_start
 from .replay import Replay
@@ -247,12 +247,12 @@ class DispatchStage:
     def _take(self, order: Dispatch, event: Any) -> None:
         lane = self.table.lanes.get(order.lane)
         if lane is None:
-            self.engine.take(order, event, UNKNOWN_LANE)
+            self.engine.take(order, event, Reason.UNKNOWN_LANE)
             return
         partition = self.table.groups[lane.group].partition
         order.account = lane.account
         # Only the process that serves the group's partition may pace its lanes.
-        self.engine.take(order, event, None if partition == event.message.partition else partition)
+        self.engine.take(order, event, None if partition == event.message.partition else Reason.LANE_MOVED)
 
     async def _read_slowly(self, event: Any) -> None:
         record: Record | None = await self._intake.read(event.message, (Dispatch,))

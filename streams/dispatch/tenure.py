@@ -17,11 +17,13 @@ class Tenure:
     Attributes:
         generation: of the assignment; 0 between two.
         held: by (message id, round).
+        closing: the partitions are about to go: nothing new is begun.
     """
 
     def __init__(self) -> None:
         self.generation = 0
         self.held: dict[Key, Job] = {}
+        self.closing = False
 
     def holds(self, job: Job) -> bool:
         """The job's records are still ours to finish."""

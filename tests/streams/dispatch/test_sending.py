@@ -7,17 +7,16 @@ from collections import Counter
 
 import pytest
 
-from connectors.kafka.publisher import Position, PublisherClosed
+from connectors.kafka.publisher import PublisherClosed
 from connectors.twilio.answers import NotSent
 from schemas.reasons import Reason
 from schemas.records import Deferral, MessageClass, MessageStatus
 from streams.dispatch.breaker import Backoff
 from streams.dispatch.concurrency import DEFAULT_LIMIT
-from streams.dispatch.jobs import UNKNOWN_LANE
 
 from .simulation import lane, order
 from .test_verdict import rejected
-from .world import sid, wall_ms, world
+from .world import FakeTwilio, sent_message, sid, wall_ms, world
 
 QUICK = Backoff(first_s=0.05, cap_s=0.1)
 
@@ -168,35 +167,74 @@ async def test_quiet_hours_that_have_begun_return_a_message_to_policy() -> None:
         assert here.twilio.posts == []
 
 
-async def test_a_message_of_an_unknown_lane_ends_with_that_reason() -> None:
+@pytest.mark.parametrize(
+    ("reason", "wait_s"), [(Reason.UNKNOWN_LANE, 10), (Reason.LANE_MOVED, 1), (Reason.LANE_FULL, 60)]
+)
+async def test_a_message_that_may_not_be_sent_from_here_goes_back_to_policy_and_a_successor_says_the_same(
+    reason: Reason, wait_s: int
+) -> None:
     async with world() as here:
-        record = here.take(order(lane="gone"), UNKNOWN_LANE)
-        await here.until(lambda: record.finished)
-        assert (here.told()[0].status, here.told()[0].reason) == (MessageStatus.FAILED, Reason.UNKNOWN_LANE)
-
-
-async def test_a_message_whose_lane_is_served_elsewhere_is_moved_and_flagged() -> None:
-    async with world() as here:
-        record = here.take(order(), 7)
-        await here.until(lambda: record.finished)
-        [(topic, _, _, partition, _)] = here.kafka.records
-        assert (topic, partition) == ("comms.dispatch.normal", 7)
-        assert here.told("comms.dispatch.normal")[0].again
-        assert here.twilio.posts == []
-
-
-async def test_a_moved_message_that_comes_before_its_acknowledgement_is_sent() -> None:
-    async with world() as here:
-        acknowledged: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        publish, here.kafka.publish = here.kafka.publish, lambda *_, **__: acknowledged  # type: ignore[method-assign]
         sent = order()
-        astray = here.take(sent, 7)
-        await asyncio.sleep(0)
-        here.kafka.publish = publish  # type: ignore[method-assign]
-        home = here.take(sent)
-        acknowledged.set_result(Position("comms.dispatch.normal", 7, 0))
-        await here.until(lambda: astray.finished and home.finished)
-        assert [posted.message_id for posted, *_ in here.twilio.posts] == [sent.message_id]
+        record = here.take(sent, reason)
+        await here.until(lambda: record.finished)
+        [(kind, outcome, attempt)] = here.attempts()
+        assert (kind, outcome, attempt) == ("result", "not_started", 1)
+        [deferral] = here.told("comms.deferred.1s")
+        assert (deferral.message_id, deferral.round, deferral.reason) == (sent.message_id, 1, reason.value)
+        assert 0 <= deferral.due_at - deferral.at - wait_s * 1000 < 5
+    async with world(kafka=here.kafka) as successor:
+        # It may send the message now, as far as it can see.
+        again = successor.take(sent)
+        await successor.until(lambda: again.finished)
+        assert successor.twilio.posts == []
+        assert [each.round for each in successor.told("comms.deferred.1s")] == [1, 1]
+
+
+async def test_a_commit_leads_a_successor_to_what_went_back_without_an_intent() -> None:
+    async with world() as here:
+        record = here.take(order(), Reason.LANE_FULL)
+        await here.until(lambda: record.finished)
+        message = record.message
+        assert here.engine.positions.of(message.tp, message.offset) == 0
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_message_in_doubt_whose_lane_is_gone_goes_back_only_if_twilio_does_not_have_it(arrived: bool) -> None:
+    twilio = FakeTwilio()
+    twilio.hold = asyncio.Event()  # its answer never comes
+    sent = order()
+    async with world(twilio=twilio) as here:
+        here.take(sent)
+        await here.until(lambda: twilio.posts)
+    if arrived:
+        twilio.kept.append(sent_message(sent, 1))
+    async with world(lane("other", 1.0), twilio=twilio, kafka=here.kafka) as successor:
+        record = successor.take(sent, Reason.UNKNOWN_LANE)
+        await successor.until(lambda: record.finished)
+        assert [each.round for each in successor.told("comms.deferred.1s")] == ([] if arrived else [1])
+        assert [event.status for event in successor.told()] == ([MessageStatus.ACCEPTED] if arrived else [])
+    assert len(twilio.posts) == 1
+
+
+async def test_without_a_lease_nothing_goes_back_until_it_is_there_again() -> None:
+    async with world() as here:
+        here.allowed = False
+        record = here.take(order(), Reason.LANE_FULL)
+        await here.until(here.attempts)
+        await asyncio.sleep(0.2)
+        assert here.told("comms.deferred.1s") == []
+        here.allowed = True
+        await here.until(lambda: record.finished)
+        assert len(here.told("comms.deferred.1s")) == 1
+
+
+async def test_partitions_can_be_given_away_while_a_lease_is_away() -> None:
+    async with world() as here:
+        here.allowed = False
+        record = here.take(order(), Reason.LANE_FULL)
+        await here.until(here.attempts)
+        await asyncio.wait_for(here.engine.close(), 5)
+        assert not record.finished
 
 
 async def test_no_more_posts_are_under_way_than_there_are_slots_and_critical_finds_one() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from connectors.health import HealthBoard
 from schemas.reasons import Reason
-from schemas.records import DeadLetter, MessageClass, MessageStatus
-from schemas.topics import DEAD, dispatch_topic
+from schemas.records import DeadLetter, Deferral, MessageClass, MessageStatus
+from schemas.topics import DEAD, deferral_topic, dispatch_topic
 from tests.streams.cluster import own_cluster, records
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.waiting import until
@@ -119,30 +119,23 @@ async def test_bad_records_end_on_comms_dead_and_their_neighbours_are_sent(clust
     assert [letter.reason for letter in letters] == [Reason.UNDECODABLE, Reason.UNDECODABLE]
 
 
-async def test_an_unknown_lane_ends_its_message_with_that_reason(cluster: Kafka, tmp_path: Path) -> None:
-    group = fresh_group(cluster)
-    gone = order(lane="gone", deadline=wall_ms() + 60_000)
-    async with Twin(twin_settings()) as twin:
-        await asyncio.to_thread(cluster.produce, [outgoing(gone, 5)])
-        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url):
-            told = await until_ended(cluster, [gone.message_id])
-            await until_committed(cluster, group)
-    [event] = told[gone.message_id]
-    assert (event.status, event.reason) == (MessageStatus.FAILED, Reason.UNKNOWN_LANE)
-
-
-async def test_a_record_in_another_partition_than_its_lanes_is_moved_there_and_sent(
+async def test_messages_of_an_unknown_lane_or_in_another_partition_go_back_to_policy(
     cluster: Kafka, tmp_path: Path
 ) -> None:
     group = fresh_group(cluster)
+    gone = order(lane="gone", deadline=wall_ms() + 60_000)
+    astray = [each._replace(partition=6) for each in to_send(10)]
     async with Twin(twin_settings()) as twin:
-        astray = [each._replace(partition=6) for each in to_send(10)]
-        await asyncio.to_thread(cluster.produce, astray)
+        await asyncio.to_thread(cluster.produce, [outgoing(gone, 5), *astray])
         async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url):
-            told = await until_ended(cluster, ids_of(astray))
             await until_committed(cluster, group)
-        assert {event.status for events in told.values() for event in events} == {MessageStatus.ACCEPTED}
-        assert len(list(twin.books.outbound())) == 10
+        assert not list(twin.books.outbound())
+    back = [each for each in records(cluster, deferral_topic("1s")) if isinstance(each, Deferral)]
+    found = {each.message_id: (each.round, each.reason) for each in back}
+    assert found.pop(gone.message_id) == (1, Reason.UNKNOWN_LANE)
+    assert {message: found.get(message) for message in ids_of(astray)} == dict.fromkeys(
+        ids_of(astray), (1, Reason.LANE_MOVED)
+    )
 
 
 async def test_a_twin_that_is_away_is_waited_for_and_shown_in_health(cluster: Kafka, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from connectors.kafka.topic_partition import TP
 from connectors.twilio.account import Account
 from connectors.twilio.answers import Accepted, Answer, Listing, NotSent, Rejected, SentMessage, Unavailable
 from schemas.codec import SingleObjectCodec
+from schemas.reasons import Reason
 from schemas.records import Attempt, Channel, Dispatch, LifecycleEvent, Record
 from schemas.topics import ATTEMPTS, LIFECYCLE, dispatch_topic
 from streams.dispatch.attempts import Histories
@@ -153,7 +154,7 @@ class World:
     def troubles(self) -> Troubles:
         return self.engine.troubles
 
-    def take(self, order: Dispatch, astray: int | None = None) -> Consumed:
+    def take(self, order: Dispatch, astray: Reason | None = None) -> Consumed:
         record = Consumed(dispatch_topic(order.message_class), next(self._offsets))
         self.engine.take(order, record, astray)
         return record
