@@ -15,6 +15,11 @@ HANGING_MAX = 500
 compares); the other half is for everybody whose data is not asked for."""
 
 
+SESSION_SHARE = 1 / 3
+"""Part of the session timeout that lookups may hold up a rebalance, which waits for what is being decided; the rest is
+for the acknowledgements that follow."""
+
+
 def profiles(draft: Draft) -> Iterator[Problem]:
     """The source and its settings, and what categories ask of it."""
     section = draft.profiles
@@ -29,6 +34,8 @@ def profiles(draft: Draft) -> Iterator[Problem]:
             what = f"source `{section.source}` does not ask Segment."
             yield Problem(path, what, "write `source: segment` or `both`.", severity=Severity.WARNING)
         yield from _segment(path, section.segment)
+        if draft.kafka is not None:
+            yield from _rebalance(path, section.segment, draft.kafka.session_timeout_s * SESSION_SHARE)
     yield from _categories(draft, section, wanted)
 
 
@@ -48,6 +55,17 @@ def _segment(path: Path, segment: Segment) -> Iterator[Problem]:
         what = f"more than the {REQUESTS_PER_S:g} that Segment grants a space by default."
         fix = "keep it only if your contract grants more."
         yield Problem((*path, "requests_per_s"), what, fix, severity=Severity.WARNING)
+
+
+def _rebalance(path: Path, segment: Segment, longest_s: float) -> Iterator[Problem]:
+    ways = len(segment.identifiers())
+    if ways * segment.timeout_s > longest_s:
+        what = f"one message could wait {ways * segment.timeout_s:g} s, and a rebalance with it."
+        yield Problem(
+            (*path, "timeout_s"),
+            what,
+            f"write {longest_s / ways:g} or less, or lengthen kafka.session_timeout_s.",
+        )
 
 
 def _categories(draft: Draft, section: Profiles, wanted: bool) -> Iterator[Problem]:
