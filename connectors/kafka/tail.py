@@ -13,7 +13,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -101,7 +100,7 @@ class Tail:
         while not self._stopping.is_set():
             try:
                 self._follow()
-            except (KafkaException, FutureTimeout, NotNow) as error:
+            except (KafkaException, NotNow) as error:
                 log.warning("tail begins anew", topics=self._topics, why=str(error))
             self._stopping.wait(RETRY_S)
 
@@ -129,7 +128,9 @@ class Tail:
         fresh = [tp for tp in partitions if tp not in self._positions]
         if fresh:
             # Asked first: where nothing has been written since, all that comes now lies at or beyond these ends.
-            ends = {tp: future.result(SETUP_TIMEOUT_S).offset for tp, future in _ask_ends(admin, fresh).items()}
+            ends = _answers(_ask_ends(admin, fresh))
+            if not ends:
+                raise NotNow("not every leader told the end of its partition")
             since = max(0, self._now_ms() - self._keep_ms)
             asked = [TopicPartition(tp.topic, tp.partition, since) for tp in fresh]
             for found in consumer.offsets_for_times(asked, timeout=SETUP_TIMEOUT_S):
@@ -192,8 +193,10 @@ def _answers(futures: dict[TP, Future[ListOffsetsResultInfo]]) -> dict[TP, int]:
             leader has come back or changed (seen with librdkafka 2.16.0): only a new one gets answers.
     """
     try:
-        return {tp: int(future.result().offset) for tp, future in futures.items()}
+        ends = {tp: int(future.result().offset) for tp, future in futures.items()}
     except KafkaException as error:
         if error.args[0].code() == KafkaError.FENCED_LEADER_EPOCH:
             raise
         return {}
+    # A question that ran out ends without an error and with the offset -1001 (seen with librdkafka 2.16.0).
+    return ends if all(end >= 0 for end in ends.values()) else {}
