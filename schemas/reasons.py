@@ -85,5 +85,6 @@ class Reason(StrEnum):
 
     # What Twilio reports later
     FAILED_AT_TWILIO = "failed_at_twilio", "Twilio could not hand the message to a carrier."
+    CHANNEL_FAILED = "channel_failed", "The channel did not reach the person; the next one is tried."
     UNDELIVERED = "undelivered", "The carrier or handset did not take the message."
     CANCELED = "canceled", "The app took the request back."

@@ -268,7 +268,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             "message id",
             Count.LIFECYCLE,
             (LifecycleEvent, Callback),
-            ("policy", "dispatch", "bridge"),
+            ("policy", "dispatch", "bridge", "feedback"),
             ("feedback", "operator"),
             30 * _DAY_MS,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from commlayer.config import Loaded
+from commlayer.config import Loaded, conversions
 from streams.feedback.stage import FeedbackStage
 
 from . import Process, RunOptions
@@ -13,7 +13,13 @@ def run(loaded: Loaded, options: RunOptions) -> int:
     """Run until told to stop. Returns the exit code."""
 
     def build(ground: Ground) -> FeedbackStage:
-        return FeedbackStage(kafka=ground.kafka, codec=ground.codec, publisher=ground.publisher, now_ms=wall_clock_ms)
+        return FeedbackStage(
+            kafka=ground.kafka,
+            codec=ground.codec,
+            publisher=ground.publisher,
+            now_ms=wall_clock_ms,
+            errors=conversions.error_policy(loaded.config),
+        )
 
     # Lifecycle and inbound have different partition counts: nothing to keep together.
     return run_stage(Process.FEEDBACK, loaded, options, build=build, anchor=None)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.twilio.errors import classify
+from connectors.twilio.errors import ErrorPolicy
 from schemas.reasons import Reason
 from schemas.records import Callback, LifecycleEvent, MessageStatus, Stage
+from streams.policy.story import FALLBACK_CHANNELS
 
 CALLBACK_STATUS: Mapping[str, MessageStatus] = {
     "accepted": MessageStatus.ACCEPTED,
@@ -34,7 +35,7 @@ _CALLBACK_REASON = {
 
 TRUST = {Stage.POLICY: 3, Stage.DISPATCH: 2}
 """Whose word counts when several say what a message is: who decided, who sent, anybody else (1), Twilio (0)."""
-_ANYBODY, _TWILIO = 1, 0
+_ANYBODY, TWILIO = 1, 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +85,14 @@ _ABOUT = (
     "idempotency_key",
     "requested_at",
 )
-_ABOUT_ROUND = ("channel", "lane", "account", "sender")
+_ABOUT_ROUND = ("channel", "lane", "account", "sender", "deadline")
+_SHIPPED = ErrorPolicy()
 
 
-def fact_of(record: LifecycleEvent | Callback) -> Fact:
+def fact_of(record: LifecycleEvent | Callback, errors: ErrorPolicy = _SHIPPED) -> Fact:
     """The fact that a record of comms.lifecycle states. A callback with a status word that Twilio has not told us of
     still proves that Twilio accepted the message, and is taken as that."""
-    return _of_event(record) if isinstance(record, LifecycleEvent) else _of_callback(record)
+    return _of_event(record) if isinstance(record, LifecycleEvent) else _of_callback(record, errors)
 
 
 def is_known_word(callback: Callback) -> bool:
@@ -108,7 +110,7 @@ def _of_event(event: LifecycleEvent) -> Fact:
         at=event.at,
         decision=event.stage is Stage.POLICY,
         about=_present(event, _ABOUT),
-        about_round=_present(event, _ABOUT_ROUND),
+        about_round=_present(event, _ABOUT_ROUND) | _fallback(event),
         segments=event.segments,
         reason=event.reason,
         detail=event.detail,
@@ -118,14 +120,19 @@ def _of_event(event: LifecycleEvent) -> Fact:
     )
 
 
-def _of_callback(callback: Callback) -> Fact:
+def _fallback(event: LifecycleEvent) -> dict[str, str]:
+    left = event.facts.get(FALLBACK_CHANNELS) if event.stage is Stage.POLICY else None
+    return {FALLBACK_CHANNELS: left} if left else {}
+
+
+def _of_callback(callback: Callback, errors: ErrorPolicy) -> Fact:
     status = CALLBACK_STATUS.get(callback.status.lower(), MessageStatus.ACCEPTED)
-    error = classify(callback.error_code) if callback.error_code is not None else None
+    error = errors.classify(callback.error_code) if callback.error_code is not None else None
     return Fact(
         message_id=callback.message_id,
         round=callback.round,
         attempt=callback.attempt,
-        trust=_TWILIO,
+        trust=TWILIO,
         status=status,
         at=callback.received_at,
         about=_present(callback, ("recipient",)),

@@ -9,12 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.records import MessageStatus, StatusUpdate
+from streams.policy.story import FALLBACK_CHANNELS
 
-from .facts import Fact
+from .back_into_loop import Failure
+from .facts import TWILIO, Fact
 from .ranks import FINAL, RANK
 
 UNKNOWN_APP = ""
 """`StatusUpdate.app` of a message that only Twilio has told of."""
+
+FAILED = frozenset({MessageStatus.FAILED, MessageStatus.UNDELIVERED})
 
 _TIMINGS = (
     ("admitted_at", MessageStatus.ADMITTED),
@@ -143,6 +147,37 @@ class MessageFold:
         """Whether the fold holds policy's decision of the last round. That is the first thing said of a round, and says
         all that the message is; without it, what was said may have been forgotten here."""
         return bool(self._rounds) and self._rounds[max(self._rounds)].decided
+
+    def failure(self) -> Failure | None:
+        """How the message's last round failed at Twilio, by an error code; None where it did not or goes on."""
+        if not self._rounds:
+            return None
+        number = max(self._rounds)
+        last = self._rounds[number]
+        status = max(last.steps, key=RANK.__getitem__)
+        fact = last.steps[status].fact
+        if status not in FAILED or MessageStatus.DEFERRED in last.steps:
+            return None
+        if fact.trust != TWILIO or fact.error_code is None or fact.sid is None:
+            return None
+        return Failure(
+            message_id=self.message_id,
+            round=number,
+            times=sum(not FAILED.isdisjoint(each.steps) for each in self._rounds.values()),
+            latest=fact.attempt is None or fact.attempt >= last.attempts,
+            status=status,
+            code=fact.error_code,
+            at=last.steps[status].at,
+            sid=fact.sid,
+            app=self._fields.get("app") or UNKNOWN_APP,
+            recipient=self._fields.get("recipient"),
+            channel=last.fields.get("channel"),
+            lane=last.fields.get("lane"),
+            account=last.fields.get("account"),
+            sender=last.fields.get("sender"),
+            deadline=last.fields.get("deadline"),
+            fallback=bool(last.fields.get(FALLBACK_CHANNELS)),
+        )
 
     def update(self) -> StatusUpdate:
         """The state of the message: that of its last round.

@@ -23,15 +23,17 @@ class Message:
         published: its state as last handed to Kafka; None before the first.
         searched: the log was searched for what was said about it before.
         cut: it was read back from so near the edge of what was read that something may lie beyond.
+        followed: (round, status, code) of the failure whose consequences this process has seen to.
     """
 
-    __slots__ = ("cut", "fold", "published", "searched")
+    __slots__ = ("cut", "fold", "followed", "published", "searched")
 
     def __init__(self, message_id: str, *, searched: bool = False, cut: bool = False) -> None:
         self.fold = MessageFold(message_id)
         self.published: StatusUpdate | None = None
         self.searched = searched
         self.cut = cut
+        self.followed: tuple[int, str, int] | None = None
 
     @property
     def tellable(self) -> bool:

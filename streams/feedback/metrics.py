@@ -8,6 +8,11 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _facts = Counter("commlayer_feedback_facts", "Facts folded, by who stated them and what.", ["source", "status"])
 _updates = Counter("commlayer_feedback_updates", "Changes of state published.", ["status"])
+_consequences = Counter(
+    "commlayer_feedback_consequences",
+    "Records that followed from failed messages, by kind and Twilio's error code.",
+    ["kind", "code"],
+)
 unknown_words = Counter("commlayer_feedback_unknown_words", "Callbacks with a status word that we do not know.")
 _inbound = Counter("commlayer_feedback_inbound", "Messages of people passed on, by keyword.", ["keyword"])
 delivery_seconds = Histogram(
@@ -27,6 +32,12 @@ parked = Gauge("commlayer_feedback_parked", "Facts that wait for more to be know
 def facts(source: str, status: str) -> Counter:
     """The counter of these labels; finding it each time would cost more than counting."""
     return _facts.labels(source, status)
+
+
+@lru_cache(maxsize=256)
+def consequences(kind: str, code: str) -> Counter:
+    """Records of one kind that followed from one code."""
+    return _consequences.labels(kind, code)
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from connectors.twilio.errors import ErrorPolicy
 from schemas.codec import Codec
 from schemas.errors import DecodeError, RegistryUnavailable, SchemaNotLoaded
 from schemas.records import Callback, LifecycleEvent
@@ -21,11 +22,13 @@ class FactReader:
     Args:
         codec: reads records.
         load: fetches a schema that the codec does not hold, blocking (`RegistryCodec.load`).
+        errors: what Twilio's errors mean; the table as shipped when None.
     """
 
-    def __init__(self, codec: Codec, load: Callable[[int], None]) -> None:
+    def __init__(self, codec: Codec, load: Callable[[int], None], errors: ErrorPolicy | None = None) -> None:
         self._codec = codec
         self._load = load
+        self._errors = errors or ErrorPolicy()
         self._seen: set[bytes] = set()
 
     def read(self, value: bytes) -> Fact | None:
@@ -34,7 +37,7 @@ class FactReader:
             record = self._codec.decode(value)
         except DecodeError:
             return None
-        return fact_of(record) if isinstance(record, LifecycleEvent | Callback) else None
+        return fact_of(record, self._errors) if isinstance(record, LifecycleEvent | Callback) else None
 
     def prepare(self, value: bytes, stop: threading.Event) -> None:
         """See to it that `read` will not lack the schema of this value. Blocks; waits for the registry until told to

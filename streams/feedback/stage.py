@@ -23,11 +23,13 @@ from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topic_partition import TP
+from connectors.twilio.errors import ErrorPolicy
 from schemas.codec import Codec
 from schemas.records import Callback, Inbound, LifecycleEvent, Stage
 from schemas.topics import FEEDBACK_INBOUND, FEEDBACK_STATUS, INBOUND, LIFECYCLE
 
 from . import metrics
+from .aftermath import Aftermath
 from .facts import Fact, fact_of, is_known_word
 from .inbound import understood
 from .log_reader import LogReader
@@ -77,6 +79,7 @@ class FeedbackStage:
         codec: reads and writes records.
         publisher: writes to Kafka.
         now_ms: wall clock, epoch milliseconds UTC.
+        errors: what Twilio's errors mean; the table as shipped when None.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class FeedbackStage:
         publisher: DurablePublisher,
         now_ms: Callable[[], int],
         settings: FeedbackSettings = FeedbackSettings(),
+        errors: ErrorPolicy | None = None,
     ) -> None:
         self._kafka = kafka
         self._codec = codec
@@ -94,7 +98,9 @@ class FeedbackStage:
         self._now_ms = now_ms
         self._settings = settings
         self._intake = Intake(stage=Stage.FEEDBACK, codec=codec, publisher=publisher, now_ms=now_ms)
-        self._facts = FactReader(codec, getattr(codec, "load", _nothing_to_load))
+        self._errors = errors or ErrorPolicy()
+        self._facts = FactReader(codec, getattr(codec, "load", _nothing_to_load), self._errors)
+        self._aftermath = Aftermath(codec, publisher, self._errors, now_ms=now_ms)
         self._memory = self._empty_memory()
         self._reader = LogReader(kafka)
         self._recall = Recall(self._facts, self._resume_soon, grace_s=settings.grace_s)
@@ -154,7 +160,7 @@ class FeedbackStage:
         if not await self._may_act(event):
             return
         assert isinstance(record, LifecycleEvent | Callback)
-        fact = fact_of(record)
+        fact = fact_of(record, self._errors)
         _count(record, fact)
         known = self._memory.add(fact, message.value, self._now_ms())
         if not known.tellable:
@@ -165,6 +171,16 @@ class FeedbackStage:
         await self._tell(known, [*waited, event])
 
     async def _tell(self, known: Message, events: list[Any]) -> None:
+        following = self._aftermath.of(known)
+        if following is not None and following.event is not None:
+            # Known at once, so that nothing that comes meanwhile tells the message as ended.
+            self._memory.add(fact_of(following.event), self._codec.encode(following.event), self._now_ms())
+        if following is not None:
+            await self._aftermath.write(following)
+            if not await self._may_act(events[-1]):
+                return
+            # More may have been said of it meanwhile, or it was folded anew.
+            known = self._join_again(events) or known
         update = known.fold.update()
         if update != known.published:
             if update.delivered_at is not None and update.requested_at is not None and _is_first(known):
@@ -190,12 +206,14 @@ class FeedbackStage:
             self._join_again(events)
             await self._tell(known, events)
 
-    def _join_again(self, events: list[Any]) -> None:
-        """What waited may have been forgotten meanwhile."""
+    def _join_again(self, events: list[Any]) -> Message | None:
+        """What waited may have been forgotten meanwhile. Returns the message of the last."""
+        known = None
         for event in events:
             fact = self._facts.read(event.message.value)
             if fact is not None:
-                self._memory.add(fact, event.message.value, self._now_ms())
+                known = self._memory.add(fact, event.message.value, self._now_ms())
+        return known
 
     # People's messages ------------------------------------------------------------------------------------------------
 

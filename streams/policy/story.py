@@ -15,6 +15,8 @@ from .config import Category, PolicyConfig
 from .decide import rule_version
 from .verdict import Admitted, Decision, Denied
 
+FALLBACK_CHANNELS = "fallback_channels"
+"""Fact of an admitted message: channels that are left, separated by commas. Feedback goes on with them."""
 _TEXT_SHOWN = 256  # what is denied may hold anything of any length, and the event must fit into a Kafka record
 
 
@@ -56,6 +58,8 @@ def tell(
         event.segments = dispatch.segments
         event.deadline = dispatch.deadline
         event.facts = dict(decision.facts)
+        if dispatch.fallback_channels:
+            event.facts[FALLBACK_CHANNELS] = ",".join(dispatch.fallback_channels)
         number = numbers.look_up(request.recipient)
         if number is not None:
             event.facts |= {"country": number.country, "encoding": dispatch.encoding.value}

@@ -20,6 +20,11 @@ from connectors.kafka.publisher import DurablePublisher
 from schemas.records import (
     Callback,
     Channel,
+    Consent,
+    ConsentScope,
+    Control,
+    ControlAction,
+    Deferral,
     Inbound,
     KeywordIntent,
     LifecycleEvent,
@@ -27,13 +32,22 @@ from schemas.records import (
     Record,
     StatusUpdate,
 )
-from schemas.topics import DEAD, FEEDBACK_INBOUND, FEEDBACK_STATUS, INBOUND, LIFECYCLE
+from schemas.topics import (
+    CONSENT,
+    CONTROL,
+    DEAD,
+    FEEDBACK_INBOUND,
+    FEEDBACK_STATUS,
+    INBOUND,
+    LIFECYCLE,
+    deferral_topic,
+)
 from streams.feedback.facts import fact_of
 from streams.feedback.fold import MessageFold
 from streams.feedback.ranks import RANK
 from streams.feedback.stage import FeedbackSettings, FeedbackStage
 from tests.streams.cluster import CODEC, WAIT_S, own_cluster, until_committed
-from tests.streams.feedback.facts import accepted, admitted, callback, dispatched, event
+from tests.streams.feedback.facts import T, accepted, admitted, callback, dispatched, event
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.processes import Child
 from tests.support.stage import quick_settings, running
@@ -183,6 +197,61 @@ async def test_a_new_owner_takes_nothing_back_that_was_told_but_not_committed(cl
             await until_committed(cluster, group, LIFECYCLE)
     statuses = [update.status for update in told(cluster, [message_id])[message_id]]
     assert set(statuses) == {S.DELIVERED}
+
+
+def written(kafka: Kafka, topic: str, key: str) -> list[Record]:
+    return [CODEC.decode(one.value or b"") for one in kafka.consume_all(topic) if one.key == key.encode()]
+
+
+async def test_what_follows_from_failures_is_written_once_before_they_are_told_whatever_is_repeated(
+    cluster: Kafka, tmp_path: Path
+) -> None:
+    service, lane = "MG" + "4" * 32, cluster.unique("lane")
+    optout, retried, refused = (cluster.unique("m") for _ in range(3))
+    person = {optout: "+41790000001", retried: "+41790000002", refused: "+41790000003"}
+
+    def failed(message_id: str, code: int, sender: str) -> list[Said]:
+        mine: dict[str, Any] = {"message_id": message_id, "recipient": person[message_id]}
+        failure = callback("failed", 900, error_code=code, **mine)
+        return [
+            admitted(sender=sender, lane=lane, **mine),
+            accepted(**mine),
+            failure,
+            replace(failure, received_at=T + 950),
+        ]
+
+    facts = [
+        *failed(optout, 21610, service),
+        *failed(retried, 30003, service),
+        *failed(refused, 30034, "+15005550001"),
+    ]
+    group = cluster.unique("feedback")
+    async with feedback(cluster, tmp_path / "a", group=group):
+        await asyncio.to_thread(cluster.produce, say(*facts))
+        await until_committed(cluster, group, LIFECYCLE)
+    wheel = deferral_topic("1s")
+    [consent] = written(cluster, CONSENT, person[optout])
+    assert isinstance(consent, Consent)
+    assert (consent.scope, consent.scope_value, consent.error_code) == (ConsentScope.MESSAGING_SERVICE, service, 21610)
+    [deferral] = written(cluster, wheel, person[retried])
+    assert isinstance(deferral, Deferral)
+    assert (deferral.message_id, deferral.round, deferral.request) == (retried, 1, None)
+    [trouble] = written(cluster, CONTROL, f"lane:{lane}:trouble")
+    assert isinstance(trouble, Control)
+    assert (trouble.action, trouble.error_code, trouble.by) == (ControlAction.PAUSE, 30034, "feedback")
+    assert not written(cluster, wheel, person[optout])
+    updates = told(cluster, person)
+    assert [(each.status, each.is_final) for each in updates[retried]][-1] == (S.FAILED, False)
+    assert [(each.status, each.is_final) for each in updates[optout]][-1] == (S.FAILED, True)
+
+    # All of it again, by an owner who knows nothing of the first one's commits.
+    again = cluster.unique("feedback")
+    async with feedback(cluster, tmp_path / "b", group=again):
+        await until_committed(cluster, again, LIFECYCLE)
+    assert {each.consent_id for each in written(cluster, CONSENT, person[optout]) if isinstance(each, Consent)} == {
+        consent.consent_id
+    }
+    assert written(cluster, wheel, person[retried]) == [deferral], "the log shows that it goes on"
 
 
 async def test_what_people_write_is_passed_on_with_its_keyword(cluster: Kafka, tmp_path: Path) -> None:

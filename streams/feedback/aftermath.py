@@ -1,0 +1,89 @@
+"""Writes what follows from messages that failed at Twilio (`back_into_loop`), before their state is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from connectors.kafka.publisher import DurablePublisher
+from connectors.twilio.errors import ErrorPolicy
+from schemas.codec import Codec
+from schemas.records import Control
+from schemas.topics import CONSENT, CONTROL, LIFECYCLE, deferral_topic
+from streams.control.trouble import trouble_key
+
+from . import metrics
+from .back_into_loop import HELD_MS, Consequences, consequences
+from .memory import Message
+
+log = structlog.get_logger(__name__)
+
+_FIRST_TIER = "1s"
+"""Where a message enters the wheel; policy passes it on to the tier of its due time."""
+
+
+class Aftermath:
+    """One process's writing; belongs to its event loop.
+
+    Args:
+        errors: what Twilio's errors mean.
+        now_ms: epoch milliseconds UTC.
+    """
+
+    def __init__(
+        self, codec: Codec, publisher: DurablePublisher, errors: ErrorPolicy, *, now_ms: Callable[[], int]
+    ) -> None:
+        self._codec = codec
+        self._publisher = publisher
+        self._errors = errors
+        self._now_ms = now_ms
+        self._troubles: dict[bytes, int] = {}
+
+    def of(self, known: Message) -> Consequences | None:
+        """What must be written before the message's state is told; None where it has not failed, or that was told
+        already."""
+        failure = known.fold.failure()
+        if failure is None:
+            return None
+        told, this = known.published, (failure.round, failure.status.value, failure.code)
+        if this == known.followed or (told is not None and this == (told.round, told.status.value, told.error_code)):
+            return None
+        known.followed = this
+        return consequences(failure, self._errors)
+
+    async def write(self, following: Consequences) -> None:
+        """Returns once Kafka has everything; raises what the publisher raises."""
+        writing = []
+        publish, encode = self._publisher.publish, self._codec.encode
+        if (consent := following.consent) is not None:
+            writing.append(publish(CONSENT, encode(consent), key=consent.recipient.encode()))
+            metrics.consequences(consent.change.value, str(consent.error_code)).inc()
+        if (trouble := following.trouble) is not None and self._is_news(trouble):
+            writing.append(publish(CONTROL, encode(trouble), key=trouble_key(trouble)))
+            metrics.consequences("trouble", str(trouble.error_code)).inc()
+        event, deferral = following.event, following.deferral
+        if deferral is not None and event is not None:
+            key = (event.recipient or "").encode()
+            writing.append(publish(deferral_topic(_FIRST_TIER), encode(deferral), key=key))
+            metrics.consequences("deferral", str(event.error_code)).inc()
+        await asyncio.gather(*writing)
+        if event is not None:
+            await publish(LIFECYCLE, encode(event), key=event.message_id.encode())
+
+    def _is_news(self, trouble: Control) -> bool:
+        """A lane that fails fails for many messages: one record holds it for a while."""
+        key, until = trouble_key(trouble), trouble.until or 0
+        if until <= self._now_ms() or until < self._troubles.get(key, 0) + HELD_MS // 2:
+            return False
+        self._troubles[key] = until
+        log.error(
+            "messages fail after Twilio took them",
+            what=trouble.subject_kind.value,
+            name=trouble.subject,
+            code=trouble.error_code,
+            meaning=trouble.reason,
+            fix=trouble.fix,
+        )
+        return True
