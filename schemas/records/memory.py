@@ -23,6 +23,7 @@ class PolicyDecision(Record):
     category: str
     channel: Channel
     sender: str | None = None
+    admitted_at: int | None = None
     origin: str
     digest: bytes | None = None
     forget_at: int

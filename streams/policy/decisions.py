@@ -16,17 +16,20 @@ from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
 from schemas import ids
 from schemas.codec import Codec, SingleObjectCodec
-from schemas.records import Dispatch, MessageRequest, PolicyDecision, PolicyOutcome
+from schemas.records import Channel, Dispatch, MessageRequest, PolicyDecision, PolicyOutcome
 from schemas.topics import LIFECYCLE, deferral_topic, dispatch_topic
 
 from . import metrics
 from .case import Entry, Origin
 from .config import PolicyConfig
 from .decide import decide
-from .facts import NOTHING_KNOWN, Facts
+from .enrichment import EnrichmentUnavailable
+from .facts import NOTHING_KNOWN, Facts, Past
 from .idempotency import digest
 from .memory import Memory
 from .profile import Profile
+from .profile_sources import merged, profile_of_record
+from .quotas import NOW, Quotas
 from .rounds import Meeting, meet
 from .story import tell
 from .switchboard import Switched
@@ -59,6 +62,7 @@ class Decisions:
             await lies between its answer and the act.
         look_up: customer data; nothing is known of anybody where it is None.
         switched: what operators and trouble have switched off at this moment.
+        quotas: what apps have used up; nobody is limited where it is None.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Decisions:
         may_act: Callable[[Any], Awaitable[bool]],
         look_up: LookUp | None = None,
         switched: Callable[[], Switched] = Switched,
+        quotas: Quotas | None = None,
     ) -> None:
         self._config = config
         self._memory = memory
@@ -84,6 +89,7 @@ class Decisions:
         self._may_act = may_act
         self._look_up = look_up
         self._switched = switched
+        self._quotas = quotas
 
     async def serve(self, event: Any, request: MessageRequest, entry: Entry, kind: str) -> None:
         """Decide on a request, unless that was done; publish what follows; finish the input.
@@ -127,20 +133,40 @@ class Decisions:
 
     async def _facts(self, request: MessageRequest, entry: Entry) -> Facts:
         assert entry.home is not None
-        profile = await self._look_up(request, entry) if self._look_up is not None else None
+        profile, ask_again_at = None, None
+        if self._look_up is not None:
+            try:
+                profile = await self._look_up(request, entry)
+            except EnrichmentUnavailable as unavailable:
+                ask_again_at = unavailable.retry_at
         # Read after the wait for the profile: nothing can change for this person until the decision is written.
         ledger, last_inbound = self._memory.person(entry.home, request.recipient)
         cancellation = self._memory.cancellation(entry.home, request.recipient, entry.message_id)
+        known = self._memory.profile(entry.home, request.recipient)
         switched = self._switched()
+        # A later round was let in before, and is not asked to pay again.
+        turn = self._quotas.ask(entry.app) if self._quotas is not None and entry.round == 0 else NOW
         return Facts(
-            profile=profile,
+            profile=merged(profile_of_record(known), profile) if known is not None else profile,
+            ask_again_at=ask_again_at,
+            quota_wait_until=turn.wait_until,
+            quota_day_over=turn.day_over,
             paused_apps=switched.paused_apps,
             unhealthy=switched.unhealthy,
             ledger=ledger,
-            past=self._memory.past(entry.home, request.recipient, without=entry.message_id),
+            past=self._past(request, entry),
             last_inbound=last_inbound,
             cancelled=cancellation is not None and cancellation.app == entry.app,
         )
+
+    def _past(self, request: MessageRequest, entry: Entry) -> tuple[Past, ...]:
+        """Reading what somebody was sent costs something for each message: only where a cap covers it, and for
+        WhatsApp, where people are counted."""
+        assert entry.home is not None
+        capped = any(cap.covers(request.category, request.channel) for cap in self._config.caps)
+        if not capped and request.channel is not Channel.WHATSAPP:
+            return ()
+        return self._memory.past(entry.home, request.recipient, without=entry.message_id)
 
     async def _decide(
         self,
@@ -153,6 +179,9 @@ class Decisions:
     ) -> None:
         message, now_ms = event.message, self._now_ms()
         decision = decide(request, entry, self._config, now_ms, facts)
+        home = entry.home if entry.round == 0 else None
+        if self._quotas is not None and home is not None and not isinstance(decision, Denied):
+            self._quotas.charge(entry.app, home)
         metrics.decision_seconds(kind).observe(max(0.0, now_ms / 1000 - message.timestamp))
         published = self._published(decision, request)
         place = Origin(message.topic, message.partition, message.offset)
@@ -217,8 +246,10 @@ class Decisions:
         earlier: PolicyDecision | None,
     ) -> PolicyDecision:
         until, deadline, sender, on_service = now_ms, None, None, False
+        # It counts for caps from its last admission on, whatever a later round decides.
+        admitted_at = earlier.admitted_at if earlier is not None else None
         if isinstance(decision, Admitted):
-            outcome, deadline = PolicyOutcome.ADMITTED, decision.dispatch.deadline
+            outcome, deadline, admitted_at = PolicyOutcome.ADMITTED, decision.dispatch.deadline, now_ms
             sender, on_service = decision.dispatch.lane, decision.dispatch.messaging_service_sid is not None
             until = deadline
         elif isinstance(decision, Deferred):
@@ -241,6 +272,7 @@ class Decisions:
             category=request.category[:256],
             channel=request.channel,
             sender=sender,
+            admitted_at=admitted_at,
             origin=str(entry.origin),
             digest=first_digest,
             forget_at=max(until, now_ms) + self._config.remember_ms,

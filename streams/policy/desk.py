@@ -13,7 +13,7 @@ from connectors.kafka.publisher import DurablePublisher
 from schemas.codec import Codec
 from schemas.reasons import Reason
 from schemas.records import Cancellation, Deferral, MessageRequest
-from schemas.topics import CANCELLATIONS, CONSENT, INBOUND, LIFECYCLE, app_of, deferral_topic, is_urgent
+from schemas.topics import CANCELLATIONS, CONSENT, INBOUND, LIFECYCLE, PROFILES, app_of, deferral_topic, is_urgent
 
 from . import metrics
 from .cancellations import passed_on
@@ -23,11 +23,15 @@ from .decisions import Decisions, LookUp
 from .memory import Memory
 from .numbers import E164
 from .people import People
+from .quotas import Quotas
 from .story import tell_lost_request
 from .switchboard import Switched
 from .trace import trace_headers, traceparent_of
 from .verdict import Deny
 from .wheel import SHORTEST_MS, TIER_OF_TOPIC, tier_for
+
+ABOUT_PEOPLE = frozenset({CONSENT, INBOUND, PROFILES})
+"""Topics of what policy learns of people; all others ask it for something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Desk:
             now. No await lies between its answer and the act.
         look_up: customer data; nothing is known of anybody where it is None.
         switched: what operators and trouble have switched off at this moment.
+        quotas: what apps have used up.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Desk:
         may_act: Callable[[Any], Awaitable[bool]],
         look_up: LookUp | None = None,
         switched: Callable[[], Switched] = Switched,
+        quotas: Quotas | None = None,
     ) -> None:
         self._config = config
         self._memory = memory
@@ -87,6 +93,7 @@ class Desk:
             may_act=may_act,
             look_up=look_up,
             switched=switched,
+            quotas=quotas,
         )
 
     async def serve(self, event: Any, turn: object) -> HoldUntil | TakeTurnAs | None:
@@ -100,7 +107,7 @@ class Desk:
                 return None
             assert isinstance(deferral, Deferral)
             return await self._serve_returned(event, deferral)
-        if message.topic in (CONSENT, INBOUND):
+        if message.topic in ABOUT_PEOPLE:
             return await self._serve_person(event, turn)
         record = await self._intake.read(message, (MessageRequest, Cancellation))
         if record is None:

@@ -21,8 +21,8 @@ class Past:
         app, category: whose it was and what for, by configured name.
         channel: road it took.
         sender: configured name of its sender; None when it was denied.
-        admitted: True when it went to dispatch; a denied or deferred one counts for no cap.
-        at: moment of the decision, epoch milliseconds UTC.
+        admitted: True when it went to dispatch, in this round or an earlier one; others count for no cap.
+        at: moment of its last admission, else of the decision; epoch milliseconds UTC.
     """
 
     message_id: str

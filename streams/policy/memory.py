@@ -4,6 +4,7 @@ Keys, all beginning with the number and a zero byte, so that one person's entrie
 
     <recipient> 00 d <message id>    the last decision about a message        PolicyDecision
     <recipient> 00 x <message id>    a message that its app took back         Cancellation
+    <recipient> 00 f                 customer data of comms.profiles          CustomerProfile
     <recipient> 00 p                 consent, and when they wrote to us       PolicyPerson
 
 Values are in Avro single-object encoding whatever the topics use: they are read in the middle of a decision, where
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol, TypeVar
 
 from schemas.codec import SingleObjectCodec
-from schemas.records import Cancellation, PolicyDecision, PolicyOutcome, PolicyPerson, Record
+from schemas.records import Cancellation, CustomerProfile, PolicyDecision, PolicyPerson, Record
 from streams.consent import Ledger
 
 from .facts import Past
@@ -24,6 +25,7 @@ from .facts import Past
 _DECISION = b"\x00d"
 _CANCELLATION = b"\x00x"
 _PERSON = b"\x00p"
+_PROFILE = b"\x00f"
 
 CANCELLATION_KEPT_MS = 400 * 24 * 3600 * 1000
 """A message may wait for its not-before for a year, and its cancellation must be there when it comes back."""
@@ -89,6 +91,18 @@ class Memory:
         person = PolicyPerson(ledger=ledger.to_bytes(), last_inbound=last_inbound)
         await self._put(home, recipient.encode() + _PERSON, person)
 
+    def profile(self, home: int, recipient: str) -> CustomerProfile | None:
+        """The last record of comms.profiles about a person."""
+        return self._get(home, recipient.encode() + _PROFILE, CustomerProfile)
+
+    async def keep_profile(self, home: int, recipient: str, profile: CustomerProfile | None) -> None:
+        """Remember it, or forget what was remembered."""
+        key = recipient.encode() + _PROFILE
+        if profile is not None:
+            await self._put(home, key, profile)
+        else:
+            await self._state.put(home, {key: None})
+
     def useless(self, key: bytes, value: bytes, now_ms: int) -> bool:
         """Whether nobody needs an entry any more. What is known of a person is kept for ever."""
         kind = key.partition(b"\x00")[2][:1]
@@ -127,6 +141,6 @@ def _past(decision: PolicyDecision) -> Past:
         category=decision.category,
         channel=decision.channel,
         sender=decision.sender,
-        admitted=decision.outcome is PolicyOutcome.ADMITTED,
-        at=decision.at,
+        admitted=decision.admitted_at is not None,
+        at=decision.at if decision.admitted_at is None else decision.admitted_at,
     )

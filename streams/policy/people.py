@@ -1,18 +1,28 @@
-"""What policy learns of a person beside requests: changes of consent, and that they wrote to us."""
+"""What policy learns of a person beside requests: changes of consent, that they wrote to us, customer data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from connectors.kafka.intake import Intake
 from schemas.errors import DecodeError
-from schemas.records import Channel, Consent, Inbound
-from schemas.topics import CONSENT
+from schemas.records import Channel, Consent, CustomerProfile, Inbound, Record
+from schemas.topics import CONSENT, PROFILES
 
 from . import metrics
 from .memory import Memory
 from .numbers import E164
+
+
+class Nothing(Enum):
+    """What stands in place of a record."""
+
+    UNREADABLE_CONSENT = auto()
+    """A record of comms.consent that cannot be read: opt-out from everything, until an operator's record repairs it."""
+    NO_PROFILE = auto()
+    """Customer data forgot the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +32,12 @@ class Change:
     Attributes:
         recipient: their number.
         offset: where the record stands in their partition.
-        record: what it says; None for a record of comms.consent that cannot be read: until an operator's record
-            repairs that it counts as opt-out from everything.
+        record: what it says, or what to do without one.
     """
 
     recipient: str
     offset: int
-    record: Consent | Inbound | None
+    record: Consent | Inbound | CustomerProfile | Nothing
 
 
 class People:
@@ -39,31 +48,29 @@ class People:
         self._intake = intake
 
     async def read(self, message: Any) -> Change | None:
-        """The change in a record of comms.consent or comms.inbound. None when it is about nobody that could be sent
-        to. An unreadable record of comms.consent was dead-lettered; those of comms.inbound are feedback's to tell."""
-        record = await (self._consent(message) if message.topic == CONSENT else self._inbound(message))
-        if record is None:
-            key = (message.key or b"").decode("ascii", "replace")
-            unreadable = message.topic == CONSENT and E164.fullmatch(key)
-            return Change(key, message.offset, None) if unreadable else None
-        return Change(record.recipient, message.offset, record) if E164.fullmatch(record.recipient) else None
-
-    async def _consent(self, message: Any) -> Consent | None:
-        record = await self._intake.read(message, (Consent,))
-        assert record is None or isinstance(record, Consent)
-        return record
-
-    async def _inbound(self, message: Any) -> Inbound | None:
+        """The change in a record of comms.consent, comms.inbound or comms.profiles. None when it is about nobody that
+        could be sent to, or says nothing. What cannot be read was dead-lettered; that of comms.inbound is feedback's
+        to tell."""
+        if message.topic == CONSENT:
+            record = await self._intake.read(message, (Consent,))
+            return _of_key(message, Nothing.UNREADABLE_CONSENT) if record is None else _of(message, record)
+        if message.topic == PROFILES:
+            if message.value is None:
+                return _of_key(message, Nothing.NO_PROFILE)
+            return _of(message, await self._intake.read(message, (CustomerProfile,)))
         try:
-            record = await self._intake.decode(message.value or b"")
+            return _of(message, await self._intake.decode(message.value or b""))
         except DecodeError:
             return None
-        return record if isinstance(record, Inbound) else None
 
     async def keep(self, home: int, change: Change) -> None:
         """Fold a change in. The caller has the person's turn."""
-        ledger, last_inbound = self._memory.person(home, change.recipient)
         record = change.record
+        if isinstance(record, CustomerProfile) or record is Nothing.NO_PROFILE:
+            profile = record if isinstance(record, CustomerProfile) else None
+            await self._memory.keep_profile(home, change.recipient, profile)
+            return
+        ledger, last_inbound = self._memory.person(home, change.recipient)
         if isinstance(record, Inbound):
             address = _address(record)
             if last_inbound.get(address, 0) >= record.received_at:
@@ -71,11 +78,25 @@ class People:
             last_inbound = {**last_inbound, address: record.received_at}
         else:
             before = ledger
-            ledger = ledger.with_unreadable(change.offset) if record is None else ledger.folded(record, change.offset)
+            if isinstance(record, Consent):
+                ledger = ledger.folded(record, change.offset)
+            else:
+                ledger = ledger.with_unreadable(change.offset)
             if ledger == before:  # it was folded in before a crash
                 return
             metrics.consents.inc()
         await self._memory.keep_person(home, change.recipient, ledger, last_inbound)
+
+
+def _of(message: Any, record: Record | None) -> Change | None:
+    if not isinstance(record, Consent | Inbound | CustomerProfile) or E164.fullmatch(record.recipient) is None:
+        return None
+    return Change(record.recipient, message.offset, record)
+
+
+def _of_key(message: Any, nothing: Nothing) -> Change | None:
+    key = (message.key or b"").decode("ascii", "replace")
+    return Change(key, message.offset, nothing) if E164.fullmatch(key) else None
 
 
 def _address(inbound: Inbound) -> str:

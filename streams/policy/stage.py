@@ -10,6 +10,7 @@ folded into it: until that is done only changes of consent and inbound messages 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,15 +26,16 @@ from connectors.kafka.topic_partition import TP
 from connectors.kafka.window import DEFAULT_WINDOW
 from schemas.codec import Codec
 from schemas.records import Stage
-from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, INBOUND, app_of, deferral_topic, is_urgent, request_topic
+from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, app_of, deferral_topic, is_urgent, request_topic
 from streams.control.tail import ControlTail
 
 from . import metrics
 from .config import PolicyConfig
 from .decisions import LookUp
-from .desk import Desk, HoldUntil, TakeTurnAs
+from .desk import ABOUT_PEOPLE, Desk, HoldUntil, TakeTurnAs
 from .doors import Doors
 from .memory import Memory
+from .quotas import Quotas
 from .sweep import sweep
 from .switchboard import Switchboard
 from .turns import Turns
@@ -97,6 +99,12 @@ class PolicyStage:
         self._intake = Intake(stage=Stage.POLICY, codec=codec, publisher=publisher, now_ms=now_ms)
         self._states = states
         self._switchboard = Switchboard(config.senders.values(), now_ms=now_ms)
+        self._quotas = Quotas(
+            {name: app.quota for name, app in config.apps.items()},
+            partitions=partitions,
+            clock=time.monotonic,
+            now_ms=now_ms,
+        )
         self._control = ControlTail(kafka, codec, take=self._switchboard.take, broken=self._broken)
         self._memory = Memory(states)
         self._desk = Desk(
@@ -110,6 +118,7 @@ class PolicyStage:
             may_act=self._may_act,
             look_up=look_up,
             switched=self._switchboard.in_force,
+            quotas=self._quotas,
         )
         self._doors: Doors[Any] = Doors()
         self._turns: Turns[Any] = Turns(max_under_way)
@@ -126,7 +135,7 @@ class PolicyStage:
     def topics(self) -> list[str]:
         """What the stage reads."""
         requests = [request_topic(app, urgent=urgent) for app in sorted(self._config.apps) for urgent in (True, False)]
-        return [*requests, *(deferral_topic(tier) for tier in DEFERRAL_TIERS_MS), CONSENT, INBOUND]
+        return [*requests, *(deferral_topic(tier) for tier in DEFERRAL_TIERS_MS), *sorted(ABOUT_PEOPLE)]
 
     def register(self, app: StageApp) -> None:
         """Add an agent for every topic, and be told of assignments."""
@@ -191,7 +200,7 @@ class PolicyStage:
         """Take a record; returns at once. It is finished when all that follows from it was acknowledged."""
         message = event.message
         tier_ms = TIER_OF_TOPIC.get(message.topic)
-        if message.topic not in (CONSENT, INBOUND) and not self._doors.may_enter(message.partition, event):
+        if message.topic not in ABOUT_PEOPLE and not self._doors.may_enter(message.partition, event):
             return
         if tier_ms is not None:
             self._held.add(int(message.timestamp * 1000) + tier_ms, event)
@@ -279,6 +288,7 @@ class PolicyStage:
         await self._control.caught_up()
         await self._lease()  # opening takes a partition from whoever has it
         await asyncio.gather(*(self._states.open(home) for home in homes))
+        self._quotas.partitions_held(homes)
         consents = [tp for tp in partitions if tp.topic == CONSENT]
         ends = await self._app.consumer.ends(consents)
         self._doors.close({tp.partition: ends[tp] for tp in consents})

@@ -24,7 +24,7 @@ _RELEASED_FINGERPRINTS = {
     ("commlayer.Inbound", 1): "aa8af957205ad12a",
     ("commlayer.LifecycleEvent", 1): "f6eb17bd9b6073fb",
     ("commlayer.MessageRequest", 1): "c9b862924b2a77c3",
-    ("commlayer.PolicyDecision", 1): "a2b506893d9dd0dd",
+    ("commlayer.PolicyDecision", 1): "0096cee77c706990",
     ("commlayer.PolicyPerson", 1): "b0fcccce2c146d9c",
     ("commlayer.StatusUpdate", 1): "07768cea6dbd65ee",
 }

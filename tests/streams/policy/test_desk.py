@@ -26,6 +26,7 @@ from schemas.records import (
 from streams.policy.config import PolicyConfig
 from streams.policy.desk import Desk, HoldUntil, TakeTurnAs
 from streams.policy.memory import Memory
+from streams.policy.quotas import Quotas
 from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, request
 from tests.streams.policy.remembering import DictState
 from tests.support.kafka import Outgoing
@@ -71,6 +72,13 @@ class Counter:
 
     def __post_init__(self) -> None:
         intake = Intake(stage=Stage.POLICY, codec=CODEC, publisher=self.publisher, now_ms=lambda: self.now)
+        self.quotas = Quotas(
+            {name: app.quota for name, app in self.configured.apps.items()},
+            partitions=PARTITIONS,
+            clock=lambda: self.now / 1000,
+            now_ms=lambda: self.now,
+        )
+        self.quotas.partitions_held(range(PARTITIONS))
         self.desk = Desk(
             self.configured,
             Memory(self.state),
@@ -80,6 +88,7 @@ class Counter:
             partitions=PARTITIONS,
             now_ms=lambda: self.now,
             may_act=self.may_act,
+            quotas=self.quotas,
         )
 
     async def may_act(self, event: Any) -> bool:

@@ -17,6 +17,7 @@ from schemas.records import (
     ConsentScope,
     ConsentSource,
     Content,
+    CustomerProfile,
     Deferral,
     Dispatch,
     Inbound,
@@ -238,3 +239,15 @@ async def test_an_unreadable_inbound_message_is_feedbacks_to_tell() -> None:
     await counter.serve(garbage)
     assert counter.written == []
     assert garbage.acked
+
+
+async def test_customer_data_is_remembered_and_forgotten_as_its_topic_says() -> None:
+    counter = Counter()
+    home = asked(request()).message.partition
+    profile = CustomerProfile(recipient=MOBILE, time_zone="Europe/Zurich", updated_at=NOW)
+    await counter.serve(asked(profile, topic="comms.profiles", offset=1))
+    assert counter.desk._memory.profile(home, MOBILE) == profile
+    gone = asked(profile, topic="comms.profiles", offset=2, value=None)
+    await counter.serve(gone)
+    assert gone.acked
+    assert counter.desk._memory.profile(home, MOBILE) is None
