@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from commlayer.config import Loaded, conversions
 from connectors.kafka.state import PartitionStates
+from connectors.profiles.segment import SegmentProfiles
 from schemas.topics import DELETE_RETENTION_MS, POLICY_ANCHOR, POLICY_STATE
+from streams.policy.config import PolicyConfig
+from streams.policy.enrichment import Enrichment
 from streams.policy.stage import PolicyStage, window
 
 from . import Process, RunOptions
@@ -15,8 +18,9 @@ def run(loaded: Loaded, options: RunOptions) -> int:
     """Run until told to stop. Returns the exit code."""
 
     def build(ground: Ground) -> PolicyStage:
+        config = conversions.policy_config(loaded.config)
         return PolicyStage(
-            conversions.policy_config(loaded.config),
+            config,
             codec=ground.codec,
             publisher=ground.publisher,
             kafka=ground.kafka,
@@ -28,6 +32,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
                 delete_retention_s=DELETE_RETENTION_MS / 1000,
                 owner=options.instance_id or Process.POLICY.value,
             ),
+            customer_data=_customer_data(loaded, config),
             partitions=loaded.config.kafka.partitions.recipient,
             now_ms=wall_clock_ms,
         )
@@ -40,4 +45,18 @@ def run(loaded: Loaded, options: RunOptions) -> int:
         anchor=POLICY_ANCHOR,
         window=window,
         on_topics=PolicyStage.read_strangers,
+    )
+
+
+def _customer_data(loaded: Loaded, config: PolicyConfig) -> Enrichment | None:
+    settings = conversions.segment_settings(loaded.config, loaded.secrets)
+    segment = loaded.config.profiles.segment
+    if settings is None or segment is None:
+        return None
+    return Enrichment(
+        config,
+        SegmentProfiles(settings),
+        identifiers=segment.identifiers(),
+        names=segment.trait_names(),
+        now_ms=wall_clock_ms,
     )

@@ -44,6 +44,12 @@ class Identifier:
 class Directory(Protocol):
     """Customer data that can be asked about one person; `connectors.profiles.segment.SegmentProfiles` is one."""
 
+    async def start(self) -> None:
+        """Begin, inside the running event loop."""
+
+    async def stop(self) -> None:
+        """End; who waits gets ProfilesUnavailable."""
+
     async def traits_of(self, id_type: str, value: str, *, urgent: bool = False) -> Traits | None:
         """The person's traits; None when nobody has that id. Raises ProfilesUnavailable when there is no answer."""
 
@@ -85,6 +91,14 @@ class Enrichment:
         self._identifiers = tuple(identifiers)
         self._names = names
         self._now_ms = now_ms
+
+    async def start(self) -> None:
+        """Begin."""
+        await self._directory.start()
+
+    async def stop(self) -> None:
+        """End; who still waits gets no answer."""
+        await self._directory.stop()
 
     async def profile_of(self, request: MessageRequest, entry: Entry) -> Profile | None:
         """What is known of the person; None when nothing is, when nobody is to be asked, and when there is no answer

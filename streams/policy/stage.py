@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -25,16 +25,17 @@ from connectors.kafka.state import PartitionNotOpen, PartitionStates
 from connectors.kafka.topic_partition import TP
 from connectors.kafka.window import DEFAULT_WINDOW
 from schemas.codec import Codec
-from schemas.records import Stage
-from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, app_of, deferral_topic, is_urgent, request_topic
+from schemas.records import MessageRequest, Stage
+from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, PROFILES, app_of, deferral_topic, is_urgent, request_topic
 from streams.control.tail import ControlTail
 
 from . import metrics
+from .case import Entry
 from .config import PolicyConfig
-from .decisions import LookUp
 from .desk import ABOUT_PEOPLE, Desk, HoldUntil, TakeTurnAs
 from .doors import Doors
 from .memory import Memory
+from .profile import Profile
 from .quotas import Quotas
 from .sweep import sweep
 from .switchboard import Switchboard
@@ -65,6 +66,19 @@ def window(tp: TP) -> int:
     return WHEEL_WINDOW if tp.topic in TIER_OF_TOPIC else DEFAULT_WINDOW
 
 
+class CustomerData(Protocol):
+    """What `enrichment.Enrichment` offers."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """End; who waits gets no answer."""
+
+    async def profile_of(self, request: MessageRequest, entry: Entry) -> Profile | None:
+        """What is known of the person of a request. Raises EnrichmentUnavailable."""
+
+
 class PolicyStage:
     """One process's share of policy.
 
@@ -74,7 +88,7 @@ class PolicyStage:
         publisher: writes to Kafka.
         states: what is remembered of people, by partition.
         kafka: how the tail of comms.control reaches Kafka.
-        look_up: customer data, if there is any.
+        customer_data: what is asked about people, if anything; runs as long as the stage.
         partitions: partitions of every topic that is keyed by recipient.
         now_ms: wall clock, epoch milliseconds UTC.
     """
@@ -89,7 +103,7 @@ class PolicyStage:
         kafka: KafkaSettings,
         partitions: int,
         now_ms: Callable[[], int],
-        look_up: LookUp | None = None,
+        customer_data: CustomerData | None = None,
         max_under_way: int = MAX_UNDER_WAY,
     ) -> None:
         self._config = config
@@ -98,6 +112,7 @@ class PolicyStage:
         self._now_ms = now_ms
         self._intake = Intake(stage=Stage.POLICY, codec=codec, publisher=publisher, now_ms=now_ms)
         self._states = states
+        self._customer_data = customer_data
         self._switchboard = Switchboard(config.senders.values(), now_ms=now_ms)
         self._quotas = Quotas(
             {name: app.quota for name, app in config.apps.items()},
@@ -116,7 +131,7 @@ class PolicyStage:
             partitions=partitions,
             now_ms=now_ms,
             may_act=self._may_act,
-            look_up=look_up,
+            look_up=None if customer_data is None else customer_data.profile_of,
             switched=self._switchboard.in_force,
             quotas=self._quotas,
         )
@@ -135,7 +150,8 @@ class PolicyStage:
     def topics(self) -> list[str]:
         """What the stage reads."""
         requests = [request_topic(app, urgent=urgent) for app in sorted(self._config.apps) for urgent in (True, False)]
-        return [*requests, *(deferral_topic(tier) for tier in DEFERRAL_TIERS_MS), *sorted(ABOUT_PEOPLE)]
+        people = ABOUT_PEOPLE if self._config.profiles_by_topic else ABOUT_PEOPLE - {PROFILES}
+        return [*requests, *(deferral_topic(tier) for tier in DEFERRAL_TIERS_MS), *sorted(people)]
 
     def register(self, app: StageApp) -> None:
         """Add an agent for every topic, and be told of assignments."""
@@ -172,6 +188,8 @@ class PolicyStage:
         """Begin to turn the wheel, and to forget what nobody needs."""
         await self._states.start()
         await self._control.start()
+        if self._customer_data is not None:
+            await self._customer_data.start()
         metrics.under_way.set_function(lambda: self._turns.under_way)
         metrics.waiting.set_function(lambda: self._turns.waiting)
         metrics.held.set_function(lambda: len(self._held))
@@ -187,6 +205,8 @@ class PolicyStage:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._control.stop()
+        if self._customer_data is not None:
+            await self._customer_data.stop()
         await self._states.stop()
 
     def board(self, board: HealthBoard) -> None:
