@@ -31,9 +31,10 @@ format: setup ## let ruff mend what it can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+TEST_WORKERS ?= 2
 test: lint ## lint, then every test; a real Kafka and registry by Docker, or Java 17 and Maven, or COMMLAYER_TEST_*
 	@$(BIN)/python -m tests.support.fetch
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 DEMO_SECONDS ?= 25
 BROKER ?= embedded

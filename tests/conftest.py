@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,18 @@ def sasl_user(sasl_broker: Broker) -> Callable[[str], Kafka]:
 def mock_kafka() -> MockKafka:
     """librdkafka's mock cluster, for this test alone."""
     return MockKafka()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker process tells the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["used"] = list(_used)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Called in the process that prints when a worker has ended."""
+    _used.extend(getattr(node, "workeroutput", {}).get("used", ()))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
