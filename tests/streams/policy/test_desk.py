@@ -24,6 +24,7 @@ from schemas.records import (
     Stage,
 )
 from streams.policy.config import PolicyConfig
+from streams.policy.decisions import LookUp
 from streams.policy.desk import Desk, HoldUntil, TakeTurnAs
 from streams.policy.memory import Memory
 from streams.policy.quotas import Quotas
@@ -68,6 +69,7 @@ class Counter:
     now: int = NOW
     state: DictState = field(default_factory=DictState)
     lost_at: int = 0
+    look_up: LookUp | None = None
     configured: PolicyConfig = field(default_factory=config)
 
     def __post_init__(self) -> None:
@@ -89,6 +91,7 @@ class Counter:
             now_ms=lambda: self.now,
             may_act=self.may_act,
             quotas=self.quotas,
+            look_up=self.look_up,
         )
 
     async def may_act(self, event: Any) -> bool:
