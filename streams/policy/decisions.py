@@ -120,6 +120,21 @@ class Decisions:
                 metrics.repeats.inc()
             event.ack()
 
+    async def serve_decided(self, event: Any, recipient: str, entry: Entry) -> bool:
+        """Serve a record without request whose round was decided: nothing but the decision is needed for that. False
+        where it was not."""
+        assert entry.home is not None
+        earlier = self._memory.decision(entry.home, recipient, entry.message_id)
+        meeting = meet(earlier, entry)
+        if earlier is None or meeting is Meeting.NEW:
+            return False
+        if await self._may_act(event):
+            if meeting is Meeting.AGAIN:
+                await self._publish_again(event, earlier, entry)
+            else:
+                event.ack()
+        return True
+
     def request_of(self, home: int, recipient: str, message_id: str) -> MessageRequest | None:
         """The request of a message that came back without one, where it is remembered."""
         earlier = self._memory.decision(home, recipient, message_id)

@@ -20,6 +20,7 @@ from .cancellations import passed_on
 from .case import Entry, Origin, message_id_of
 from .config import PolicyConfig
 from .decisions import Decisions, LookUp
+from .fallback import next_request
 from .memory import Memory
 from .numbers import E164
 from .people import People
@@ -215,20 +216,25 @@ class Desk:
         recipient = (message.key or b"").decode("utf-8", "replace")
         home = message.partition if partition_of(recipient.encode(), self._partitions) == message.partition else None
         request = deferral.request
-        if request is None and home is not None:
-            request = self._decisions.request_of(home, recipient, deferral.message_id)
-        if request is None:
-            await self._give_up(event, deferral)
-            return None
         entry = Entry(
             message_id=deferral.message_id,
             app=deferral.app,
             origin=_origin_of(deferral, message),
-            home=home if request.recipient == recipient else None,
+            home=home if request is None or request.recipient == recipient else None,
             round=deferral.round,
             deadline=deferral.deadline,
             traceparent=traceparent_of(message),
         )
+        if request is None and home is not None:
+            # The decision for this round may have taken the place of the one that kept the request.
+            if await self._decisions.serve_decided(event, recipient, entry):
+                return None
+            request = self._decisions.request_of(home, recipient, deferral.message_id)
+            if request is not None and deferral.reason == Reason.CHANNEL_FAILED:
+                request = next_request(request, self._config) or request
+        if request is None:
+            await self._give_up(event, deferral)
+            return None
         metrics.lateness.observe(-remaining_ms / 1000)
         await self._decisions.serve(event, request, entry, "deferred")
         return None

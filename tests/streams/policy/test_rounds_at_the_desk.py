@@ -251,3 +251,35 @@ async def test_customer_data_is_remembered_and_forgotten_as_its_topic_says() -> 
     await counter.serve(gone)
     assert gone.acked
     assert counter.desk._memory.profile(home, MOBILE) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "channel"), [(Reason.CHANNEL_FAILED, Channel.MMS), (Reason.UNDELIVERED, Channel.SMS)]
+)
+async def test_what_feedback_sends_back_is_tried_on_the_next_channel_where_the_last_one_cannot_reach_the_person(
+    reason: Reason, channel: Channel
+) -> None:
+    counter = Counter()
+    wanted = request(category="service", channel=Channel.SMS, fallback_channels=[Channel.MMS], **KEYED)
+    await counter.serve(asked(wanted, topic="comms.requests.shop"))
+    [first] = orders(counter)
+    assert told(counter)[0].facts["fallback_channels"] == "mms"
+    deferral = Deferral(
+        message_id=first.message_id,
+        round=1,
+        app="shop",
+        due_at=NOW,
+        reason=reason,
+        by=Stage.FEEDBACK,
+        deadline=first.deadline,
+        at=NOW,
+    )
+    back = asked(deferral, topic="comms.deferred.1s", key=MOBILE.encode())
+    await counter.serve(back)
+    await counter.serve(again(back))
+    # A text without media is denied as MMS: that it was asked as one shows in the story.
+    _, second, repeated = told(counter)
+    status = MessageStatus.DENIED if channel is Channel.MMS else MessageStatus.ADMITTED
+    assert (second.message_id, second.round, second.channel, second.status) == (first.message_id, 1, channel, status)
+    assert repeated == second, "a redelivery is served by the decision, whether or not that kept the request"
+    assert [each.round for each in orders(counter)] == ([0] if channel is Channel.MMS else [0, 1, 1])
