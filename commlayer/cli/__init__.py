@@ -21,6 +21,8 @@ COMMANDS = {
     "run": "Run a stage, the bridge, or everything.",
     "publish": "Ask for messages.",
     "status": "Tell what became of a message.",
+    "explain": "Tell why something happened to a message, or would.",
+    "dead": "Show, replay and drop records that could not be used.",
     "lanes": "Show, pause and pace lanes, groups, accounts and apps.",
     "topics": "Create and check topics and access rights.",
     "schemas": "Check, register and release the contracts.",

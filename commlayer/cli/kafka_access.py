@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from commlayer.config import Loaded, Purpose, load
 
@@ -36,3 +39,19 @@ def open_reader(path: Path, name: str) -> Iterator[tuple[Loaded, TopicReader]]:
         raise Misconfigured(str(error), "run `commlayer topics apply`.") from error
     except ContractError as error:
         raise Failure(f"a record cannot be read or written: {error}", "check the schema registry.") from error
+
+
+@contextmanager
+def telling_progress(topic: str) -> Iterator[Callable[[int, int], None]]:
+    """Says on standard error how much of a topic is read: on a terminal in place, elsewhere not at all."""
+    shown = sys.stderr.isatty()
+
+    def tell(read: int, total: int) -> None:
+        if shown:
+            click.echo(f"\r{topic}: {read} of {total} records", nl=False, err=True)
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            click.echo("\r\033[K", nl=False, err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,3 +45,19 @@ class Moment(click.ParamType):
             return moment(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Since(click.ParamType):
+    """A moment in the past, as epoch milliseconds UTC; a duration counts back from now."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The moment, or a usage error."""
+        try:
+            read = moment(value)
+        except ValueError as error:
+            self.fail(str(error).replace("from now", "back from now"), param, ctx)
+        if isinstance(read, timedelta):
+            return time.time_ns() // 1_000_000 - int(read.total_seconds() * 1000)
+        return int(read.timestamp() * 1000) if isinstance(read, datetime) else read

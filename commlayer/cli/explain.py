@@ -1,0 +1,188 @@
+"""`commlayer explain`: why something happened to a message, or would."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from commlayer.config import load
+
+from .failures import EXIT_DONE, EXIT_FAILED, EXIT_MISCONFIGURED, Failure
+from .kafka_access import open_reader, telling_progress
+from .moments import Moment, Since
+from .request_lines import BadLine, RequestLine, read_lines
+
+if TYPE_CHECKING:
+    from commlayer.config import Configuration
+    from streams.policy.profile import Profile
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_NOTATION = re.compile(r"[\s().-]")
+
+
+@click.command("explain")
+@click.argument("message_id", required=False)
+@click.option(
+    "--to", "recipient", metavar="NUMBER", help="All messages of a person, newest last; reads all partitions."
+)
+@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="With --to: so many messages.")
+@click.option("--since", type=Since(), help="Read from 2h, 7d ago or a moment on; with --to from 7d ago by default.")
+@click.option("--dry-run", "file", type=click.File("r", encoding="utf-8"), help="JSON lines of requests; - for stdin.")
+@click.option("--app", help="With --dry-run: the app that asks.")
+@click.option("--profile", type=click.File("r", encoding="utf-8"), help="With --dry-run: customer data, YAML or JSON.")
+@click.option("--now", type=Moment(), help="With --dry-run: the moment of decision.")
+@click.option("--json", "as_json", is_flag=True, help="JSON in place of text.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    message_id: str | None,
+    recipient: str | None,
+    last: int,
+    since: int | None,
+    file: IO[str] | None,
+    app: str | None,
+    profile: IO[str] | None,
+    now: Any,
+    as_json: bool,
+) -> None:
+    """Tell what happened to a message and why: rules, facts, lanes, attempts, errors and what can be done.
+
+    \b
+    commlayer explain 0b7c2f4e-...
+    commlayer explain --to +14155550123 --since 2d
+    commlayer explain --dry-run requests.jsonl --app shop --now 2026-12-24T22:00:00-06:00
+
+    Numbers are masked. --dry-run needs no Kafka: it asks every rule about a request, as `commlayer publish` takes it,
+    also behind the first denial. Its exit codes: 0 none is denied, 1 one is denied, 2 one cannot be read.
+    """
+    given = [name for name, value in (("MESSAGE_ID", message_id), ("--to", recipient), ("--dry-run", file)) if value]
+    if len(given) != 1:
+        raise click.UsageError("give one: a message id, --to NUMBER or --dry-run FILE.")
+    if file is None and (app or profile or now is not None):
+        raise click.UsageError("--app, --profile and --now belong to --dry-run.")
+    if file is not None:
+        ctx.exit(_dry_run(ctx.obj, file, app, profile, _now_ms(now), as_json=as_json))
+    if message_id is not None:
+        _message(ctx.obj, message_id, since, as_json=as_json)
+    elif recipient is not None:
+        _person(ctx.obj, recipient, since, last, as_json=as_json)
+
+
+def _message(path: Path, message_id: str, since_ms: int | None, *, as_json: bool) -> None:
+    from commlayer.config.conversions import error_policy
+    from commlayer.explaining.looking_up import of_message
+    from commlayer.explaining.telling import as_data, lines
+
+    with open_reader(path, "commlayer.explain") as (loaded, reader):
+        story = of_message(reader, message_id, since_ms=since_ms)
+    if story is None:
+        fix = "check the id (`commlayer publish` prints it); what policy could not read is in `commlayer dead list`."
+        raise Failure(f"nothing is known of message {message_id}", fix)
+    errors = error_policy(loaded.config)
+    if as_json:
+        click.echo(json.dumps(as_data(story, errors), ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n".join(lines(story, errors)))
+
+
+def _person(path: Path, recipient: str, since_ms: int | None, last: int, *, as_json: bool) -> None:
+    from commlayer.config.conversions import error_policy
+    from commlayer.explaining.looking_up import of_person
+    from commlayer.explaining.telling import as_data, lines
+
+    number = _NOTATION.sub("", recipient)
+    if _E164.fullmatch(number) is None:
+        raise click.UsageError("--to: write plus, country code and number, such as +14155550123.")
+    since_ms = time.time_ns() // 1_000_000 - 7 * 86_400_000 if since_ms is None else since_ms
+    with open_reader(path, "commlayer.explain") as (loaded, reader), telling_progress("comms.lifecycle") as progress:
+        stories = of_person(reader, number, since_ms=since_ms, last=last, progress=progress)
+    if not stories:
+        raise Failure("no message to this number is in that part of the log", "look further back, such as --since 30d.")
+    errors = error_policy(loaded.config)
+    for story in stories:
+        if as_json:
+            click.echo(json.dumps(as_data(story, errors), ensure_ascii=False))
+        else:
+            click.echo("\n".join(lines(story, errors)) + "\n")
+
+
+def _dry_run(
+    path: Path, file: Iterable[str], app: str | None, profile_file: IO[str] | None, now_ms: int, *, as_json: bool
+) -> int:
+    from commlayer.explaining.dry_run import lines
+
+    config = load(path).config
+    profile = None if profile_file is None else _profile(profile_file)
+    worst, seen = EXIT_DONE, False
+    for line in read_lines(file, app):
+        seen = True
+        told = line if isinstance(line, BadLine) else _one(config, line, profile, now_ms)
+        if isinstance(told, BadLine):
+            worst = EXIT_MISCONFIGURED
+            click.echo(f"line {told.number}: {told.what}. Fix: {told.fix}.", err=True)
+            continue
+        if told["decision"] == "denied":
+            worst = max(worst, EXIT_FAILED)
+        click.echo(json.dumps(told, ensure_ascii=False) if as_json else "\n".join(lines(told)) + "\n")
+    if not seen:
+        raise click.UsageError("--dry-run: there is no request; write one JSON object a line.")
+    return worst
+
+
+def _one(config: Configuration, line: RequestLine, profile: Profile | None, now_ms: int) -> dict[str, Any] | BadLine:
+    from commlayer_client import PublishError
+    from commlayer_client.requests import message_request
+
+    from commlayer.explaining.dry_run import is_urgent, run
+    from schemas.codec import SingleObjectCodec
+    from schemas.errors import EncodeError
+    from schemas.topics import APP_NAME
+
+    if APP_NAME.fullmatch(line.app) is None:
+        return BadLine(line.number, "app: is no name of an app", "use a configured one")
+    fields: Any = dict(line.fields)
+    wish = fields.pop("urgent", None)
+    fields.pop("traceparent", None)
+    try:
+        request = message_request(fields, now_ms=now_ms, default_region=None)
+        SingleObjectCodec().encode(request)  # a value of the wrong type is refused here, as by `publish`
+    except PublishError as error:
+        return BadLine(line.number, error.detail, error.fix)
+    except EncodeError as error:
+        return BadLine(line.number, f"{error.field}: {error.detail}", error.fix)
+    urgent = is_urgent(config, line.app, request.category, wish)
+    return run(request, line.app, urgent=urgent, config=config, profile=profile, now_ms=now_ms)
+
+
+def _profile(file: IO[str]) -> Profile:
+    import yaml
+
+    from commlayer.explaining.dry_run import BadProfile, profile_of
+
+    try:
+        return profile_of(yaml.safe_load(file))
+    except yaml.YAMLError as error:
+        raise click.UsageError("--profile: it is neither YAML nor JSON.") from error
+    except BadProfile as error:
+        raise click.UsageError(f"--profile: {error}.") from error
+
+
+def _now_ms(now: datetime | timedelta | int | None) -> int:
+    real = time.time_ns() // 1_000_000
+    match now:
+        case None:
+            return real
+        case timedelta():
+            return real + int(now.total_seconds() * 1000)
+        case datetime():
+            return int(now.timestamp() * 1000)
+        case _:
+            return now

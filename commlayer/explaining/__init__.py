@@ -1,0 +1,1 @@
+"""Why something happened to a message, from the log alone."""

@@ -1,0 +1,104 @@
+"""The story of a message, from records in any order."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from commlayer.explaining.story import Said, Story, story_of
+from commlayer.explaining.telling import as_data, lines
+from connectors.twilio.errors import ErrorPolicy
+from schemas import ids
+from schemas.records import Callback, CallbackSource, LifecycleEvent, MessageStatus, Stage
+
+ID = "0b7c2f4e-0000-5000-8000-000000000001"
+START = 1_700_000_000_000
+SID = "SM" + "a" * 32
+TO = "+14155550123"
+
+
+def event(status: MessageStatus, stage: Stage, after_ms: int, **fields: Any) -> LifecycleEvent:
+    values: dict[str, Any] = {"round": 0, "app": "shop", "recipient": TO} | fields
+    event_id = ids.lifecycle_event_id(ID, values["round"], values.get("attempt"), stage, status)
+    return LifecycleEvent(event_id=event_id, message_id=ID, stage=stage, status=status, at=START + after_ms, **values)
+
+
+def callback(status: str, after_ms: int, **fields: Any) -> Callback:
+    return Callback(
+        message_id=ID,
+        round=1,
+        attempt=1,
+        source=CallbackSource.STATUS_CALLBACK,
+        sid=SID,
+        account_sid="AC" + "1" * 32,
+        status=status,
+        recipient=TO,
+        received_at=START + after_ms,
+        **fields,
+    )
+
+
+SAID: tuple[Said, ...] = (
+    event(
+        MessageStatus.DEFERRED, Stage.POLICY, 0, reason="quiet_hours", rule="quiet_hours", rule_version="8/1",
+        until=START + 60_000,
+    ),
+    event(
+        MessageStatus.ADMITTED, Stage.POLICY, 60_000, round=1, lane="us", sender="+14155550100", segments=2,
+        rule_version="8/1", facts={"country": "US"},
+    ),
+    event(MessageStatus.ACCEPTED, Stage.DISPATCH, 61_000, round=1, attempt=1, sid=SID),
+    callback("sent", 62_000),
+    callback("undelivered", 63_000, error_code=30003),
+)  # fmt: skip
+
+
+def told(said: tuple[Said, ...] | list[Said]) -> Story:
+    story = story_of(ID, said)
+    assert story is not None
+    return story
+
+
+def test_any_order_and_repetition_tells_the_same_story() -> None:
+    shuffled = [*SAID, *SAID]
+    random.Random(4).shuffle(shuffled)
+    errors = ErrorPolicy()
+    assert list(lines(told(shuffled), errors)) == list(lines(told(SAID), errors))
+    assert [step.round for step in told(shuffled).steps] == [0, 1, 1, 1, 1]
+
+
+def test_a_story_names_reason_rule_facts_lane_error_and_what_can_be_done() -> None:
+    text = "\n".join(lines(told(SAID), ErrorPolicy()))
+    for words in (
+        "why: quiet_hours: It is quiet hours at a place where the recipient may be.",
+        "rule quiet_hours, rules 8/1",
+        "lane us, sender +1********00, segments 2",
+        "facts: country US",
+        "error 30003",
+        "now: undelivered (final)",
+        "what can be done: ",
+        "round 0",
+        "  attempt 1",
+    ):
+        assert words in text
+    assert text.index("round 0") < text.index("deferred") < text.index("round 1") < text.index("  attempt 1")
+
+
+def test_no_number_is_shown_whole_to_people_or_programs() -> None:
+    assert TO not in "\n".join(lines(told(SAID), ErrorPolicy()))
+    assert TO not in str(as_data(told(SAID), ErrorPolicy()))
+
+
+def test_a_message_of_which_nothing_was_said_has_no_story() -> None:
+    assert story_of(ID, []) is None
+
+
+def test_a_waiting_message_is_advised_by_its_lane() -> None:
+    story = told(SAID[:2])
+    assert "commlayer lanes show us" in list(lines(story, ErrorPolicy()))[-1]
+
+
+def test_every_status_has_advice() -> None:
+    for status in MessageStatus:
+        story = told([event(status, Stage.DISPATCH, 0)])
+        assert as_data(story, ErrorPolicy())["advice"]
