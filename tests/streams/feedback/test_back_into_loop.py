@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.twilio.errors import ErrorPolicy, Scope
+from connectors.twilio.errors import ErrorOverride, ErrorPolicy, Retry, Scope
 from schemas.reasons import Reason
 from schemas.records import (
     Callback,
@@ -140,6 +140,12 @@ def test_what_another_try_would_not_mend_is_final(code: int) -> None:
 def test_retries_are_bounded(changes: dict[str, Any]) -> None:
     assert consequences(by_service(30003), ERRORS).deferral is not None
     assert consequences(by_service(30003, **changes), ERRORS).deferral is None
+
+
+def test_no_rule_of_an_operators_chases_who_opted_out_or_doubles_what_may_have_arrived() -> None:
+    rules = ErrorPolicy({21610: ErrorOverride(retry=Retry.LATER), 30410: ErrorOverride(retry=Retry.LATER)})
+    for code in (21610, 30410):
+        assert consequences(by_service(code, fallback=True), rules).deferral is None
 
 
 def test_once_is_once() -> None:
