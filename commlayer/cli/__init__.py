@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "Tell why something happened to a message, or would.",
     "dead": "Show, replay and drop records that could not be used.",
     "lanes": "Show, pause and pace lanes, groups, accounts and apps.",
+    "consent": "Show, change, import and export consent and opt-outs.",
     "topics": "Create and check topics and access rights.",
     "schemas": "Check, register and release the contracts.",
     "config": "Check and show the configuration.",

@@ -125,6 +125,11 @@ class Ledger:
         )
         return next(covering, None)
 
+    def standing(self, now_ms: int) -> tuple[Entry, ...]:
+        """What still says something, by position, for a person to read: each no that was not lifted whole, and each yes
+        that no later no overrode whole. Where scopes cross, `opted_out` and `suppressed` decide for a message."""
+        return tuple(entry for entry in self.entries if entry.holds(now_ms) and not self._overridden(entry, now_ms))
+
     # Bytes ------------------------------------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
@@ -185,6 +190,21 @@ class Ledger:
             each.change is yes and each.scope is no.scope and each.value == no.value and _undoes(each, no)
             for each in self.entries
         )
+
+    def _overridden(self, entry: Entry, now_ms: int) -> bool:
+        if entry.change is ConsentChange.UNSUPPRESS:
+            return True  # it says nothing but that a suppression is over
+        for other in self.entries:
+            same = other.scope is entry.scope and other.value == entry.value
+            if not other.holds(now_ms) or not (same or other.scope is ConsentScope.ALL):
+                continue
+            if entry.change in _LIFTED_BY:
+                wide_enough = same or entry.change is ConsentChange.SUPPRESS
+                if other.change is _LIFTED_BY[entry.change] and wide_enough and _undoes(other, entry):
+                    return True
+            elif other.change is ConsentChange.OPT_OUT and not _undoes(entry, other):
+                return True
+        return False
 
     def _standing(self, change: ConsentChange, message: About, now_ms: int) -> Entry | None:
         for no in reversed(self.entries):

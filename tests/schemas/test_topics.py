@@ -146,3 +146,9 @@ def test_an_app_is_read_back_from_its_topics(app: str, urgent: bool) -> None:
 def test_a_topic_of_no_app_has_none(topic: str) -> None:
     assert app_of(topic) is None
     assert not is_urgent(topic)
+
+
+def test_consent_is_kept_for_five_years() -> None:
+    [consent] = [topic for topic in catalogue(["shop"]) if topic.name == "comms.consent"]
+    assert consent.retention_ms == 5 * 365 * 86_400_000
+    assert not consent.compacted  # every change is evidence, not only the latest

@@ -224,3 +224,24 @@ def test_the_latest_of_each_scope_says_what_the_whole_history_says(log: list[Con
     ledger = folded(*log)
     assert (ledger.opted_out(MESSAGE, NOW) is not None) is stands(log, OUT, IN)
     assert (ledger.suppressed(MESSAGE, NOW) is not None) is stands(log, SUPPRESS, UNSUPPRESS)
+
+
+@pytest.mark.parametrize(
+    ("records", "standing"),
+    [
+        ([record(OUT)], [OUT]),
+        ([record(OUT), record(IN)], [IN]),
+        ([record(IN), record(OUT)], [OUT]),
+        ([record(OUT, "sender"), record(IN)], [OUT, IN]),  # a general yes does not undo a particular no
+        ([record(OUT), record(IN, "category")], [OUT, IN]),
+        ([record(IN, "category"), record(OUT)], [OUT]),
+        ([record(SUPPRESS, "channel"), record(UNSUPPRESS)], []),
+        ([record(SUPPRESS), record(UNSUPPRESS, "channel")], [SUPPRESS]),
+        ([record(SUPPRESS), record(IN)], [SUPPRESS, IN]),
+        ([record(OUT, expires_at=NOW)], []),
+        ([record(OUT), record(IN, expires_at=NOW)], [OUT]),
+        ([imported(OUT, 5), imported(IN, 4)], [OUT]),
+    ],
+)
+def test_what_stands_is_what_nothing_later_lifted_whole(records: list[Consent], standing: list[ConsentChange]) -> None:
+    assert [entry.change for entry in folded(*records).standing(NOW)] == standing
