@@ -78,7 +78,7 @@ class Engine:
             troubles=self.troubles,
             world=world,
         )
-        settler = self.sender.settler = Settler(
+        settler = self.settler = self.sender.settler = Settler(
             tenure=self.tenure,
             scheduler=scheduler,
             log=log,

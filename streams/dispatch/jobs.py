@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
+from connectors.kafka.topic_partition import TP
 from schemas.reasons import Reason
 from schemas.records import Dispatch
 
@@ -82,6 +83,11 @@ class Job:
     def key(self) -> tuple[str, int]:
         """(message id, round): what repeats of one record have in common."""
         return self.order.message_id, self.order.round
+
+    @property
+    def place(self) -> tuple[TP, str]:
+        """Where its record lies, and its pacing group."""
+        return TP(*self.records[0].message.tp), self.order.group
 
     def __repr__(self) -> str:
         return f"<Job {self.order.message_id} r{self.order.round} a{self.attempt} {self.state.name}>"

@@ -102,12 +102,15 @@ class LaneTable:
     groups: Mapping[str, Group]
     partitions: int
     _windows: Mapping[int, int] = field(init=False, repr=False, compare=False)
+    _quotas: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         problems = _problems(self)
         if problems:
             raise LaneTableError(problems)
-        object.__setattr__(self, "_windows", _windows(self))
+        windows, quotas = _windows(self)
+        object.__setattr__(self, "_windows", windows)
+        object.__setattr__(self, "_quotas", quotas)
 
     @classmethod
     def of(cls, lanes: Iterable[Lane], groups: Iterable[Group], *, partitions: int) -> LaneTable:
@@ -135,6 +138,11 @@ class LaneTable:
         """Lanes that a partition carries, in the order of their definition."""
         return [lane for lane in self.lanes.values() if self.groups[lane.group].partition == partition]
 
+    def quota(self, group: str) -> int | None:
+        """How many unfinished records of a group may be held in one class of its partition: its part of the window, by
+        its rate. None when it is alone there: then the window bounds it."""
+        return self._quotas.get(group)
+
     def window(self, partition: int) -> int:
         """Delivery window of a partition: how many unfinished records of it may be held.
 
@@ -143,16 +151,24 @@ class LaneTable:
         return self._windows.get(partition, WINDOW_MAX)
 
 
-def _windows(table: LaneTable) -> dict[int, int]:
+def _windows(table: LaneTable) -> tuple[dict[int, int], dict[str, int]]:
+    """Windows by partition, and the parts of them by group where groups share one."""
     per_group: dict[str, float] = {}
     for lane in table.lanes.values():
         per_group[lane.group] = per_group.get(lane.group, 0.0) + lane.rate
-    per_partition: dict[int, list[int]] = {}
+    per_partition: dict[int, dict[str, int]] = {}
     for name, lanes_rate in per_group.items():
         group = table.groups[name]
         rate = lanes_rate if group.rate is None else min(lanes_rate, group.rate)
-        per_partition.setdefault(group.partition, []).append(window_of(rate))
-    return {partition: min(WINDOW_SHARED_MAX, sum(windows)) for partition, windows in per_partition.items()}
+        per_partition.setdefault(group.partition, {})[name] = window_of(rate)
+    windows = {partition: min(WINDOW_SHARED_MAX, sum(parts.values())) for partition, parts in per_partition.items()}
+    quotas = {
+        name: part * windows[partition] // sum(parts.values())
+        for partition, parts in per_partition.items()
+        if len(parts) > 1
+        for name, part in parts.items()
+    }
+    return windows, quotas
 
 
 def window_of(rate: float) -> int:

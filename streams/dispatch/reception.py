@@ -67,7 +67,7 @@ class Reception:
             metrics.joined.inc()
             return
         job.astray = astray
-        self._tenure.held[job.key] = job
+        self._tenure.admit(job)
         history = self.histories.take(job.key)
         if history is not None:
             self._resume(job, history)

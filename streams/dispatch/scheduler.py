@@ -320,6 +320,30 @@ class Scheduler:
                 if job.state is JobState.DELAYED and job.sequence == sequence:
                     self._enqueue(job)
 
+    def withdraw(self, job: Job) -> bool:
+        """Take a job out that waits; False when it does not (any more): it is planned, or not in here."""
+        if job.state not in (JobState.WAITING, JobState.DELAYED):
+            return False
+        self._withdraw(job)
+        return True
+
+    def forget_withdrawn(self) -> None:
+        """Let go of what was withdrawn while its app was held."""
+        for name, jobs in self._held_apps.items():
+            self._held_apps[name] = [
+                (sequence, job) for sequence, job in jobs if job.state is JobState.DELAYED and job.sequence == sequence
+            ]
+
+    def holds_lane(self, name: str) -> bool:
+        """Whether an operator has paused a lane, its group or its account."""
+        lane = self.lanes[name]
+        return lane.breaker.paused or lane.account.breaker.paused
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether an operator has paused anything."""
+        return bool(self._held_apps) or any(map(self.holds_lane, self.lanes))
+
     def holds(self, job: Job) -> bool:
         """Whether a job is held by an operator: its app, lane or account is paused."""
         lane = self.lanes[job.order.lane]

@@ -180,6 +180,9 @@ class Settler:
     async def give_up(self, job: Job, reason: Reason) -> None:
         """It may not be sent from here: policy decides anew. Written down first: a successor could be of another mind
         (the lane is configured again, there is room) and send what policy sends as well."""
+        if job.deadline < self._now_ms():
+            await self.expire(job)
+            return
         metrics.given_back.labels(reason.value).inc()
         wait_s = GIVE_UP_WAIT_S[reason]
         await self.follow(job, await self._log.not_started(job, Follows.WHEEL, reason=reason, wait_s=wait_s))
@@ -226,8 +229,7 @@ class Settler:
         metrics.ended(job.order.message_class.value, status.value, reason or "").inc()
 
     def _forget(self, job: Job) -> None:
-        if self._tenure.held.get(job.key) is job:
-            del self._tenure.held[job.key]
+        self._tenure.release(job)
         for record in job.records:
             record.ack()
         self._finished()

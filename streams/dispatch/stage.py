@@ -41,7 +41,9 @@ from . import metrics
 from .changes import FRESH_S, KEPT_MS, Changes
 from .doubts import SETTLE_S
 from .engine import Engine
+from .jobs import Job
 from .lanes import LaneTable
+from .overflow import Overflow
 from .positions import replay_start
 from .replay import Replay
 from .scheduler import Scheduler, SchedulerSettings
@@ -163,6 +165,7 @@ class DispatchStage:
             settle_s=settings.settle_s,
             errors=policy,
         )
+        self.overflow = Overflow(table, self.scheduler, self.engine.tenure, give_back=self._give_back)
         self.switching = Switching(
             self.scheduler,
             troubles=self.engine.troubles,
@@ -250,9 +253,17 @@ class DispatchStage:
             self.engine.take(order, event, Reason.UNKNOWN_LANE)
             return
         partition = self.table.groups[lane.group].partition
-        order.account = lane.account
-        # Only the process that serves the group's partition may pace its lanes.
-        self.engine.take(order, event, None if partition == event.message.partition else Reason.LANE_MOVED)
+        order.account, order.group = lane.account, lane.group
+        tp = TP(*event.message.tp)
+        astray: Reason | None = None
+        if partition != tp.partition:
+            astray = Reason.LANE_MOVED  # only the process that serves the group's partition may pace its lanes
+        elif self.overflow.is_full(order, tp):
+            astray = Reason.LANE_FULL
+        self.engine.take(order, event, astray)
+
+    def _give_back(self, job: Job) -> None:
+        self.engine.under_way.spawn(self.engine.settler.give_up(job, Reason.LANE_FULL))
 
     async def _read_slowly(self, event: Any) -> None:
         record: Record | None = await self._intake.read(event.message, (Dispatch,))
@@ -321,6 +332,8 @@ class DispatchStage:
         while True:
             self.view.sample()
             self.switching.turn()
+            if self._may_act():
+                self.overflow.sweep()
             metrics.tail_age.set(self.tail.age_s())
             self._progress.runnable(self._runnable())
             await asyncio.sleep(SAMPLE_EVERY_S)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from connectors.kafka.topic_partition import TP
 
 from .attempts import Key
 from .jobs import Job
@@ -24,6 +27,24 @@ class Tenure:
         self.generation = 0
         self.held: dict[Key, Job] = {}
         self.closing = False
+        self._of_group: Counter[tuple[TP, str]] = Counter()
+
+    def admit(self, job: Job) -> None:
+        """Hold a message from now on."""
+        self.held[job.key] = job
+        self._of_group[job.place] += 1
+
+    def release(self, job: Job) -> None:
+        """A message has left."""
+        if self.held.get(job.key) is job:
+            del self.held[job.key]
+            self._of_group[job.place] -= 1
+            if not self._of_group[job.place]:
+                del self._of_group[job.place]
+
+    def count(self, tp: TP, group: str) -> int:
+        """Messages held of a group from one partition of one class."""
+        return self._of_group[tp, group]
 
     def holds(self, job: Job) -> bool:
         """The job's records are still ours to finish."""
@@ -33,6 +54,7 @@ class Tenure:
         """The partitions are another's: what was held comes again."""
         self.generation = 0
         self.held.clear()
+        self._of_group.clear()
 
 
 class UnderWay:

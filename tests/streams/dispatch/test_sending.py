@@ -190,6 +190,14 @@ async def test_a_message_that_may_not_be_sent_from_here_goes_back_to_policy_and_
         assert [each.round for each in successor.told("comms.deferred.1s")] == [1, 1]
 
 
+async def test_what_may_not_be_sent_from_here_and_is_too_late_ends_here() -> None:
+    async with world() as here:
+        record = here.take(order(deadline=0), Reason.LANE_MOVED)
+        await here.until(lambda: record.finished)
+        assert [event.status for event in here.told()] == [MessageStatus.EXPIRED]
+        assert here.told("comms.deferred.1s") == []
+
+
 async def test_a_commit_leads_a_successor_to_what_went_back_without_an_intent() -> None:
     async with world() as here:
         record = here.take(order(), Reason.LANE_FULL)

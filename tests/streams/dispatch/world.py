@@ -19,7 +19,7 @@ from schemas.records import Attempt, Channel, Dispatch, LifecycleEvent, Record
 from schemas.topics import ATTEMPTS, LIFECYCLE, dispatch_topic
 from streams.dispatch.attempts import Histories
 from streams.dispatch.engine import Engine
-from streams.dispatch.lanes import Lane
+from streams.dispatch.lanes import Group, Lane
 from streams.dispatch.scheduler import Scheduler
 from streams.dispatch.sending import Surroundings
 from streams.dispatch.troubles import Troubles
@@ -197,10 +197,14 @@ def histories_of(kafka: RecordingPublisher) -> Histories:
 
 @asynccontextmanager
 async def world(
-    *lanes: Lane, kafka: RecordingPublisher | None = None, twilio: FakeTwilio | None = None, **settings: Any
+    *lanes: Lane,
+    kafka: RecordingPublisher | None = None,
+    twilio: FakeTwilio | None = None,
+    groups: Iterable[Group] = (),
+    **settings: Any,
 ) -> AsyncIterator[World]:
     """A process; given the `kafka` of one before it, its successor."""
-    plan = scheduler(table(lanes or [lane("a", 1e6)]), **settings)
+    plan = scheduler(table(lanes or [lane("a", 1e6)], groups), **settings)
     twilio = twilio or FakeTwilio()
     log = kafka or RecordingPublisher()
     made: World

@@ -1,0 +1,73 @@
+"""What dispatch will not hold, so that nobody who shares a partition is stalled: it goes back to policy, and comes
+again a minute later.
+
+Two things can fill the window of a partition. A **group** among others may hold its own part of it; what comes beyond
+that is refused at arrival. What an **operator holds** (a paused app; a paused lane, while another lane of the partition
+is open) may fill half of it; beyond that the newest are given back, for nobody knows how long a pause lasts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from connectors.kafka.topic_partition import TP
+from schemas.records import Dispatch
+
+from .jobs import Job, JobState
+from .lanes import LaneTable
+from .scheduler import Scheduler
+from .tenure import Tenure
+
+HELD_PART = 2
+"""What is held by an operator may fill one such part of a window: the rest is enough to keep the others going."""
+
+
+class Overflow:
+    """All methods belong to the event loop of the scheduler.
+
+    Args:
+        give_back: takes a job that was withdrawn from the scheduler.
+    """
+
+    def __init__(
+        self, table: LaneTable, scheduler: Scheduler, tenure: Tenure, *, give_back: Callable[[Job], None]
+    ) -> None:
+        self._table = table
+        self._scheduler = scheduler
+        self._tenure = tenure
+        self._give_back = give_back
+
+    def is_full(self, order: Dispatch, tp: TP) -> bool:
+        """Whether the group of a message that comes from there holds its part already."""
+        quota = self._table.quota(order.group)
+        return quota is not None and self._tenure.count(tp, order.group) >= quota
+
+    def sweep(self) -> None:
+        """Give back what a pause keeps too much of; called twice a second."""
+        if self._tenure.closing or not self._tenure.generation or not self._scheduler.holds_any:
+            return
+        stalling: dict[TP, list[Job]] = defaultdict(list)
+        open_partitions: dict[int, bool] = {}
+        for job in self._tenure.held.values():
+            if job.state in (JobState.WAITING, JobState.DELAYED) and self._stalls(job, open_partitions):
+                stalling[job.place[0]].append(job)
+        for tp, jobs in stalling.items():
+            keep = self._table.window(tp.partition) // HELD_PART
+            for job in sorted(jobs, key=lambda each: each.sequence)[keep:]:
+                if self._scheduler.withdraw(job):
+                    self._give_back(job)
+        if stalling:
+            self._scheduler.forget_withdrawn()
+
+    def _stalls(self, job: Job, open_partitions: dict[int, bool]) -> bool:
+        if not self._scheduler.holds(job):
+            return False
+        if not self._scheduler.holds_lane(job.order.lane):
+            return True  # its app is paused; others use the lane
+        partition = job.place[0].partition
+        if partition not in open_partitions:
+            open_partitions[partition] = any(
+                not self._scheduler.holds_lane(lane.name) for lane in self._table.lanes_of(partition)
+            )
+        return open_partitions[partition]

@@ -1,0 +1,124 @@
+"""What fills a partition goes back to policy, so that its neighbours go on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from connectors.kafka.topic_partition import TP
+from schemas.reasons import Reason
+from schemas.records import Control, ControlAction, ControlSubject, Dispatch
+from streams.control.switches import Aspect, control_key
+from streams.dispatch.lanes import Group, LaneTable
+from streams.dispatch.overflow import HELD_PART, Overflow
+
+from .simulation import lane, order, table
+from .test_switching import switching_of
+from .world import PARTITION, Consumed, World, wall_ms, world
+
+LANE, GROUP, ACCOUNT, APP = ControlSubject
+NOTHING_HAPPENS_S = 0.1
+TOPIC = TP("comms.dispatch.normal", PARTITION)
+
+
+def overflow_of(running: World) -> Overflow:
+    engine = running.engine
+    return Overflow(
+        running.scheduler.table,
+        running.scheduler,
+        engine.tenure,
+        give_back=lambda job: engine.under_way.spawn(engine.settler.give_up(job, Reason.LANE_FULL)),
+    )
+
+
+def take(running: World, overflow: Overflow, sent: Dispatch) -> Consumed:
+    """As the stage does."""
+    return running.take(sent, Reason.LANE_FULL if overflow.is_full(sent, TOPIC) else None)
+
+
+def pause(running: World, kind: ControlSubject, *subjects: str) -> None:
+    switching = switching_of(running)
+    for subject in subjects:
+        record = Control(subject_kind=kind, subject=subject, action=ControlAction.PAUSE, by="ada", at=wall_ms())
+        switching.take(control_key(kind, subject, Aspect.PAUSE), record)
+
+
+def test_groups_that_share_a_partition_have_parts_of_its_window_by_rate() -> None:
+    shared = [Group("slow", 0), Group("fast", 0), Group("alone", 1)]
+    made = table([lane("slow", 1.0), lane("fast", 100.0), lane("alone", 10.0)], shared, 2)
+    assert (made.quota("slow"), made.quota("fast"), made.window(0)) == (20, 500, 520)
+    assert made.quota("alone") is None
+
+
+def test_parts_of_a_window_that_is_cut_are_cut_alike() -> None:
+    many = [lane(f"n{number}", 1000.0) for number in range(10)]
+    made = LaneTable.of(many, [Group(each.name, 0) for each in many], partitions=1)
+    assert made.window(0) == 5000
+    assert {made.quota(each.name) for each in many} == {500}
+
+
+async def test_a_group_among_others_holds_its_part_and_the_rest_comes_again_a_minute_later() -> None:
+    both = [Group("slow", 0), Group("b", 0)]
+    async with world(lane("slow", 0.01), lane("b", 1e6), groups=both) as running:
+        overflow = overflow_of(running)
+        taken = [take(running, overflow, order(lane="slow")) for _ in range(30)]
+        await running.until(lambda: len(running.told("comms.deferred.1s")) == 10)
+        back = running.told("comms.deferred.1s")
+        assert {(each.round, each.reason) for each in back} == {(1, Reason.LANE_FULL)}
+        assert all(59_000 < each.due_at - wall_ms() <= 60_000 for each in back)
+        assert [each.finished for each in taken[20:]] == [1] * 10
+        other = take(running, overflow, order(lane="b"))
+        await running.until(lambda: other.finished)
+        # One of the slow ones has been sent and made room for one more.
+        assert running.engine.tenure.count(TOPIC, "slow") == 19
+        assert not overflow.is_full(order(lane="slow"), TOPIC)
+        take(running, overflow, order(lane="slow"))
+        assert overflow.is_full(order(lane="slow"), TOPIC)
+        assert not overflow.is_full(order(lane="b"), TOPIC)
+
+
+async def test_a_paused_app_keeps_half_of_the_window_and_the_others_go_on() -> None:
+    async with world(lane("a", 100.0)) as running:
+        overflow = overflow_of(running)
+        pause(running, APP, "loud")
+        sent = [order(app="loud") for _ in range(400)]
+        for each in sent:
+            running.take(each)
+        overflow.sweep()
+        await running.until(lambda: len(running.told("comms.deferred.1s")) == 150)
+        back = {each.message_id for each in running.told("comms.deferred.1s")}
+        assert back == {each.message_id for each in sent[250:]}, "the oldest stay"
+        assert len(running.engine.tenure.held) == running.scheduler.table.window(PARTITION) // HELD_PART
+        overflow.sweep()
+        quiet = running.take(order(app="quiet"))
+        await running.until(lambda: quiet.finished)
+        assert len(running.told("comms.deferred.1s")) == 150
+
+
+@pytest.mark.parametrize("paused", [("a",), ("a", "b")])
+async def test_a_paused_lane_gives_back_only_while_another_lane_of_its_partition_is_open(
+    paused: tuple[str, ...],
+) -> None:
+    lanes = [lane("a", 10.0, group="pair"), lane("b", 10.0, group="pair")]
+    async with world(*lanes, groups=[Group("pair", 0, 1e6)]) as running:
+        pause(running, LANE, *paused)
+        for _ in range(80):
+            running.take(order(lane="a"))
+        overflow_of(running).sweep()
+        await asyncio.sleep(NOTHING_HAPPENS_S)
+        keep = running.scheduler.table.window(PARTITION) // HELD_PART if paused == ("a",) else 80
+        await running.until(lambda: len(running.engine.tenure.held) == keep)
+        assert len(running.told("comms.deferred.1s")) == 80 - keep
+
+
+async def test_nothing_is_given_back_while_the_partitions_are_given_away() -> None:
+    async with world(lane("a", 100.0)) as running:
+        pause(running, APP, "shop")
+        for _ in range(400):
+            running.take(order())
+        running.engine.tenure.closing = True
+        overflow_of(running).sweep()
+        await asyncio.sleep(NOTHING_HAPPENS_S)
+        assert running.attempts() == []
+        assert len(running.engine.tenure.held) == 400
