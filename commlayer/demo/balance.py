@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .plan import Fate, PlannedMessage
 
@@ -23,8 +23,21 @@ class BookEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class FinalStatus:
+    """How a message ended, by feedback.
+
+    Attributes:
+        reason: Twilio's error code where there is one, else the reason code; empty for what simply arrived.
+    """
+
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
-    """The result. `surprises` says, a line each, what did not go as planned."""
+    """The result. `surprises` says, a line each, what did not go as planned; `by_reason` counts what failed as planned
+    by its fate and reason."""
 
     requested: int
     delivered: int
@@ -32,6 +45,7 @@ class Balance:
     lost: int
     duplicated: int
     surprises: tuple[str, ...]
+    by_reason: Mapping[tuple[Fate, str], int] = field(default_factory=dict)
 
     @property
     def balanced(self) -> bool:
@@ -54,7 +68,7 @@ def balance(
     requested: Mapping[str, PlannedMessage],
     accepted: Iterable[BookEntry],
     refused: Iterable[str],
-    final_statuses: Mapping[str, str],
+    final_statuses: Mapping[str, FinalStatus],
 ) -> Balance:
     """Compare.
 
@@ -62,7 +76,7 @@ def balance(
         requested: acknowledged requests by message id.
         accepted: everything in the twin's books, strangers included.
         refused: message ids of the POSTs that the twin refused, once per refusal.
-        final_statuses: last status of each message on `comms.feedback.status`, by message id.
+        final_statuses: last status and its reason of each message on `comms.feedback.status`, by message id.
     """
     entries: dict[str, list[BookEntry]] = {}
     surprises = []
@@ -72,10 +86,13 @@ def balance(
         else:
             surprises.append(f"the twin accepted a message that nobody requested ({entry.message_id or 'without id'})")
     refusals = Counter(refused)
-    delivered = failed = lost = 0
+    delivered = lost = 0
+    failed: Counter[tuple[Fate, str]] = Counter()
     for message_id, planned in requested.items():
         found = entries.get(message_id, [])
-        status = final_statuses.get(message_id)
+        ended = final_statuses.get(message_id)
+        status = ended.status if ended else None
+        reason = ended.reason if ended else ""
         outcome = _outcome(found, refusals[message_id], status)
         if outcome is None:
             lost += 1
@@ -84,14 +101,18 @@ def balance(
             surprises.append(f"{planned.key}: {outcome}, planned {planned.fate}")
         elif status != _STATUS_OF_FATE[outcome]:
             surprises.append(f"{planned.key}: {outcome} at Twilio, but its last status is {status or 'none'}")
+        elif reason != planned.reason:
+            surprises.append(
+                f"{planned.key}: {outcome} for {reason or 'no reason'}, planned for {planned.reason or 'no reason'}"
+            )
         elif outcome is Fate.DELIVERED:
             delivered += 1
         else:
-            failed += 1
+            failed[outcome, reason] += 1
     duplicated = sum(len(found) - 1 for found in entries.values()) + sum(
         refusals[message_id] - 1 for message_id in requested if refusals[message_id] > 1
     )
-    return Balance(len(requested), delivered, failed, lost, duplicated, tuple(surprises))
+    return Balance(len(requested), delivered, failed.total(), lost, duplicated, tuple(surprises), failed)
 
 
 _STATUS_OF_FATE = {

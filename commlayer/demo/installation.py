@@ -16,7 +16,8 @@ from commlayer.processes import Process
 from commlayer.processes.supervisor import Child
 
 from .embedded import PARTITIONS, SESSION_TIMEOUT_S
-from .plan import LOGIN, SENDERS, SHOP, Fate, Plan
+from .night import CLOSES, OPENS, PLACES
+from .plan import LOGIN, MARKETING, MARKETING_A_DAY, NEWSLETTER, OTP, OUTLET, SENDERS, SHOP, Fate, Plan
 
 _TOKEN_VARIABLE = "COMMLAYER_DEMO_TOKEN"  # noqa: S105  # the name of a variable
 _PORTS = (*(process.value for process in Process), "twin")
@@ -98,15 +99,28 @@ class Installation:
             },
             "pools": {LOGIN: ["short-code"], SHOP: list(SENDERS)},
             "categories": {
-                "otp": {"class": "critical", "doubt": "resend", "intent": "otp", "deadline_s": 600},
+                OTP: {"class": "critical", "doubt": "resend", "intent": "otp", "deadline_s": 600},
                 # The demo shows the same at every hour of the day.
-                "marketing": {"class": "bulk", "doubt": "stop", "intent": "marketing", "quiet_hours": "exempt"},
+                MARKETING: {"class": "bulk", "doubt": "stop", "intent": "marketing", "quiet_hours": "exempt"},
+                # Too short to wait for the morning.
+                NEWSLETTER: {
+                    "class": "bulk",
+                    "doubt": "stop",
+                    "intent": "marketing",
+                    "quiet_hours": "apply",
+                    "deadline_s": 600,
+                },
+            },
+            "caps": {"adverts": {"categories": [MARKETING], "per": "1d", "at_most": MARKETING_A_DAY, "over": "deny"}},
+            "quiet_hours": {
+                "countries": {place.country: {"open": [{"from": OPENS, "until": CLOSES}]} for place in PLACES},
             },
             "apps": {
-                LOGIN: {"categories": ["otp"], "pool": LOGIN},
-                SHOP: {"categories": ["marketing"], "pool": SHOP},
+                LOGIN: {"categories": [OTP], "pool": LOGIN},
+                SHOP: {"categories": [MARKETING, NEWSLETTER], "pool": SHOP},
+                OUTLET: {"categories": [MARKETING], "pool": SHOP, "enabled": False},
             },
-            "countries": {"allow": ["US", "CA"]},
+            "countries": {"allow": ["US", "CA", *(place.country for place in PLACES)]},
             "health": {process.value: self.ports[process] for process in Process if process is not Process.BRIDGE},
             "twin": {
                 "listen": f"127.0.0.1:{self.ports['twin']}",

@@ -14,6 +14,7 @@ from schemas.codec import Codec
 from schemas.records import Consent, Inbound, LifecycleEvent, MessageClass, MessageStatus, Record, Stage, StatusUpdate
 from schemas.topics import CONSENT, FEEDBACK_INBOUND, FEEDBACK_STATUS, LIFECYCLE
 
+from .balance import FinalStatus
 from .view import LaneScene, Reply, Scene
 
 TOPICS = (LIFECYCLE, FEEDBACK_STATUS, FEEDBACK_INBOUND, CONSENT)
@@ -72,20 +73,20 @@ class Observer:
             self._thread.join()
         self._consumer.close()
 
-    def final_statuses(self) -> dict[str, str]:
-        """Last status of every message that reached a final one."""
+    def final_statuses(self) -> dict[str, FinalStatus]:
+        """How every message ended that has reached a final status."""
         with self._lock:
-            return {key: update.status.value for key, update in self._statuses.items() if update.is_final}
+            return {key: _ended(update) for key, update in self._statuses.items() if update.is_final}
 
     def replies_seen(self) -> int:
         """How many answers came out on the feedback topic."""
         with self._lock:
             return self._heard_from
 
-    def opt_outs(self) -> int:
-        """How many people opted out."""
+    def opted_out(self) -> frozenset[str]:
+        """Everyone whose opt-out is on the log."""
         with self._lock:
-            return len(self._opt_outs)
+            return frozenset(self._opt_outs)
 
     def fill(self, scene: Scene) -> None:
         """Put what is known now into the scene."""
@@ -158,3 +159,8 @@ class Observer:
         assert isinstance(consent, Consent)
         if consent.change.value == "opt_out":
             self._opt_outs.add(consent.recipient)
+
+
+def _ended(update: StatusUpdate) -> FinalStatus:
+    reason = update.reason or "" if update.error_code is None else str(update.error_code)
+    return FinalStatus(update.status.value, reason)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -28,13 +29,16 @@ from .books import TwinBooks
 from .embedded import EmbeddedBroker
 from .installation import Installation
 from .observer import Observer
-from .plan import CAMPAIGN_PUBLISH_S, LOGIN, SENDERS, SHOP, Plan, PlannedMessage, plan
+from .plan import APPS, LOGIN, SENDERS, Fate, Plan, PlannedMessage, plan
 from .view import Scene, draw, tell
 
 START_WITHIN_S = 40.0
 """Six Python processes on a busy machine of two cores need up to 15 s; beyond this something is broken."""
 DRAIN_WITHIN_S = 25.0
 """After the traffic: what is queued at the slowest sender, and the last callbacks."""
+CUE_WITHIN_S = 10.0
+"""A message whose cue does not come goes without it, and ends as a surprise in the books."""
+ASK_CUE_EVERY_S = 0.1
 FRAMES_PER_S = 4.0
 PLAIN_EVERY_S = 3.0
 DONE = "done"
@@ -64,7 +68,7 @@ class Run:
         Raises:
             DemoFailed: something did not come up, or the logs say why it ended.
         """
-        traffic = plan(self.seconds)
+        traffic = plan(self.seconds, datetime.now(UTC))
         scene = Scene(total_s=self.seconds)
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="commlayer-demo-")))
@@ -72,7 +76,7 @@ class Run:
             bootstrap = embedded.bootstrap if embedded else str(self.bootstrap)
             installation = Installation.make(folder, bootstrap, traffic)
             if embedded is not None:
-                names = [topic.name for topic in catalogue([LOGIN, SHOP])]
+                names = [topic.name for topic in catalogue(APPS)]
                 await asyncio.to_thread(embedded.create_topics, names)
             else:
                 await _apply_topics(installation)
@@ -85,7 +89,7 @@ class Run:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             await _until_ready(session, installation, log)
             books = TwinBooks(session, installation.twin_url)
-            requested = await self._traffic(traffic, scene, bootstrap, books)
+            requested = await self._traffic(traffic, scene, bootstrap, books, observer)
             scene.phase = "draining"
             await _until_final(requested, observer, books, len(traffic.replies))
             scene.phase = DONE
@@ -94,7 +98,7 @@ class Run:
             return result
 
     async def _traffic(
-        self, traffic: Plan, scene: Scene, bootstrap: str, books: TwinBooks
+        self, traffic: Plan, scene: Scene, bootstrap: str, books: TwinBooks, observer: Observer
     ) -> dict[str, PlannedMessage]:
         scene.phase = "traffic"
         began = time.monotonic()
@@ -109,13 +113,14 @@ class Run:
                 await asyncio.sleep(1 / FRAMES_PER_S)
             scene.elapsed_s = self.seconds
 
-        async def send(publisher: Publisher, messages: list[PlannedMessage], spread_s: float) -> None:
+        async def send(publisher: Publisher, messages: list[PlannedMessage]) -> None:
             async with asyncio.TaskGroup() as sending:
-                for number, message in enumerate(messages):
-                    await until(message.at_s + spread_s * number / len(messages))
+                for message in messages:
+                    await until(message.at_s)
                     sending.create_task(send_one(publisher, message))
 
         async def send_one(publisher: Publisher, message: PlannedMessage) -> None:
+            await cue(message)
             receipt = await publisher.send(
                 to=message.to,
                 category=message.category,
@@ -126,21 +131,25 @@ class Run:
             requested[receipt.message_id] = message
             scene.requested[message.app] += 1
 
+        async def cue(message: PlannedMessage) -> None:
+            given_up = time.monotonic() + CUE_WITHIN_S
+            while time.monotonic() < given_up:
+                ended = {requested[known].key for known in requested.keys() & observer.final_statuses().keys()}
+                if traffic.cued(message, ended, observer.opted_out()):
+                    return
+                await asyncio.sleep(ASK_CUE_EVERY_S)
+
         async def answer() -> None:
             for reply in traffic.replies:
                 await until(reply.at_s)
                 await books.answer(reply.person, reply.text)
 
-        by_app = {app: [m for m in traffic.messages if m.app == app] for app in (LOGIN, SHOP)}
-        async with (
-            Publisher(app=LOGIN, bootstrap=bootstrap) as login,
-            Publisher(app=SHOP, bootstrap=bootstrap) as shop,
-            asyncio.TaskGroup() as group,
-        ):
+        async with AsyncExitStack() as publishers, asyncio.TaskGroup() as group:
             group.create_task(clock())
-            group.create_task(send(login, by_app[LOGIN], 0.0))
-            group.create_task(send(shop, by_app[SHOP], CAMPAIGN_PUBLISH_S))
             group.create_task(answer())
+            for app in APPS:
+                publisher = await publishers.enter_async_context(Publisher(app=app, bootstrap=bootstrap))
+                group.create_task(send(publisher, [message for message in traffic.messages if message.app == app]))
         return requested
 
     @asynccontextmanager
@@ -231,7 +240,7 @@ def _tail(log: TextIO, lines: int = 15) -> str:
 
 
 def closing_table(result: Balance) -> Table:
-    """The books in a table."""
+    """The books in a table: the sums, and below them why messages ended without delivery."""
     table = Table(title="requested, and the twin's books", title_justify="left", min_width=34)
     table.add_column("")
     table.add_column("messages", justify="right")
@@ -243,4 +252,8 @@ def closing_table(result: Balance) -> Table:
         ("duplicated", result.duplicated),
     ):
         table.add_row(name, f"{count:,}")
+    table.add_section()
+    table.add_row("[bold]denied or failed, by reason[/]", "")
+    for (fate, reason), count in sorted(result.by_reason.items(), key=lambda each: (-each[1], each[0])):
+        table.add_row(f"  {reason}" if fate is Fate.DENIED else f"  {reason} {fate}", f"{count:,}")
     return table
