@@ -20,6 +20,7 @@ DEFAULT_CONFIG = "commlayer.yaml"
 COMMANDS = {
     "run": "Run a stage, the bridge, or everything.",
     "publish": "Ask for messages.",
+    "cancel": "Take a message back.",
     "status": "Tell what became of a message.",
     "explain": "Tell why something happened to a message, or would.",
     "dead": "Show, replay and drop records that could not be used.",

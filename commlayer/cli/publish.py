@@ -89,7 +89,7 @@ def command(
     else:
         lines = read_lines(sys.stdin, app)
     failed = False
-    with _Publishers(loaded, default_region=default_region, timeout_s=timeout_s) as publishers:
+    with Publishers(loaded, default_region=default_region, timeout_s=timeout_s) as publishers:
         for batch in _batches(lines):
             for line, outcome in publishers.publish(batch):
                 failed |= _tell(line, outcome, as_json=as_json, one="to" in fields)
@@ -97,7 +97,7 @@ def command(
         ctx.exit(EXIT_FAILED)
 
 
-class _Publishers(contextlib.ExitStack):
+class Publishers(contextlib.ExitStack):
     """One publisher for each app that is asked for."""
 
     def __init__(self, loaded: Loaded, *, default_region: str | None, timeout_s: float) -> None:
@@ -115,18 +115,23 @@ class _Publishers(contextlib.ExitStack):
         good = [line for line in batch if isinstance(line, RequestLine)]
         for app in dict.fromkeys(line.app for line in good):
             of_app = [line for line in good if line.app == app]
-            unknown = _unknown_app(self._loaded.config, app)
+            unknown = unknown_app(self._loaded.config, app)
             if unknown is not None:
                 outcomes |= {line.number: BadLine(line.number, *unknown) for line in of_app}
                 continue
             try:
-                receipts = self._publisher(app).send_many([line.fields for line in of_app])
+                receipts = self.publisher(app).send_many([line.fields for line in of_app])
             except PublishError as error:  # about none of them: no contracts, no publishing
                 raise Failure(error.detail, error.fix) from error
             outcomes |= dict(zip((line.number for line in of_app), receipts, strict=True))
         return iter(sorted(outcomes.items()))
 
-    def _publisher(self, app: str) -> Any:
+    def publisher(self, app: str) -> Any:
+        """The app's SyncPublisher.
+
+        Raises:
+            Misconfigured: its settings cannot be right.
+        """
         from commlayer_client import SyncPublisher
 
         from commlayer.config.conversions import kafka_settings
@@ -205,7 +210,8 @@ def _batches(lines: Iterator[RequestLine | BadLine]) -> Iterator[list[RequestLin
         yield batch
 
 
-def _unknown_app(config: Configuration, app: str) -> tuple[str, str] | None:
+def unknown_app(config: Configuration, app: str) -> tuple[str, str] | None:
+    """What is wrong with the app's name, and the fix; None for a configured one."""
     from commlayer.config.suggest import instead
 
     if app in config.apps:
