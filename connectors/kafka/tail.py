@@ -152,6 +152,10 @@ class Tail:
                 self._advance(message)
             if pending and all(future.done() for future in pending.values()):
                 goals, pending = _answers(pending), {}
+                if not goals:
+                    # An admin client keeps the leaders that it once learned, and their epochs: those that are gone it
+                    # asks for ever, those that came back refuse it (seen with librdkafka 2.16.0). A new one learns.
+                    admin = AdminClient(self._config)
             if goals and all(self._positions[tp] >= end for tp, end in goals.items()):
                 first = self._as_of == NEVER
                 self._as_of, goals = asked_at, {}
@@ -186,17 +190,10 @@ def _ask_ends(admin: AdminClient, partitions: Iterable[TP]) -> dict[TP, Future[L
 
 
 def _answers(futures: dict[TP, Future[ListOffsetsResultInfo]]) -> dict[TP, int]:
-    """The ends; nothing when any partition's leader did not answer.
-
-    Raises:
-        KafkaException: an admin client keeps the leader's epoch that it once learned, and is refused for ever after the
-            leader has come back or changed (seen with librdkafka 2.16.0): only a new one gets answers.
-    """
+    """The ends; nothing when any partition's leader did not answer."""
     try:
         ends = {tp: int(future.result().offset) for tp, future in futures.items()}
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.FENCED_LEADER_EPOCH:
-            raise
+    except KafkaException:
         return {}
     # A question that ran out ends without an error and with the offset -1001 (seen with librdkafka 2.16.0).
     return ends if all(end >= 0 for end in ends.values()) else {}
