@@ -94,6 +94,31 @@ class TopicReader:
         """
         return self._read(topic, range(self._partitions(topic)), since_ms, None, progress)
 
+    def at(self, topic: str, partition: int, offset: int) -> Message | None:
+        """The record at a place; None when it is gone.
+
+        Raises:
+            KafkaUnreachable: see there.
+        """
+        self._consumer.assign([TopicPartition(topic, partition, offset)])
+        deadline = self._clock() + ANSWER_WITHIN_S
+        while self._clock() < deadline:
+            message = self._consumer.poll(_POLL_S)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                return message if message.offset() == offset else None
+            if error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaUnreachable(error.str())
+            return None
+        raise KafkaUnreachable(self._trouble or f"{topic} was not read within {ANSWER_WITHIN_S:.0f} s")
+
+    @property
+    def codec(self) -> Codec:
+        """Reads records; with a registry it must be prepared before it writes."""
+        return self._codec
+
     def decoded(self, value: bytes) -> Record:
         """The record in a value.
 

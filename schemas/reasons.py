@@ -88,3 +88,7 @@ class Reason(StrEnum):
     CHANNEL_FAILED = "channel_failed", "The channel did not reach the person; the next one is tried."
     UNDELIVERED = "undelivered", "The carrier or handset did not take the message."
     CANCELED = "canceled", "The app took the request back."
+
+    # What operators do with dead letters
+    REPLAYED = "replayed", "An operator wrote a record of it again that could not be used before."
+    DROPPED = "dropped", "An operator gave up a record of it that could not be used."

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from commlayer.topic_reader import KafkaUnreachable, TopicMissing
+from commlayer.topic_writer import TopicWriter
 from connectors.kafka.settings import KafkaSettings
 from schemas.codec import Codec, RegistryCodec
 from schemas.errors import DecodeError, SchemaNotLoaded
@@ -30,6 +31,7 @@ class ControlLog:
     def __init__(self, kafka: KafkaSettings, codec: Codec) -> None:
         self._trouble = ""
         self._codec = codec
+        self._kafka = kafka
         # What goes wrong is told once, by us.
         self._config = {**kafka.client_config(), "log_level": 0, "error_cb": self._on_error}
 
@@ -77,18 +79,7 @@ class ControlLog:
         Raises:
             KafkaUnreachable: it may or may not have been written; writing it again is harmless.
         """
-        failures: list[KafkaError] = []
-
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                failures.append(error)
-
-        settings = {"acks": "all", "enable.idempotence": True, "partitioner": "murmur2_random"}
-        producer = Producer({**self._config, **settings, "message.timeout.ms": int(ANSWER_WITHIN_S * 1000)})
-        producer.produce(CONTROL, self._codec.encode(record), key, on_delivery=delivered)
-        left = producer.flush(ANSWER_WITHIN_S + 1.0)
-        if failures or left:
-            raise KafkaUnreachable(failures[0].str() if failures else self._trouble or "no answer")
+        TopicWriter(self._kafka).write(CONTROL, self._codec.encode(record), key=key)
 
     def _partitions(self, consumer: Consumer) -> list[int]:
         try:

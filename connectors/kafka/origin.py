@@ -6,7 +6,6 @@ with another partitioner wrote elsewhere is written again, where it belongs; its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from connectors.kafka.partitioning import partition_of
@@ -53,6 +52,12 @@ def origin_of(message: Source) -> Position:
     return Position(message.topic, message.partition, message.offset)
 
 
+def rewritten_headers(message: Source) -> list[tuple[str, bytes]]:
+    """The record's headers when it is written to its topic again: the others as they are, and where it was first."""
+    origin = ":".join(map(str, origin_of(message))).encode()
+    return [*((name, value) for name, value in headers_of(message) if name != ORIGIN_HEADER), (ORIGIN_HEADER, origin)]
+
+
 async def republish_to_right_partition(
     publisher: DurablePublisher, message: Source, *, key: bytes, partitions: int
 ) -> bool:
@@ -71,11 +76,7 @@ async def republish_to_right_partition(
     right = partition_of(key, partitions)
     if message.partition == right:
         return False
-    origin = ":".join(map(str, origin_of(message))).encode()
-    headers: Sequence[tuple[str, bytes]] = [
-        *((name, value) for name, value in headers_of(message) if name != ORIGIN_HEADER),
-        (ORIGIN_HEADER, origin),
-    ]
+    headers = rewritten_headers(message)
     await publisher.publish(message.topic, message.value, key=key, partition=right, headers=headers)
     return True
 

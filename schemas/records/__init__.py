@@ -9,6 +9,7 @@ from .control import Control
 from .dead_letter import DeadLetter
 from .deferral import Deferral
 from .dispatch import Dispatch
+from .handled_letter import HandledLetter
 from .inbound import Inbound, InboundMedia
 from .lifecycle import LifecycleEvent
 from .memory import PolicyDecision, PolicyPerson
@@ -29,6 +30,7 @@ from .vocabulary import (
     Encoding,
     Follows,
     KeywordIntent,
+    LetterAction,
     MessageClass,
     MessageStatus,
     PolicyOutcome,
@@ -47,6 +49,7 @@ RECORDS: dict[str, type[Record]] = {
         DeadLetter,
         Deferral,
         Dispatch,
+        HandledLetter,
         Inbound,
         LifecycleEvent,
         MessageRequest,
@@ -81,9 +84,11 @@ __all__ = [
     "DoubtPolicy",
     "Encoding",
     "Follows",
+    "HandledLetter",
     "Inbound",
     "InboundMedia",
     "KeywordIntent",
+    "LetterAction",
     "LifecycleEvent",
     "MessageClass",
     "MessageRequest",

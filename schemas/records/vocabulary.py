@@ -171,3 +171,10 @@ class ControlAction(StrEnum):
     MOVE_BEGIN = "move_begin"
     MOVE_DONE = "move_done"
     CLEAR = "clear"
+
+
+class LetterAction(StrEnum):
+    """What an operator did with a dead letter."""
+
+    REPLAYED = "replayed"
+    DROPPED = "dropped"

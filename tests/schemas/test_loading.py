@@ -21,6 +21,7 @@ _RELEASED_FINGERPRINTS = {
     ("commlayer.DeadLetter", 1): "b3592416a7ece658",
     ("commlayer.Deferral", 1): "d956d47547e058cf",
     ("commlayer.Dispatch", 1): "9cf1a68455475ee2",
+    ("commlayer.HandledLetter", 1): "6a498500d23bc6f7",
     ("commlayer.Inbound", 1): "aa8af957205ad12a",
     ("commlayer.LifecycleEvent", 1): "f6eb17bd9b6073fb",
     ("commlayer.MessageRequest", 1): "c9b862924b2a77c3",
