@@ -238,5 +238,5 @@ def _ms(at: datetime) -> int:
 
 def _csv(cells: Iterable[str]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # quotes a cell that holds any character of a line's end
+    return text.getvalue().removesuffix("\r\n") + "\n"
