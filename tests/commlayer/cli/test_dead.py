@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.kafka.origin import ORIGIN_HEADER, origin_of
+from connectors.kafka.partitioning import partition_of
 from schemas import ids
 from schemas.codec import SingleObjectCodec
 from schemas.records import (
@@ -35,7 +36,9 @@ def letter(on_kafka: Kafka) -> DeadLetter:
     """The letter about a request in the log, which has an id no other test uses."""
     request = MessageRequest(recipient=TO, category="otp", content=Content(body="your code is 4711"), created_at=1)
     value = CODEC.encode(request)
-    [(_, partition, offset)] = on_kafka.produce([Outgoing(TOPIC, value, TO.encode(), headers=[("traceparent", b"x")])])
+    elsewhere = 1 - partition_of(TO.encode(), 2)  # so that the key alone would not find the partition again
+    headers = [("traceparent", b"x")]
+    [(_, partition, offset)] = on_kafka.produce([Outgoing(TOPIC, value, TO.encode(), elsewhere, headers)])
     return DeadLetter(
         stage=Stage.POLICY,
         reason="unknown_schema",

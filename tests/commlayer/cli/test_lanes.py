@@ -123,6 +123,7 @@ def test_a_broker_that_does_not_answer_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, commlayer: Commlayer
 ) -> None:
     monkeypatch.setattr("commlayer.lanes.control_log.ANSWER_WITHIN_S", 1.0)
+    monkeypatch.setattr("commlayer.topic_writer.ANSWER_WITHIN_S", 1.0)
     for arguments in (("list",), ("pause", "us")):
         result = commlayer("lanes", *arguments, environment=ADA)
         assert result.exit_code == 1
