@@ -68,6 +68,7 @@ class Tail:
         self._clock = clock
         self._positions: dict[TP, int] = {}
         self._as_of = NEVER
+        self._in_trouble = False
         self._read_through = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
@@ -101,7 +102,9 @@ class Tail:
             try:
                 self._follow()
             except (KafkaException, NotNow) as error:
-                log.warning("tail begins anew", topics=self._topics, why=str(error))
+                if not self._in_trouble:  # told once, not at every attempt
+                    log.warning("tail begins anew", topics=self._topics, why=str(error))
+                self._in_trouble = True
             self._stopping.wait(RETRY_S)
 
     def _follow(self) -> None:
@@ -159,6 +162,9 @@ class Tail:
             if goals and all(self._positions[tp] >= end for tp, end in goals.items()):
                 first = self._as_of == NEVER
                 self._as_of, goals = asked_at, {}
+                if self._in_trouble:
+                    self._in_trouble = False
+                    log.info("tail is fresh again", topics=self._topics)
                 if first and self._loop is not None:
                     self._loop.call_soon_threadsafe(self._read_through.set)
 
