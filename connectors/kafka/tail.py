@@ -101,9 +101,10 @@ class Tail:
         while not self._stopping.is_set():
             try:
                 self._follow()
-            except (KafkaException, NotNow) as error:
+            except Exception as error:  # a tail that ends would stay stale until the next restart
                 if not self._in_trouble:  # told once, not at every attempt
-                    log.warning("tail begins anew", topics=self._topics, why=str(error))
+                    expected = isinstance(error, KafkaException | NotNow)
+                    log.warning("tail begins anew", topics=self._topics, why=str(error), exc_info=not expected)
                 self._in_trouble = True
             self._stopping.wait(RETRY_S)
 
