@@ -5,11 +5,11 @@ from __future__ import annotations
 from schemas.records import MessageStatus
 
 ORDER: tuple[MessageStatus, ...] = (
-    # Ours, before anything left. What proves that a later step was taken outranks a refusal to take it: after a crash
-    # policy may have decided twice, and the message that went out counts.
-    MessageStatus.DENIED,
+    # Ours, before anything left. Policy decides once for a round, so a denial beside an admission is the later word:
+    # that of dispatch's last look.
     MessageStatus.ADMITTED,
     MessageStatus.DEFERRED,
+    MessageStatus.DENIED,
     MessageStatus.EXPIRED,
     MessageStatus.UNKNOWN,
     # Twilio has it.

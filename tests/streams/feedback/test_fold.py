@@ -110,8 +110,10 @@ def test_a_denial_is_told_with_its_reason() -> None:
     assert (update.status, update.is_final, update.reason, update.detail) == (S.DENIED, True, "unknown_app", "No app.")
 
 
-def test_a_message_admitted_and_denied_by_a_crash_in_between_counts_as_admitted() -> None:
-    assert folded(admitted(3), event(S.DENIED, 900)).status is S.ADMITTED
+def test_a_message_that_the_last_look_denies_after_its_admission_is_denied() -> None:
+    update = folded(admitted(3), dispatched(S.DENIED, 900, reason="opted_out"))
+    assert (update.status, update.is_final, update.reason) == (S.DENIED, True, "opted_out")
+    assert folded(dispatched(S.DENIED, 900, reason="opted_out"), admitted(3)).status is S.DENIED
 
 
 def test_evidence_of_a_send_outranks_our_own_doubt() -> None:
