@@ -1,4 +1,4 @@
-"""`commlayer lanes list|show|pause|resume|rate|plan`."""
+"""`commlayer lanes list|show|pause|resume|rate|plan|move`."""
 
 from __future__ import annotations
 
@@ -189,6 +189,24 @@ def rate(
         click.echo(f"{subject}: {segments:g} segments/s by {word.by}{_until(word)}; configured {configured:g}")
         if segments > configured:
             click.echo("warning: that is more than is configured as Twilio's grant.", err=True)
+
+
+@command.command("move")
+@click.argument("group")
+@click.argument("partition", type=int)
+@click.option("--by", envvar="USER", show_envvar=True, help="Your name, for those who ask later.")
+@click.option("--reason", help="Why, for the same.")
+@click.pass_obj
+def move(path: Path, group: str, partition: int, by: str | None, reason: str | None) -> None:
+    """Move a group (or a sender that is alone in its own) to another partition, without loss and without a repeat."""
+    from commlayer.lanes import orders
+
+    with _desk(path) as (loaded, control):
+        word = _word(by, reason, None)
+        key, record = orders.move(loaded.config, group, partition, word, control.read())
+        control.write(key, record)
+        click.echo(f"group {group}: moves from partition {record.from_partition} to {partition}")
+        click.echo(f"Now configure {partition}, and restart policy, then dispatch. The old place is emptied first.")
 
 
 @command.command("plan")

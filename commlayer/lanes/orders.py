@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from commlayer.config import Configuration
-from commlayer.config.conversions import group_of
+from commlayer.config.conversions import group_of, lane_table
 from commlayer.config.suggest import instead
 from schemas.records import Control, ControlAction, ControlSubject
+from streams.control.places import place_of
 from streams.control.switches import Aspect, Switches, control_key
 
 
@@ -92,6 +93,37 @@ def rate(config: Configuration, subject: Subject, segments_per_s: float | None, 
     key, record = _record(subject, Aspect.RATE, ControlAction.RATE, word)
     record.rate = segments_per_s
     return key, record
+
+
+def move(config: Configuration, group: str, to: int, word: Word, switches: Switches) -> tuple[bytes, Control]:
+    """Key and record that begin a move of a group to another partition."""
+    subject = Subject(ControlSubject.GROUP, group)
+    _must_exist(config, subject)
+    count = config.kafka.partitions.dispatch
+    if not 0 <= to < count:
+        raise Refused(f"partition {to} does not exist: there are {count}.", "raise kafka.partitions.dispatch first.")
+    groups = lane_table(config).groups
+    place = place_of(switches.place(group), groups[group].partition)
+    if place.opening is not None:
+        raise Refused(
+            f"group {group} moves from partition {place.home} to {place.opening} already.",
+            f"configure {place.opening}; the move ends when {place.home} is empty.",
+        )
+    if place.home == to:
+        raise Refused(f"group {group} lies on partition {to} already.", "nothing is to do.")
+    others = [name for name, other in groups.items() if other.partition == to and name != group]
+    if others and not _is_shared(config, group):
+        raise Refused(
+            f"partition {to} is that of {', '.join(others)}.",
+            "choose a free one (`commlayer lanes plan`), or write `shared: true` at all of them.",
+        )
+    key, record = _record(subject, Aspect.PLACE, ControlAction.MOVE_BEGIN, word)
+    record.from_partition, record.to_partition = place.home, to
+    return key, record
+
+
+def _is_shared(config: Configuration, group: str) -> bool:
+    return config.groups[group].shared if group in config.groups else config.senders[group].shared
 
 
 def configured_rate(config: Configuration, subject: Subject) -> float | None:

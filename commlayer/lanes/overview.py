@@ -219,7 +219,8 @@ def _shown_apart(record: Control, table: LaneTable) -> bool:
         case ControlSubject.LANE:
             return record.subject not in table.lanes
         case ControlSubject.GROUP:
-            return record.subject not in table.groups or record.action is ControlAction.RATE
+            shown = (ControlAction.RATE, ControlAction.MOVE_BEGIN)
+            return record.subject not in table.groups or record.action in shown
         case ControlSubject.ACCOUNT:
             return all(lane.account != record.subject for lane in table.lanes.values())
         case _:

@@ -71,6 +71,8 @@ def state(row: LaneRow) -> str:
 def pause(record: Control) -> str:
     """A pause or a changed rate, in words."""
     what = "paused" if record.action is ControlAction.PAUSE else record.action.value
+    if record.action is ControlAction.MOVE_BEGIN:
+        what = f"moves from partition {record.from_partition} to {record.to_partition}"
     if record.rate is not None:
         what = f"rate {record.rate:g}"
     why = f": {record.reason}" if record.reason else ""

@@ -18,6 +18,7 @@ class Aspect(StrEnum):
     PAUSE = ""
     RATE = ":rate"
     TROUBLE = ":trouble"
+    PLACE = ":place"
 
 
 def control_key(kind: ControlSubject, subject: str, aspect: Aspect) -> bytes:
@@ -52,6 +53,10 @@ class Switches:
         """The error that holds a subject. Its `until` is the next probe; trouble lasts until something worked."""
         return self._records.get(control_key(kind, subject, Aspect.TROUBLE))
 
+    def place(self, group: str) -> Control | None:
+        """Where a pacing group was last known to lie (`MOVE_DONE`), or its move (`MOVE_BEGIN`)."""
+        return self._records.get(control_key(ControlSubject.GROUP, group, Aspect.PLACE))
+
     def paused_apps(self, now_ms: int) -> frozenset[str]:
         """Names of the apps that are paused."""
         return frozenset(
@@ -62,8 +67,10 @@ class Switches:
         )
 
     def in_force(self, now_ms: int) -> Iterator[Control]:
-        """Every pause, rate and trouble, for people."""
+        """Every pause, rate, trouble and move, for people."""
         for key, record in sorted(self._records.items()):
+            if record.action is ControlAction.MOVE_DONE:
+                continue
             if key.endswith(Aspect.TROUBLE.value.encode()) or not _over(record, now_ms):
                 yield record
 

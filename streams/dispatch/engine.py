@@ -169,9 +169,9 @@ class Engine:
         self.doubts.clear()
         self.reception.histories = Histories()
 
-    def take(self, order: Dispatch, record: Any, astray: Reason | None = None) -> None:
+    def take(self, order: Dispatch, record: Any, astray: Reason | None = None, *, closed: bool = False) -> None:
         """Take a record in; see `Reception`."""
-        self.reception.take(order, record, astray)
+        self.reception.take(order, record, astray, closed=closed)
 
     def committed(self, tp: TP, offset: int) -> None:
         """The broker confirmed this offset."""

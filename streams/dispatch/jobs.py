@@ -44,6 +44,7 @@ class Job:
         intent_at: epoch milliseconds of the INTENT of the current attempt; 0 while there is none.
         records: the Kafka records this job stands for; more than one when a repeat has joined it.
         astray: why it may not be sent from here, and goes back to policy once its attempts are resolved; None: it may.
+        closed: its group moves here, and the old place is not empty yet: it waits.
         refusal: why the last look let it not start, if it did not.
         generation: assignment under which it was taken in.
     """
@@ -52,6 +53,7 @@ class Job:
         "arrived",
         "astray",
         "attempt",
+        "closed",
         "deadline",
         "generation",
         "intent_at",
@@ -74,6 +76,7 @@ class Job:
         self.generation = generation
         self.intent_at = 0
         self.astray: Reason | None = None
+        self.closed = False
         self.refusal: Any = None
         self.records: list[Any] = [] if record is None else [record]
         self.sequence = 0

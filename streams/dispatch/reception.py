@@ -52,12 +52,12 @@ class Reception:
         self._now_ms = now_ms
         self.histories = Histories()
 
-    def take(self, order: Dispatch, record: Any, astray: Reason | None = None) -> None:
+    def take(self, order: Dispatch, record: Any, astray: Reason | None = None, *, closed: bool = False) -> None:
         """Take a record in; it is finished when its message has left dispatch.
 
         Args:
             record: the consumed record (`message` with its place, `ack()`).
-            astray: see `Job`.
+            astray, closed: see `Job`.
         """
         job = Job(order, arrived=self._clock(), generation=self._tenure.generation, record=record)
         known = self._tenure.held.get(job.key)
@@ -66,7 +66,7 @@ class Reception:
             known.records.append(record)
             metrics.joined.inc()
             return
-        job.astray = astray
+        job.astray, job.closed = astray, closed
         self._tenure.admit(job)
         history = self.histories.take(job.key)
         if history is not None:

@@ -320,6 +320,16 @@ class Scheduler:
                 if job.state is JobState.DELAYED and job.sequence == sequence:
                     self._enqueue(job)
 
+    def keep(self, job: Job) -> None:
+        """Take a job in that waits for `let_go`; its deadline goes on."""
+        self._admit(job)
+        job.state = JobState.DELAYED
+
+    def let_go(self, job: Job) -> None:
+        """Let a kept job wait for its slot; nothing if it has left."""
+        if job.state is JobState.DELAYED:
+            self._enqueue(job)
+
     def withdraw(self, job: Job) -> bool:
         """Take a job out that waits; False when it does not (any more): it is planned, or not in here."""
         if job.state not in (JobState.WAITING, JobState.DELAYED):

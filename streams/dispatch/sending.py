@@ -148,7 +148,7 @@ class Sender:
 
     def _look(self, job: Job) -> bool:
         # Lane and account are the scheduler's own; a job of a paused app may be prepared already.
-        held = self._scheduler.holds(job)
+        held = self._scheduler.holds(job) or job.astray is not None
         job.refusal = last_look(job, self._world.now_ms(), self._world.changes) or (Refusal.HELD if held else None)
         return job.refusal is None
 
@@ -207,6 +207,7 @@ class Sender:
                 world.may_act()
                 and world.clock() - started < START_WITHIN_S
                 and not self._scheduler.holds(job)
+                and job.astray is None
                 and self._still(order)
             ),
         )

@@ -166,7 +166,7 @@ class Settler:
         if job.astray is not None:
             await self.give_up(job, job.astray)
             return
-        if wait_s > 0.0:
+        if wait_s > 0.0 and not job.closed:
             self._scheduler.delay(job, self._clock() + wait_s)
             self._stirred()
         else:
@@ -174,7 +174,10 @@ class Settler:
 
     def push(self, job: Job) -> None:
         """Let a message whose lane is served here wait for its slot."""
-        self._scheduler.push(job)
+        if job.closed:
+            self._scheduler.keep(job)
+        else:
+            self._scheduler.push(job)
         self._stirred()
 
     async def give_up(self, job: Job, reason: Reason) -> None:

@@ -33,8 +33,10 @@ from connectors.twilio.messages import Messages
 from schemas.codec import Codec
 from schemas.errors import DecodeError, SchemaNotLoaded
 from schemas.reasons import Reason
-from schemas.records import Dispatch, MessageClass, Record, Stage
-from schemas.topics import CANCELLATIONS, CONSENT, dispatch_topic
+from schemas.records import Control, ControlSubject, Dispatch, MessageClass, Record, Stage
+from schemas.topics import CANCELLATIONS, CONSENT, CONTROL, dispatch_topic
+from streams.control.places import moved
+from streams.control.switches import Aspect, control_key
 from streams.control.tail import ControlTail
 
 from . import metrics
@@ -43,6 +45,7 @@ from .doubts import SETTLE_S
 from .engine import Engine
 from .jobs import Job
 from .lanes import LaneTable
+from .moving import Moving, PlacementChanged
 from .overflow import Overflow
 from .positions import replay_start
 from .replay import Replay
@@ -137,6 +140,7 @@ class DispatchStage:
         self._served: frozenset[int] = frozenset()
         self._collector: metrics.SchedulerCollector | None = None
         self._routine: asyncio.Task[None] | None = None
+        self._moves: asyncio.Task[None] | None = None
         self._app: StageApp
         self._consumer: Any = None
         self.scheduler = Scheduler(table, random=random.random, settings=settings.scheduler)
@@ -173,7 +177,17 @@ class DispatchStage:
             clock=time.monotonic,
             now_ms=now_ms,
         )
-        self._control = ControlTail(kafka, codec, take=self.switching.take, broken=self._broken)
+        self.moving = Moving(
+            table,
+            self.switching.switches,
+            self.scheduler,
+            self.engine.tenure,
+            give_back=self._give_back_moved,
+            serves=lambda partition: partition in self._served,
+            clock=time.monotonic,
+        )
+        self._ends_of_move: dict[str, dict[TP, int]] = {}
+        self._control = ControlTail(kafka, codec, take=self._switch, broken=self._broken)
         self.view = LaneView(self.scheduler, self.engine.troubles, owns=self._owns, clock=time.monotonic, now_ms=now_ms)
         self.view.pause_of = self.switching.pause_of
 
@@ -204,10 +218,14 @@ class DispatchStage:
         self._collector = metrics.watch(self.scheduler, self._registry, sending=self.view.sending)
         self.engine.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
+        self._moves = asyncio.create_task(self._watch_moves(), name="dispatch moves")
 
     async def stop(self) -> None:
         """Let go of everything unfinished; it is delivered again."""
         self._replay.stop()
+        if self._moves is not None:
+            self._moves.cancel()
+            await asyncio.gather(self._moves, return_exceptions=True)
         await self._control.stop()
         if self._collector is not None:
             self._registry.unregister(self._collector)
@@ -252,15 +270,25 @@ class DispatchStage:
         if lane is None:
             self.engine.take(order, event, Reason.UNKNOWN_LANE)
             return
-        partition = self.table.groups[lane.group].partition
+        place = self.moving.place(lane.group)
         order.account, order.group = lane.account, lane.group
         tp = TP(*event.message.tp)
         astray: Reason | None = None
-        if partition != tp.partition:
+        closed = tp.partition == place.opening
+        if tp.partition != place.home and not closed:
             astray = Reason.LANE_MOVED  # only the process that serves the group's partition may pace its lanes
         elif self.overflow.is_full(order, tp):
             astray = Reason.LANE_FULL
-        self.engine.take(order, event, astray)
+        self.engine.take(order, event, astray, closed=closed)
+
+    def _switch(self, key: bytes, record: Control | None) -> None:
+        self.switching.take(key, record)
+        if key.endswith(Aspect.PLACE.value.encode()):
+            self.moving.take(record)
+            self.engine.sender.kick()
+
+    def _give_back_moved(self, job: Job) -> None:
+        self.engine.under_way.spawn(self.engine.settler.give_up(job, Reason.LANE_MOVED))
 
     def _give_back(self, job: Job) -> None:
         self.engine.under_way.spawn(self.engine.settler.give_up(job, Reason.LANE_FULL))
@@ -280,7 +308,7 @@ class DispatchStage:
         return consumer is not None and bool(consumer.holds(self.engine.tenure.generation))
 
     def _owns(self, lane: str) -> bool:
-        return self.table.partition_of(lane) in self._served
+        return self.moving.place(self.table.lanes[lane].group).home in self._served
 
     async def _broken(self, error: Exception) -> None:
         log.error("dispatch cannot go on", error=repr(error), exc_info=error)
@@ -300,10 +328,19 @@ class DispatchStage:
         began = time.monotonic()
         restored = await self._replay.restore(starts)
         await self._control.caught_up()
+        try:
+            self.moving.check()
+        except PlacementChanged as changed:
+            log.error("dispatch refuses to serve", why=str(changed))
+            raise
         self.switching.again()
         restored.pace.hand_over(self.scheduler, time.monotonic(), self._now_ms())
         await self.tail.read_once()
         self._served = frozenset(served)
+        self._ends_of_move.clear()
+        for name in self.moving.unknown():
+            partition = self.table.groups[name].partition
+            await self._write_place(moved(name, partition, by=Stage.DISPATCH.value, at=self._now_ms()))
         self.engine.open(
             generation,
             histories=restored.histories,
@@ -337,6 +374,36 @@ class DispatchStage:
             metrics.tail_age.set(self.tail.age_s())
             self._progress.runnable(self._runnable())
             await asyncio.sleep(SAMPLE_EVERY_S)
+
+    async def _watch_moves(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(SAMPLE_EVERY_S)
+                if self._may_act():
+                    await self._report_moves()
+        except Exception as error:
+            await self._broken(error)
+
+    async def _report_moves(self) -> None:
+        """Tell of groups that have left a partition served here: everything of it that was written by the time of the
+        first look is finished, and nothing of the group is held."""
+        consumer, generation = self._consumer, self.engine.tenure.generation
+        for name, place in self.moving.leaving().items():
+            tps = [TP(topic, place.home) for topic in self.topics()]
+            if name not in self._ends_of_move:
+                self._ends_of_move[name] = await consumer.ends(tps)
+            ends = self._ends_of_move[name]
+            finished = [await consumer.finished_to(tp, ends[tp]) for tp in tps]
+            if not all(finished) or any(self.engine.tenure.count(tp, name) for tp in tps):
+                continue
+            if place.opening is None or generation != self.engine.tenure.generation or not self._may_act():
+                return
+            by, at = Stage.DISPATCH.value, self._now_ms()
+            await self._write_place(moved(name, place.opening, by=by, at=at, since=place.home))
+
+    async def _write_place(self, record: Control) -> None:
+        key = control_key(ControlSubject.GROUP, record.subject, Aspect.PLACE)
+        await self._publisher.publish(CONTROL, self._codec.encode(record), key=key)
 
     def _runnable(self) -> int:
         if not self._publisher.health().ok:

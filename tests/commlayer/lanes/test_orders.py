@@ -11,6 +11,7 @@ from commlayer.config import Configuration, loads
 from commlayer.lanes import orders
 from commlayer.lanes.orders import Refused, Subject, Word
 from schemas.records import Control, ControlAction, ControlSubject
+from streams.control.places import moved
 from streams.control.switches import Switches
 
 LANE, GROUP, ACCOUNT, APP = ControlSubject
@@ -94,3 +95,31 @@ def test_a_pause_of_what_is_not_configured_any_more_can_be_ended(config: Configu
         orders.pause(config, Subject(LANE, "gone"), WORD)
     key, resumed = orders.resume(config, Subject(LANE, "gone"), WORD, taken((b"lane:gone", record)))
     assert (key, resumed.action) == (b"lane:gone", ControlAction.RESUME)
+
+
+def test_a_move_is_begun_from_where_the_group_was_last_known_to_lie(config: Configuration) -> None:
+    key, record = orders.move(config, "pair", 3, WORD, Switches())
+    assert (key, record.action) == (b"group:pair:place", ControlAction.MOVE_BEGIN)
+    assert (record.from_partition, record.to_partition) == (1, 3)
+    known = (key, moved("pair", 3, by="dispatch", at=1))
+    assert orders.move(config, "pair", 1, WORD, taken(known))[1].from_partition == 3
+
+
+@pytest.mark.parametrize(
+    ("group", "to", "what"),
+    [
+        ("pair", 1, "lies on partition 1 already"),
+        ("pair", 4, "partition 4 does not exist"),
+        ("pair", 0, "partition 0 is that of us"),
+        ("nobody", 3, "no group is called `nobody`"),
+    ],
+)
+def test_a_move_that_cannot_be_meant_is_refused(config: Configuration, group: str, to: int, what: str) -> None:
+    with pytest.raises(Refused, match=what):
+        orders.move(config, group, to, WORD, Switches())
+
+
+def test_a_group_on_its_way_is_not_moved_again(config: Configuration) -> None:
+    switches = taken(orders.move(config, "pair", 3, WORD, Switches()))
+    with pytest.raises(Refused, match="moves from partition 1 to 3 already"):
+        orders.move(config, "pair", 2, WORD, switches)

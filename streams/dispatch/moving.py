@@ -1,0 +1,117 @@
+"""Groups on their partitions, and on their way to another one: which records may be paced here, which wait until the
+old place is empty, and which go back to policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from schemas.reasons import Reason
+from schemas.records import Control
+from streams.control.places import Place, conflict, place_of
+from streams.control.switches import Switches
+
+from .jobs import Job
+from .lanes import LaneTable
+from .pace_log import LARGEST_MESSAGE
+from .scheduler import Scheduler
+from .tenure import Tenure
+
+
+class PlacementChanged(Exception):
+    """A group's partition number was changed without a move: two processes could pace it at once."""
+
+
+class Moving:
+    """All methods belong to the event loop of the scheduler.
+
+    Args:
+        give_back: takes a job that was withdrawn from the scheduler.
+        serves: whether this process serves a partition.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        table: LaneTable,
+        switches: Switches,
+        scheduler: Scheduler,
+        tenure: Tenure,
+        *,
+        give_back: Callable[[Job], None],
+        serves: Callable[[int], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._table = table
+        self._switches = switches
+        self._scheduler = scheduler
+        self._tenure = tenure
+        self._give_back = give_back
+        self._serves = serves
+        self._clock = clock
+
+    def place(self, group: str) -> Place:
+        """Where a configured group lies."""
+        return place_of(self._switches.place(group), self._table.groups[group].partition)
+
+    def check(self) -> None:
+        """Raises PlacementChanged where the configuration contradicts what was last known."""
+        problems = [
+            problem
+            for name, group in self._table.groups.items()
+            if (problem := conflict(name, self._switches.place(name), group.partition)) is not None
+        ]
+        if problems:
+            raise PlacementChanged("; ".join(problems))
+
+    def unknown(self) -> list[str]:
+        """Groups served here whose place was never written down."""
+        return [
+            name
+            for name, group in self._table.groups.items()
+            if self._switches.place(name) is None and self._serves(group.partition)
+        ]
+
+    def leaving(self) -> dict[str, Place]:
+        """Groups that leave a partition served here for the one that is configured here: policy was told before."""
+        return {
+            name: place
+            for name, group in self._table.groups.items()
+            if (place := self.place(name)).opening == group.partition and self._serves(place.home)
+        }
+
+    def take(self, record: Control | None) -> None:
+        """A record of comms.control was folded in."""
+        if record is None or record.subject not in self._table.groups:
+            return
+        group = record.subject
+        place = self.place(group)
+        opened = False
+        for job in [each for each in self._tenure.held.values() if each.order.group == group]:
+            partition = job.place[0].partition
+            if partition == place.opening or job.astray is not None:
+                continue
+            if partition != place.home:
+                self._send_away(job)
+            elif job.closed:
+                if not opened:
+                    self._wait_for_debt(group, record)
+                    opened = True
+                job.closed = False
+                self._scheduler.let_go(job)
+
+    def _send_away(self, job: Job) -> None:
+        job.astray = Reason.LANE_MOVED  # what is planned or under way goes when it comes back
+        if self._scheduler.withdraw(job):
+            self._give_back(job)
+
+    def _wait_for_debt(self, group: str, record: Control) -> None:
+        """What the old owner started last is not known here: as if it were the largest message, right now."""
+        if record.from_partition is not None and self._serves(record.from_partition):
+            return
+        now = self._clock()
+        for lane in self._scheduler.lanes.values():
+            if lane.lane.group == group:
+                lane.pace.bucket.hand_over(now + LARGEST_MESSAGE / lane.pace.bucket.rate, LARGEST_MESSAGE)
+        budget = self._scheduler.groups.get(group)
+        if budget is not None:
+            budget.pace.bucket.hand_over(now + LARGEST_MESSAGE / budget.pace.bucket.rate, LARGEST_MESSAGE)
