@@ -154,9 +154,9 @@ class World:
     def troubles(self) -> Troubles:
         return self.engine.troubles
 
-    def take(self, order: Dispatch, astray: Reason | None = None) -> Consumed:
+    def take(self, order: Dispatch, astray: Reason | None = None, *, closed: bool = False) -> Consumed:
         record = Consumed(dispatch_topic(order.message_class), next(self._offsets))
-        self.engine.take(order, record, astray)
+        self.engine.take(order, record, astray, closed=closed)
         return record
 
     def told(self, topic: str = LIFECYCLE) -> list[Any]:
