@@ -2,8 +2,8 @@
 message begin to arrive, with mixed sizes, in calm and through restarts and rebalances.
 
 Judged by the twin's clock at the first byte of each request. What is allowed is how late the receiver's own loop and
-the way to it may be, `TOLERANCE_S`; a sender that forgot its debt at a change of owner would be off by the seconds that
-a message of ten segments takes.
+the way to it may be, `TOLERANCE_S`. Without pacing the calm test would be off by its whole 12 s; a sender that forgot
+its debt at a change of owner by what a message of ten segments takes, 2.5 s on the slowest lane of the storm.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ from twin.server import Twin
 
 pytestmark = pytest.mark.timeout(400)
 
-TOLERANCE_S = 0.3
+TOLERANCE_S = 1.0
+"""Seen on a machine with twice as much to do as it can: 0.4 s."""
 CALM_S = 12.0
 RATES = {"tenth": 0.1, "half": 0.5, "two": 2.0, "ten": 10.0, "fifty": 50.0, "hundred": 100.0, "five": 500.0}
 SLOW = {"half": 0.5, "two": 2.0}
-"""Where 98 % use is asserted: there 2 % of the time between two messages is more than a busy machine is late. Of the
-others bench/RESULTS.md tells."""
-STORM = {"stormy": 10.0, "thirty": 30.0, "forty": 40.0, "sixty": 60.0}
+"""Where use is asserted: there a lateness of a busy machine is small against the time between two messages. A scheduler
+that waited a token too long each time would use two thirds."""
+USED = 0.85
+STORM = {"stormy": 4.0, "thirty": 30.0, "forty": 40.0, "sixty": 60.0}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ async def test_no_sender_is_over_driven_and_a_backlogged_one_is_used(cluster: Ka
         for lane, rate in SLOW.items():
             starts = _starts(twin, lane)
             took = starts[-1][0] - starts[0][0]
-            assert sum(cost for _, cost in starts[:-1]) / took >= 0.98 * rate, (lane, starts)
+            assert sum(cost for _, cost in starts[:-1]) / took >= USED * rate, (lane, starts)
 
 
 def _starts(twin: Twin, lane: str) -> list[tuple[float, int]]:
