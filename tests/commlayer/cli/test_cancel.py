@@ -16,7 +16,8 @@ TO = "+14155550123"
 
 
 def of(kafka: Kafka, topic: str, reason: str) -> tuple[Stored, Cancellation]:
-    read = [(each, SingleObjectCodec().decode(each.value or b"")) for each in kafka.consume_all(topic)]
+    ours = [each for each in kafka.consume_all(topic) if reason.encode() in (each.value or b"")]
+    read = [(each, SingleObjectCodec().decode(each.value or b"")) for each in ours]
     [found] = [(each, what) for each, what in read if isinstance(what, Cancellation) and what.reason == reason]
     return found
 
