@@ -109,8 +109,8 @@ class Decisions:
             return
         assert earlier is not None
         if meeting is Meeting.AGAIN:
-            await self._publish_again(event, earlier, entry)
-        elif meeting is Meeting.REPEAT and earlier.digest != digest(request):
+            await self._publish_again(event, earlier, entry, request.recipient)
+        elif meeting is Meeting.REPEAT and earlier.digest not in (None, digest(request)):
             # What it asks for is no message of its own and gets no id of one: it is told under its own place.
             conflict = replace(entry, message_id=ids.message_id_by_origin(*entry.origin))
             facts = replace(await self._facts(request, conflict), earlier_digest=earlier.digest)
@@ -130,7 +130,7 @@ class Decisions:
             return False
         if await self._may_act(event):
             if meeting is Meeting.AGAIN:
-                await self._publish_again(event, earlier, entry)
+                await self._publish_again(event, earlier, entry, recipient)
             else:
                 event.ack()
         return True
@@ -210,7 +210,7 @@ class Decisions:
         await self._publish(event, entry, published, told_bytes)
         self._count(decision, entry.app)
 
-    async def _publish_again(self, event: Any, earlier: PolicyDecision, entry: Entry) -> None:
+    async def _publish_again(self, event: Any, earlier: PolicyDecision, entry: Entry, recipient: str) -> None:
         metrics.again.inc()
         published = None
         if earlier.topic is not None and earlier.published is not None:
@@ -221,7 +221,7 @@ class Decisions:
                 value = self._codec.encode(replace(order, again=True))
                 key = order.message_id.encode()
             else:
-                key = event.message.key
+                key = recipient.encode()
             published = _Published(earlier.topic, earlier.partition, key, value)
         if not await self._may_act(event):
             return

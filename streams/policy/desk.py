@@ -107,7 +107,7 @@ class Desk:
                 event.ack()
                 return None
             assert isinstance(deferral, Deferral)
-            return await self._serve_returned(event, deferral)
+            return await self._serve_returned(event, deferral, turn)
         if message.topic in ABOUT_PEOPLE:
             return await self._serve_person(event, turn)
         record = await self._intake.read(message, (MessageRequest, Cancellation))
@@ -122,15 +122,15 @@ class Desk:
     async def _serve_person(self, event: Any, turn: object) -> TakeTurnAs | None:
         message = event.message
         change = await self._people.read(message)
-        recipient = change.recipient if change is not None else None
-        if change is None or recipient is None:
+        if change is None:
             event.ack()
             return None
-        if partition_of(recipient.encode(), self._partitions) != message.partition:
-            await self._put_right(event, recipient.encode())
+        recipient = change.recipient.encode()
+        if partition_of(recipient, self._partitions) != message.partition:
+            await self._put_right(event, recipient)
             return None
-        if turn != recipient.encode():
-            return TakeTurnAs(recipient.encode())
+        if turn != recipient:
+            return TakeTurnAs(recipient)
         if await self._may_act(event):
             await self._people.keep(message.partition, change)
             event.ack()
@@ -205,7 +205,7 @@ class Desk:
 
     # What comes back from the wheel -----------------------------------------------------------------------------------
 
-    async def _serve_returned(self, event: Any, deferral: Deferral) -> HoldUntil | None:
+    async def _serve_returned(self, event: Any, deferral: Deferral, turn: object) -> HoldUntil | TakeTurnAs | None:
         message = event.message
         remaining_ms = deferral.due_at - self._now_ms()
         if remaining_ms >= SHORTEST_MS:
@@ -213,14 +213,23 @@ class Desk:
             return None
         if remaining_ms > 0:
             return HoldUntil(deferral.due_at)
-        recipient = (message.key or b"").decode("utf-8", "replace")
-        home = message.partition if partition_of(recipient.encode(), self._partitions) == message.partition else None
         request = deferral.request
+        recipient = request.recipient if request is not None else (message.key or b"").decode("utf-8", "replace")
+        home = None
+        if E164.fullmatch(recipient) is not None:
+            # Without its person's consent, decisions and turn nothing that could be sent is decided.
+            key = recipient.encode()
+            if partition_of(key, self._partitions) != message.partition:
+                await self._put_right(event, key)
+                return None
+            if turn != key:
+                return TakeTurnAs(key)
+            home = message.partition
         entry = Entry(
             message_id=deferral.message_id,
             app=deferral.app,
             origin=_origin_of(deferral, message),
-            home=home if request is None or request.recipient == recipient else None,
+            home=home,
             round=deferral.round,
             deadline=deferral.deadline,
             traceparent=traceparent_of(message),

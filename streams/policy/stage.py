@@ -309,9 +309,10 @@ class PolicyStage:
         await self._lease()  # opening takes a partition from whoever has it
         await asyncio.gather(*(self._states.open(home) for home in homes))
         self._quotas.partitions_held(homes)
-        consents = [tp for tp in partitions if tp.topic == CONSENT]
-        ends = await self._app.consumer.ends(consents)
-        self._doors.close({tp.partition: ends[tp] for tp in consents})
+        ends = await self._app.consumer.ends([tp for tp in partitions if tp.topic == CONSENT])
+        # Where this worker does not have a partition's consent, as may be while a new version rolls out, the door stays
+        # closed until a rebalance brings them together: somebody else reads the consent, but nobody folds it here.
+        self._doors.close({home: ends.get(TP(CONSENT, home), 0) for home in homes})
         self._suspended = False
         self._opening = asyncio.create_task(self._open_doors(generation), name="policy doors")
 

@@ -25,6 +25,7 @@ from schemas.records import (
     MessageStatus,
     Stage,
 )
+from streams.policy.desk import TakeTurnAs
 from tests.streams.policy.installation import HOUR, MINUTE, MOBILE, NOW, request
 from tests.streams.policy.test_desk import Counter, Event, asked
 
@@ -283,3 +284,69 @@ async def test_what_feedback_sends_back_is_tried_on_the_next_channel_where_the_l
     assert (second.message_id, second.round, second.channel, second.status) == (first.message_id, 1, channel, status)
     assert repeated == second, "a redelivery is served by the decision, whether or not that kept the request"
     assert [each.round for each in orders(counter)] == ([0] if channel is Channel.MMS else [0, 1, 1])
+
+
+async def test_a_decision_whose_first_request_nobody_remembers_takes_a_repeat_for_the_same() -> None:
+    counter = Counter()
+    message_id = ids.message_id_by_key("login", MOBILE, "k")
+    deferral = Deferral(
+        message_id=message_id,
+        round=1,
+        app="login",
+        due_at=NOW,
+        reason="schedule",
+        by=Stage.POLICY,
+        request=request(),
+        origin="comms.requests.login:3:7",
+        at=NOW - MINUTE,
+    )
+    await counter.serve(asked(deferral, topic="comms.deferred.1s", key=MOBILE.encode()))
+    published = len(counter.publisher.records)
+    repeat = asked(request(**KEYED), offset=43)
+    await counter.serve(repeat)
+    assert len(counter.publisher.records) == published
+    assert repeat.acked
+
+
+async def test_a_deferral_is_published_again_under_its_recipient_whatever_key_the_request_had() -> None:
+    counter, first = Counter(lost_at=2), asked(request(not_before=NOW + HOUR), key=None)
+    await counter.serve(first, MOBILE.encode())
+    assert counter.written == []
+    await counter.serve(again(first), MOBILE.encode())
+    [deferral] = [record for record in counter.publisher.records if record.topic.startswith("comms.deferred")]
+    assert deferral.key == MOBILE.encode()
+
+
+def wheel_record() -> Deferral:
+    return Deferral(
+        message_id="m-7",
+        round=1,
+        app="login",
+        due_at=NOW,
+        reason="schedule",
+        by=Stage.POLICY,
+        request=request(),
+        origin="comms.requests.login:3:7",
+        at=NOW - MINUTE,
+    )
+
+
+async def test_a_message_that_comes_back_in_the_wrong_partition_is_not_decided_without_its_persons_consent() -> None:
+    counter = Counter()
+    stop = asked(consent(ConsentChange.OPT_OUT), topic="comms.consent", offset=7)
+    await counter.serve(stop)
+    here = asked(wheel_record(), topic="comms.deferred.1s", key=MOBILE.encode())
+    astray = again(here, partition=(here.message.partition + 1) % 8)
+    await counter.serve(astray)
+    [record] = counter.publisher.records
+    assert (record.topic, record.partition) == ("comms.deferred.1s", here.message.partition)
+    assert astray.acked
+
+
+async def test_a_message_that_comes_back_under_anothers_key_waits_for_its_persons_turn() -> None:
+    counter = Counter()
+    event = asked(wheel_record(), topic="comms.deferred.1s", key=b"+41790000000")
+    assert await counter.serve(event) == TakeTurnAs(MOBILE.encode())
+    assert not event.acked
+    await counter.serve(event, MOBILE.encode())
+    assert len(orders(counter)) == 1
