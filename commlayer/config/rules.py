@@ -66,7 +66,11 @@ class Category(Section):
 
     message_class: MessageClass = Field(alias="class", description="Urgency.")
     doubt: DoubtPolicy = Field(description="When nobody can tell whether Twilio accepted: send again, or stop.")
-    intent: MessageIntent | None = Field(default=None, description="Twilio MessageIntent.")
+    intent: MessageIntent | None = Field(
+        default=None,
+        description="Twilio MessageIntent. Messages with otp and security go, too, while dispatch cannot know whether "
+        "the person has just opted out.",
+    )
     deadline_s: Annotated[int, Field(strict=True, ge=1, le=MAX_DEADLINE_S)] = Field(
         default=DEFAULT_DEADLINE_S, description="Seconds after which a message without deadline is worthless."
     )

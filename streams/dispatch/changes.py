@@ -26,9 +26,9 @@ KEPT_MS = 4 * 24 * 3_600_000
 """The retention of the dispatch topics: no message here was decided longer ago."""
 FRESH_S = 1.0
 """A STOP that Kafka acknowledged so long ago must be known before a POST begins."""
-WHILE_STALE = frozenset({"otp", "security", "fraud"})
+WHILE_STALE = frozenset({"otp", "security"})
 """Twilio intents that do not wait while it is unknown what changed: a code that comes late is as good as none, and a
-person who stops them is rare and harmed little by one more."""
+person who stops them is rare and harmed little by one more. No others: that a STOP wins is promised for them."""
 
 
 class _Change(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from commlayer.config.rules import MessageIntent
 from connectors.kafka.tail import NotNow
 from schemas.codec import SingleObjectCodec
 from schemas.errors import RegistryUnavailable, SchemaNotLoaded
@@ -147,14 +148,15 @@ def test_a_damaged_cancellation_stops_nothing() -> None:
     assert world.refusal(message()) is None
 
 
-def test_while_nothing_is_known_of_the_last_second_only_codes_and_alarms_go() -> None:
+def test_while_nothing_is_known_of_the_last_second_only_otp_and_security_go() -> None:
     world = World()
     world.age_s = 0.99
     assert world.refusal(message(message_intent="marketing")) is None
     for world.age_s in (1.0, float("inf"), float("nan")):
         assert world.refusal(message(message_intent="marketing")) is Refusal.UNSEEN
         assert world.refusal(message()) is Refusal.UNSEEN
-        assert {world.refusal(message(message_intent=each)) for each in ("otp", "security", "fraud")} == {None}
+        gone = {each for each in MessageIntent if world.refusal(message(message_intent=each.value)) is None}
+        assert gone == {MessageIntent.OTP, MessageIntent.SECURITY}
 
 
 def test_what_is_known_stops_codes_too() -> None:
