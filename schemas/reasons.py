@@ -26,7 +26,7 @@ class Reason(StrEnum):
 
     # Requests that policy denies
     UNKNOWN_APP = "unknown_app", "No app of that name is configured."
-    APP_DISABLED = "app_disabled", "The app is switched off, or an operator has paused it."
+    APP_DISABLED = "app_disabled", "The app is switched off."
     UNKNOWN_CATEGORY = "unknown_category", "No category of that name is configured."
     CATEGORY_NOT_GRANTED = "category_not_granted", "The app may not send messages of this category."
     NOT_URGENT = "not_urgent", "Only critical categories may use the urgent topic."
@@ -71,6 +71,8 @@ class Reason(StrEnum):
     QUOTA_EXCEEDED = "quota_exceeded", "The app asks for more than its quota."
     FREQUENCY_CAP = "frequency_cap", "The person got as many messages of this kind as a cap allows."
     IDEMPOTENCY_CONFLICT = "idempotency_conflict", "The idempotency key was used for another content."
+
+    APP_PAUSED = "app_paused", "An operator has paused the app; its messages wait until it is resumed."
 
     # What dispatch meets
     NOT_BEFORE = "not_before", "The app asked for a later moment."

@@ -123,7 +123,7 @@ def show(path: Path, /, places: tuple[str, ...], as_json: bool, **named: str | N
 def pause(path: Path, /, by: str | None, reason: str | None, until: Any, **named: str | None) -> None:
     """Start nothing more of a lane, group, account or app. Deadlines go on.
 
-    What waits is held and sent after `resume`. New requests of a paused app are denied (app_disabled).
+    What waits is held and sent after `resume`. Requests of a paused app wait, too.
     """
     from commlayer.lanes import orders
 

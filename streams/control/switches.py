@@ -57,14 +57,11 @@ class Switches:
         """Where a pacing group was last known to lie (`MOVE_DONE`), or its move (`MOVE_BEGIN`)."""
         return self._records.get(control_key(ControlSubject.GROUP, group, Aspect.PLACE))
 
-    def paused_apps(self, now_ms: int) -> frozenset[str]:
-        """Names of the apps that are paused."""
-        return frozenset(
-            record.subject
-            for record in self._records.values()
-            if record.subject_kind is ControlSubject.APP
-            and self.paused(ControlSubject.APP, record.subject, now_ms) is not None
-        )
+    def paused_apps(self, now_ms: int) -> dict[str, Control]:
+        """The pause of each app that is paused, by its name."""
+        names = {each.subject for each in self._records.values() if each.subject_kind is ControlSubject.APP}
+        pauses = ((name, self.paused(ControlSubject.APP, name, now_ms)) for name in names)
+        return {name: pause for name, pause in pauses if pause is not None}
 
     def in_force(self, now_ms: int) -> Iterator[Control]:
         """Every pause, rate, trouble and move, for people."""

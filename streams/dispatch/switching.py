@@ -100,7 +100,7 @@ class Switching:
             self._obey_trouble(Paused.LANE, lane_name, lane.breaker, scheduler.hold_lane)
         for account_name, account in scheduler.accounts.items():
             self._obey_trouble(Paused.ACCOUNT, account_name, account.breaker, scheduler.hold_account)
-        scheduler.hold_apps(switches.paused_apps(now_ms))
+        scheduler.hold_apps(frozenset(switches.paused_apps(now_ms)))
         self._next_ms = switches.next_end_ms(now_ms)
         scheduler.stir()
         self._stirred()

@@ -149,16 +149,17 @@ class Decisions:
     async def _facts(self, request: MessageRequest, entry: Entry) -> Facts:
         assert entry.home is not None
         profile, ask_again_at = None, None
-        if self._look_up is not None:
+        switched = self._switched()
+        if self._look_up is not None and entry.app not in switched.paused_apps:
             try:
                 profile = await self._look_up(request, entry)
             except EnrichmentUnavailable as unavailable:
                 ask_again_at = unavailable.retry_at
+            switched = self._switched()
         # Read after the wait for the profile: nothing can change for this person until the decision is written.
         ledger, last_inbound = self._memory.person(entry.home, request.recipient)
         cancellation = self._memory.cancellation(entry.home, request.recipient, entry.message_id)
         known = self._memory.profile(entry.home, request.recipient)
-        switched = self._switched()
         # A later round was let in before, and is not asked to pay again.
         turn = self._quotas.ask(entry.app) if self._quotas is not None and entry.round == 0 else NOW
         return Facts(

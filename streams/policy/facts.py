@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from schemas.records import Channel
+from schemas.records import Channel, Control
 from streams.consent import Ledger
 
 from .profile import Profile
@@ -51,7 +51,7 @@ class Facts:
         eta_s: seconds until a message admitted now would leave, by lane; a lane that is not named is free.
         opened: people of this partition to whom a WhatsApp sender wrote first within 24 h, by name of the sender.
         earlier_digest: what an earlier request under the same key said (`idempotency.digest`).
-        paused_apps: apps that an operator has paused (`Switchboard`).
+        paused_apps: the pause of each app that an operator has paused (`Switchboard`).
         cancelled: the app took the message back before it was admitted.
         quota_wait_until: when it is the request's turn under its app's quota, epoch milliseconds UTC; None: now.
         quota_day_over: the app asked for as much as it may on one day.
@@ -66,7 +66,7 @@ class Facts:
     eta_s: Mapping[str, float] = field(default_factory=dict)
     opened: Mapping[str, int] = field(default_factory=dict)
     earlier_digest: bytes | None = None
-    paused_apps: frozenset[str] = frozenset()
+    paused_apps: Mapping[str, Control] = field(default_factory=dict)
     cancelled: bool = False
     quota_wait_until: int | None = None
     quota_day_over: bool = False

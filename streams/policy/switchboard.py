@@ -3,8 +3,8 @@ messages had better avoid."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from schemas.records import Control, ControlSubject
 from streams.control.switches import Switches
@@ -17,12 +17,12 @@ class Switched:
     """What is in force at one moment.
 
     Attributes:
-        paused_apps: apps that an operator has paused; their requests are denied.
+        paused_apps: the pause of each app that an operator has paused; their messages wait.
         unhealthy: lanes that are paused, or in trouble until its next probe, themselves or by their group or account.
             They are avoided where another sender fits; otherwise their messages wait in dispatch.
     """
 
-    paused_apps: frozenset[str] = frozenset()
+    paused_apps: Mapping[str, Control] = field(default_factory=dict)
     unhealthy: frozenset[str] = frozenset()
 
 

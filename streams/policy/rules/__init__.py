@@ -22,6 +22,7 @@ from . import (
     deadline,
     idempotency,
     limits,
+    paused,
     profile,
     quiet_hours,
     quota,
@@ -32,7 +33,7 @@ from . import (
     whatsapp,
 )
 
-RULES_VERSION = "8"
+RULES_VERSION = "9"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 
@@ -52,6 +53,7 @@ RULES: tuple[Rule, ...] = (
     Rule("cancelled", cancelled.check),
     Rule("deadline", deadline.check),
     Rule("quota", quota.check),
+    Rule("paused", paused.check),
     Rule("recipient", recipient.check),
     Rule("country", country.check),
     Rule("consent", consent.check),

@@ -1,4 +1,4 @@
-"""Is the app known, switched on, and not paused?"""
+"""Is the app known and switched on?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from streams.policy.verdict import ALLOW, Deny, Verdict
 
 
 def check(case: Case) -> Verdict:
-    """Deny for an app that is not configured, is disabled, or is paused."""
+    """Deny for an app that is not configured or is disabled. One that is paused waits: `paused`."""
     grants = case.config.apps.get(case.entry.app)
     if grants is None:
         return Deny(
@@ -23,12 +23,5 @@ def check(case: Case) -> Verdict:
             None,
             f"The app {grants.name!r} is switched off.",
             "Set `enabled: true` for it in the configuration.",
-        )
-    if grants.name in case.facts.paused_apps:
-        return Deny(
-            Reason.APP_DISABLED,
-            None,
-            f"The app {grants.name!r} is paused by an operator.",
-            f"`commlayer lanes show --app {grants.name}` tells by whom and why; `lanes resume --app` ends it.",
         )
     return ALLOW

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.records import Channel, Content, DoubtPolicy, MessageClass, MessageRequest
+from schemas.records import (
+    Channel,
+    Content,
+    Control,
+    ControlAction,
+    ControlSubject,
+    DoubtPolicy,
+    MessageClass,
+    MessageRequest,
+)
 from streams.policy.case import Case, Entry, Origin
 from streams.policy.config import AppGrants, Category, PolicyConfig, Sender, SenderType
 
@@ -95,3 +104,10 @@ def case(*, entry_of: dict[str, Any] | None = None, configured: PolicyConfig | N
 
 def shop_case(**changes: Any) -> Case:
     return case(entry_of={"app": "shop"}, **{"category": "service", **changes})
+
+
+def pause(app: str, *, since: int = NOW, until: int | None = None) -> Control:
+    """An operator's pause of an app."""
+    return Control(
+        subject_kind=ControlSubject.APP, subject=app, action=ControlAction.PAUSE, by="ada", at=since, until=until
+    )

@@ -28,6 +28,7 @@ from streams.policy.decisions import LookUp
 from streams.policy.desk import Desk, HoldUntil, TakeTurnAs
 from streams.policy.memory import Memory
 from streams.policy.quotas import Quotas
+from streams.policy.switchboard import Switched
 from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, request
 from tests.streams.policy.remembering import DictState
 from tests.support.kafka import Outgoing
@@ -70,6 +71,7 @@ class Counter:
     state: DictState = field(default_factory=DictState)
     lost_at: int = 0
     look_up: LookUp | None = None
+    switched: Switched = field(default_factory=Switched)
     configured: PolicyConfig = field(default_factory=config)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,7 @@ class Counter:
             may_act=self.may_act,
             quotas=self.quotas,
             look_up=self.look_up,
+            switched=lambda: self.switched,
         )
 
     async def may_act(self, event: Any) -> bool:

@@ -8,8 +8,9 @@ from schemas.records import Deferral, Dispatch
 from streams.policy.config import EnrichmentMode
 from streams.policy.enrichment import Enrichment, Identifier, Source
 from streams.policy.profile_sources import TraitNames
+from streams.policy.switchboard import Switched
 from tests.connectors.profiles.space import Space, answering
-from tests.streams.policy.installation import MOBILE, request
+from tests.streams.policy.installation import MOBILE, pause, request
 from tests.streams.policy.test_desk import Counter, Event, asked
 from tests.streams.policy.test_enrichment import enriched
 
@@ -55,3 +56,13 @@ async def test_optional_is_admitted_without_an_answer() -> None:
         counter = counter_with(client, EnrichmentMode.OPTIONAL)
         await counter.serve(asked(request()))
         assert any(isinstance(record, Dispatch) for _, record in counter.written)
+
+
+async def test_nobody_is_asked_about_the_people_of_a_paused_app() -> None:
+    async with Space() as space, SegmentProfiles(space.settings(traits=NAMES.wanted)) as client:
+        counter = counter_with(client, EnrichmentMode.REQUIRED)
+        counter.switched = Switched(paused_apps={"login": pause("login")})
+        await counter.serve(asked(request()))
+        [deferral] = (record for _, record in counter.written if isinstance(record, Deferral))
+        assert deferral.reason == Reason.APP_PAUSED
+        assert not space.asked

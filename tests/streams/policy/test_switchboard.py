@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from schemas.reasons import Reason
 from schemas.records import Control, ControlAction, ControlSubject
 from streams.control.switches import Aspect, control_key
-from streams.policy.facts import Facts
-from streams.policy.rules import app
 from streams.policy.switchboard import Switchboard, Switched
-from streams.policy.verdict import ALLOW, Deny
 
-from .installation import NOW, case, sender
+from .installation import NOW, sender
 
 LANE, GROUP, ACCOUNT, APP = ControlSubject
 SENDERS = (
@@ -72,20 +67,13 @@ def test_a_pause_that_ends_by_itself_ends_for_policy_without_another_record() ->
     board.write(APP, "shop", until=NOW + 1000)
     board.write(LANE, "a", until=NOW + 2000)
     board.now_ms = NOW + 999
-    assert board.now() == Switched(frozenset({"shop"}), frozenset({"a"}))
+    now = board.now()
+    assert (set(now.paused_apps), now.unhealthy) == ({"shop"}, {"a"})
+    assert now.paused_apps["shop"].until == NOW + 1000
     board.now_ms = NOW + 1000
     assert board.now() == Switched(unhealthy=frozenset({"a"}))
     board.now_ms = NOW + 2000
     assert board.now() == Switched()
-
-
-def test_requests_of_a_paused_app_are_denied_and_those_of_others_are_not() -> None:
-    paused = Facts(paused_apps=frozenset({"login"}))
-    verdict = app.check(replace(case(), facts=paused))
-    assert isinstance(verdict, Deny)
-    assert verdict.reason is Reason.APP_DISABLED
-    assert "lanes resume --app" in verdict.text()
-    assert app.check(replace(case(entry_of={"app": "shop"}), facts=paused)) == ALLOW
 
 
 def test_a_lane_in_trouble_gets_a_message_again_when_its_next_probe_is_due() -> None:
