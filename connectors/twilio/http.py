@@ -7,9 +7,7 @@ have seen a byte, and `AnswerLost` in all other cases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from logging import getLogger
@@ -17,13 +15,15 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 from yarl import URL
 
 from .account import Account
+from .exchange import AnswerLost, Exchange, RequestNotSent, RequestWithheld, Wanted
+
+__all__ = ["AnswerLost", "Form", "HttpSettings", "RequestNotSent", "RequestWithheld", "TwilioSession", "Wanted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,42 +50,13 @@ class HttpSettings:
             raise ValueError("the connect timeout must be shorter than the total timeout")
 
 
-class RequestNotSent(Exception):
-    """No byte of the request left: Twilio certainly knows nothing of it. The text says why."""
-
-
-class RequestWithheld(RequestNotSent):
-    """Not sent because the caller no longer wanted it when its turn to be written came."""
-
-
-class AnswerLost(Exception):
-    """The request may have been carried out, but no whole answer came. The text says why."""
-
-
-Wanted = Callable[[], bool]
-"""Asked right before the first byte of a request is written; False withholds it."""
-
-_wanted: ContextVar[Wanted | None] = ContextVar("wanted", default=None)
-
-
-@contextmanager
-def while_wanted(wanted: Wanted | None) -> Iterator[None]:
-    """Requests with a body that are made inside are withheld (RequestWithheld) unless they are still wanted when they
-    are written. Between the call and the write lie a connection to be made, and, below Python 3.12, a turn of the
-    event loop: time enough for a process to be paused, and to wake up as somebody who must not send any more."""
-    before = _wanted.set(wanted)
-    try:
-        yield
-    finally:
-        _wanted.reset(before)
-
-
 class TwilioSession:
     """One aiohttp session for all accounts of a process. Start it inside the running event loop."""
 
     def __init__(self, settings: HttpSettings | None = None) -> None:
         self.settings = settings or HttpSettings()
         self._session: aiohttp.ClientSession | None = None
+        self._exchange: Exchange | None = None
         self._clients: dict[Account, Client] = {}
 
     async def start(self) -> None:
@@ -100,10 +71,12 @@ class TwilioSession:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        self._exchange = Exchange(self._session, max_answer_bytes=settings.max_answer_bytes)
 
     async def stop(self) -> None:
         """Close the session; requests still in flight fail with `AnswerLost`."""
         self._clients.clear()
+        self._exchange = None
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -123,25 +96,61 @@ class TwilioSession:
         """
         client = self._clients.get(account)
         if client is None:
-            if self._session is None:
+            if self._exchange is None:
                 raise RuntimeError("start the session first, inside the event loop")
-            client = self._clients[account] = Client(
+            client = self._clients[account] = SteadyClient(
                 account.api_user,
                 account.api_password,
                 account.sid,
-                http_client=LeanHttpClient(self._session, account, self.settings),
+                http_client=LeanHttpClient(self._exchange, account),
             )
         return client
+
+
+class Form:
+    """Fields of a POST, encoded once. The SDK hands it on as it is, where it would copy a dict of them.
+
+    Attributes:
+        body: the fields as application/x-www-form-urlencoded.
+        wanted: the request is withheld (RequestWithheld) unless it is still wanted when it is written. Between the call
+            and the write may lie a connection to be made: time enough for a process to be paused, and to wake up as
+            somebody who must not send any more.
+    """
+
+    __slots__ = ("body", "wanted")
+
+    def __init__(self, fields: Sequence[tuple[str, str]], wanted: Wanted | None = None) -> None:
+        self.body = URL().with_query(fields).raw_query_string.encode()
+        self.wanted = wanted
+
+
+class SteadyClient(Client):  # type: ignore[misc]  # the SDK has no types
+    """The SDK's client. What it says of itself in headers is put together once, not for each request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._usual_headers: dict[str, dict[str, str]] = {}
+
+    def get_headers(self, method: str, headers: dict[str, str] | None) -> dict[str, str]:
+        """Called by the SDK, which may change what it is given."""
+        if headers:
+            return super().get_headers(method, headers)  # type: ignore[no-any-return]  # the SDK has no types
+        usual = self._usual_headers.get(method)
+        if usual is None:
+            usual = self._usual_headers[method] = super().get_headers(method, None)
+        return dict(usual)
 
 
 class LeanHttpClient(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no types
     """The SDK's extension point for HTTP, for one account."""
 
-    def __init__(self, session: aiohttp.ClientSession, account: Account, settings: HttpSettings) -> None:
-        super().__init__(getLogger(__name__), is_async=True, timeout=settings.total_timeout_s)
-        self._session = session
-        self._max_answer_bytes = settings.max_answer_bytes
-        self._authorization = aiohttp.encode_basic_auth(account.api_user, account.api_password)
+    def __init__(self, exchange: Exchange, account: Account) -> None:
+        super().__init__(getLogger(__name__), is_async=True)
+        self._exchange = exchange
+        self._own_headers = {
+            "Authorization": aiohttp.encode_basic_auth(account.api_user, account.api_password),
+            "Accept-Encoding": "identity",
+        }
         self._place = lru_cache(maxsize=256)(router(account.base_url))
 
     async def request(
@@ -149,7 +158,7 @@ class LeanHttpClient(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no t
         method: str,
         url: str,
         params: Mapping[str, object] | None = None,
-        data: Mapping[str, object] | None = None,
+        data: Form | Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         timeout: float | None = None,
@@ -172,68 +181,22 @@ class LeanHttpClient(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no t
             AnswerLost: anything else without a complete answer.
         """
         place = self._place(f"{url}?{urlencode(params, doseq=True)}" if params else url)
-        form = _Body(urlencode(data, doseq=True).encode(), _wanted.get()) if data else None
-        options: dict[str, Any] = {}
-        if timeout is not None:
-            options["timeout"] = aiohttp.ClientTimeout(total=timeout, ceil_threshold=_NEVER_ROUND_UP_S)
-        try:
-            async with self._session.request(
-                method,
-                place,
-                data=form,
-                headers={**(headers or {}), "Authorization": self._authorization, "Accept-Encoding": "identity"},
-                allow_redirects=False,
-                **options,
-            ) as answer:
-                body = await _read(answer, self._max_answer_bytes)
-                return Response(answer.status, body.decode("utf-8", "replace"), answer.headers)
-        except _NO_CONNECTION as error:
-            raise RequestNotSent(_why(error)) from error
-        except Exception as error:  # of any kind: a POST that is believed lost and was not is a second message
-            if form is not None and form.withheld:
-                raise RequestWithheld("no longer wanted when it was its turn") from error
-            raise AnswerLost(_why(error)) from error
+        form = Form(_fields(data)) if isinstance(data, Mapping) else data
+        body, wanted = (form.body, form.wanted) if form is not None else (None, None)
+        all_headers = tuple({**(headers or {}), **self._own_headers}.items())
+        answered = await self._exchange.send(method, place, all_headers, body, wanted, timeout)
+        return Response(answered.status, answered.body.decode("utf-8", "replace"), answered.headers)
 
 
-class _Body(aiohttp.BytesPayload):
-    """A form that is written, together with the headers, only if it is wanted at that moment."""
+def _fields(data: Mapping[str, object]) -> list[tuple[str, str]]:
+    fields: list[tuple[str, str]] = []
+    for name, value in data.items():
+        fields += [(name, str(each)) for each in (value if isinstance(value, list | tuple) else (value,))]
+    return fields
 
-    def __init__(self, form: bytes, wanted: Wanted | None) -> None:
-        super().__init__(form, content_type="application/x-www-form-urlencoded")
-        self._wanted = wanted
-        self.withheld = False
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Called by aiohttp when the connection is there; nothing has been written yet."""
-        if self._wanted is not None and not self._wanted():
-            self.withheld = True
-            raise RequestWithheld
-        await super().write_with_length(writer, content_length)
-
-
-def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")[:_WHY_LENGTH]
-
-
-_WHY_LENGTH = 200
-"""An error may quote what the other side sent."""
 
 _NEVER_ROUND_UP_S = 3600.0
 """aiohttp rounds timeouts above its threshold of 5 s up to a whole second of the loop's clock; ours are promises."""
-
-
-_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-"""Raised by aiohttp only while it looks for a connection (DNS, TCP, TLS, a place in the pool). A total timeout in that
-phase is not among them: it looks the same later, and the connect timeout comes first anyway."""
-
-
-async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in answer.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise ValueError(f"the answer is larger than {limit} bytes")
-    return bytes(body)
 
 
 def router(base_url: str) -> Callable[[str], URL]:

@@ -25,7 +25,7 @@ from .answers import (
     read_message,
 )
 from .errors import ErrorPolicy, TwilioError
-from .http import AnswerLost, RequestNotSent, RequestWithheld, TwilioSession, Wanted, while_wanted
+from .http import AnswerLost, Form, RequestNotSent, RequestWithheld, TwilioSession, Wanted
 from .parameters import ParameterError, create_parameters
 
 PAGE_SIZE = 1000
@@ -74,16 +74,10 @@ class Messages:
             )
         except ParameterError as error:
             return Rejected(TwilioError(error.code, str(error), None, self._policy.classify(error.code)))
-        form: dict[str, str | list[str]] = {}
-        for name, value in parameters:
-            if name in _REPEATED:
-                form[name] = [*form.get(name, ()), value]
-            else:
-                form[name] = value
         url = f"{TWILIO_API}/2010-04-01/Accounts/{account.sid}/Messages.json"
         try:
-            with while_wanted(wanted):
-                response = await self._session.client(account).request_async("POST", url, data=form)
+            form = Form(parameters, wanted)
+            response = await self._session.client(account).request_async("POST", url, data=form)
         except RequestNotSent as error:
             return NotSent(str(error), withheld=isinstance(error, RequestWithheld))
         except AnswerLost as error:
@@ -147,9 +141,6 @@ class Messages:
         # A question may always be asked again: what would leave a POST in doubt only delays the answer here.
         status = error.http_status or 0
         return Unavailable(f"HTTP {status}") if status >= 500 or status in (408, 429) else Rejected(error)
-
-
-_REPEATED = frozenset({"MediaUrl"})
 
 
 def _page(text: str) -> tuple[list[SentMessage], str | None] | None:

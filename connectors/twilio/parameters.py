@@ -70,112 +70,121 @@ def create_parameters(
     Raises:
         ParameterError: a limit is broken.
     """
-    return [
-        *_addresses(order),
-        *_content(order),
-        *_status_callback(status_callback),
-        *_validity(order, now_ms),
-        *_options(order),
-        *_tags(order),
-        *([("Attempt", str(attempt))] if attempt is not None else []),
-    ]
-
-
-def _addresses(order: Dispatch) -> list[tuple[str, str]]:
-    _check(_E164.fullmatch(order.recipient), 21211, "recipient", "is not an E.164 number")
-    parameters = [("To", format_address(order.channel, order.recipient))]
-    _check(order.sender or order.messaging_service_sid, 21603, "sender", "neither a sender nor a messaging service")
-    if order.sender:
-        _check(order.sender != order.recipient, 21266, "sender", "is the recipient")
-        parameters.append(("From", format_address(order.channel, order.sender)))
-    service = order.messaging_service_sid
-    if service:
-        _check(_SERVICE.fullmatch(service), 21701, "messaging_service_sid", "is not MG and 32 hex digits")
-        parameters.append(("MessagingServiceSid", service))
-    return parameters
-
-
-def _content(order: Dispatch) -> list[tuple[str, str]]:
+    parameters: list[tuple[str, str]] = []
+    _add_addresses(parameters, order)
     if order.content_sid:
-        return _template(order)
-    _check(not order.content_variables, 21654, "content_variables", "need a content_sid")
-    parameters = []
-    if order.body:
-        _check(_utf16_units(order.body) <= MAX_BODY, 21617, "body", f"is longer than {MAX_BODY} characters")
-        parameters.append(("Body", order.body))
-    _check(parameters or order.media_urls, 21619, "body", "nothing to send: no body, media or content_sid")
-    _check(len(order.media_urls) <= MAX_MEDIA, 21623, "media_urls", f"are more than {MAX_MEDIA}")
-    for url in order.media_urls:
-        _check(_host(url), 21620, "media_urls", "hold something that is no http(s) URL")
-        parameters.append(("MediaUrl", url))
-    if order.channel is Channel.MMS and not order.media_urls:
-        parameters.append(("SendAsMms", "true"))
+        _add_template(parameters, order, order.content_sid)
+    else:
+        _add_content(parameters, order)
+    if status_callback is not None:
+        _add_status_callback(parameters, status_callback)
+    _add_validity(parameters, order, now_ms)
+    parameters += _options(order)
+    if order.tags:
+        parameters += _tags(order)
+    if attempt is not None:
+        parameters.append(("Attempt", str(attempt)))
     return parameters
 
 
-def _template(order: Dispatch) -> list[tuple[str, str]]:
-    sid = order.content_sid or ""
-    _check(_CONTENT.fullmatch(sid), 21655, "content_sid", "is not HX and 32 hex digits")
-    _check(not order.body and not order.media_urls, 35127, "content_sid", "stands beside a body or media")
+def _add_addresses(parameters: list[tuple[str, str]], order: Dispatch) -> None:
+    recipient, sender, service = order.recipient, order.sender, order.messaging_service_sid
+    if not _E164.fullmatch(recipient):
+        raise ParameterError(21211, "recipient", "is not an E.164 number")
+    parameters.append(("To", format_address(order.channel, recipient)))
+    if not (sender or service):
+        raise ParameterError(21603, "sender", "neither a sender nor a messaging service")
+    if sender:
+        if sender == recipient:
+            raise ParameterError(21266, "sender", "is the recipient")
+        parameters.append(("From", format_address(order.channel, sender)))
+    if service:
+        if not _SERVICE.fullmatch(service):
+            raise ParameterError(21701, "messaging_service_sid", "is not MG and 32 hex digits")
+        parameters.append(("MessagingServiceSid", service))
+
+
+def _add_content(parameters: list[tuple[str, str]], order: Dispatch) -> None:
+    body, media = order.body, order.media_urls
+    if order.content_variables:
+        raise ParameterError(21654, "content_variables", "need a content_sid")
+    if body:
+        if _utf16_units(body) > MAX_BODY:
+            raise ParameterError(21617, "body", f"is longer than {MAX_BODY} characters")
+        parameters.append(("Body", body))
+    elif not media:
+        raise ParameterError(21619, "body", "nothing to send: no body, media or content_sid")
+    if len(media) > MAX_MEDIA:
+        raise ParameterError(21623, "media_urls", f"are more than {MAX_MEDIA}")
+    for url in media:
+        if not _host(url):
+            raise ParameterError(21620, "media_urls", "hold something that is no http(s) URL")
+        parameters.append(("MediaUrl", url))
+    if order.channel is Channel.MMS and not media:
+        parameters.append(("SendAsMms", "true"))
+
+
+def _add_template(parameters: list[tuple[str, str]], order: Dispatch, sid: str) -> None:
     variables = order.content_variables
-    _check(len(variables) <= MAX_VARIABLES, 21656, "content_variables", f"are more than {MAX_VARIABLES}")
-    parameters = [("ContentSid", sid)]
+    if not _CONTENT.fullmatch(sid):
+        raise ParameterError(21655, "content_sid", "is not HX and 32 hex digits")
+    if order.body or order.media_urls:
+        raise ParameterError(35127, "content_sid", "stands beside a body or media")
+    if len(variables) > MAX_VARIABLES:
+        raise ParameterError(21656, "content_variables", f"are more than {MAX_VARIABLES}")
+    parameters.append(("ContentSid", sid))
     if variables:
         parameters.append(("ContentVariables", _json(variables, "content_variables")))
-    return parameters
 
 
-def _status_callback(url: str | None) -> list[tuple[str, str]]:
-    if url is None:
-        return []
-    _check(len(url) <= MAX_STATUS_CALLBACK, 21609, "status_callback", f"is longer than {MAX_STATUS_CALLBACK}")
-    valid = url.isascii() and _valid_base(url.partition("?")[0])
-    _check(valid, 21609, "status_callback", "is no http(s) URL with a valid host name (no underscore)")
-    return [("StatusCallback", url)]
+def _add_status_callback(parameters: list[tuple[str, str]], url: str) -> None:
+    if len(url) > MAX_STATUS_CALLBACK:
+        raise ParameterError(21609, "status_callback", f"is longer than {MAX_STATUS_CALLBACK}")
+    if not (url.isascii() and _valid_base(url.partition("?")[0])):
+        raise ParameterError(21609, "status_callback", "is no http(s) URL with a valid host name (no underscore)")
+    parameters.append(("StatusCallback", url))
 
 
-def _validity(order: Dispatch, now_ms: int) -> list[tuple[str, str]]:
+def _add_validity(parameters: list[tuple[str, str]], order: Dispatch, now_ms: int) -> None:
     asked = order.validity_period_s
-    if asked is not None:
-        in_range = MIN_VALIDITY_S <= asked <= MAX_VALIDITY_S
-        _check(in_range, 21624, "validity_period_s", f"is not in {MIN_VALIDITY_S}..{MAX_VALIDITY_S}")
+    if asked is not None and not MIN_VALIDITY_S <= asked <= MAX_VALIDITY_S:
+        raise ParameterError(21624, "validity_period_s", f"is not in {MIN_VALIDITY_S}..{MAX_VALIDITY_S}")
     left = max((order.deadline - now_ms) // 1000, DERIVED_MIN_VALIDITY_S)
     seconds = left if asked is None else min(asked, left)
     # Not sent where the deadline leaves the maximum, so that a messaging service's own setting holds.
-    return [("ValidityPeriod", str(seconds))] if seconds < MAX_VALIDITY_S or asked is not None else []
+    if seconds < MAX_VALIDITY_S or asked is not None:
+        parameters.append(("ValidityPeriod", str(seconds)))
 
 
 def _options(order: Dispatch) -> list[tuple[str, str]]:
     parameters = []
     if order.shorten_urls is not None:
-        needs_service = order.shorten_urls and not order.messaging_service_sid
-        _check(not needs_service, 30124, "shorten_urls", "needs a messaging service")
+        if order.shorten_urls and not order.messaging_service_sid:
+            raise ParameterError(30124, "shorten_urls", "needs a messaging service")
         parameters.append(("ShortenUrls", _flag(order.shorten_urls)))
     if order.smart_encoding is not None:
         parameters.append(("SmartEncoded", _flag(order.smart_encoding)))
     if order.message_intent is not None:
-        _check(order.message_intent in INTENTS, 20422, "message_intent", "is none of Twilio's intents")
+        if order.message_intent not in INTENTS:
+            raise ParameterError(20422, "message_intent", "is none of Twilio's intents")
         parameters.append(("MessageIntent", order.message_intent))
     return parameters
 
 
 def _tags(order: Dispatch) -> list[tuple[str, str]]:
-    if not order.tags:
-        return []
-    _check(len(order.tags) <= MAX_TAGS, 21658, "tags", f"are more than {MAX_TAGS}")
+    if len(order.tags) > MAX_TAGS:
+        raise ParameterError(21658, "tags", f"are more than {MAX_TAGS}")
     for name, value in order.tags.items():
-        fits = 0 < len(name) <= MAX_TAG_NAME and len(value) <= MAX_TAG_VALUE
-        _check(fits, 21658, "tags", f"name 1..{MAX_TAG_NAME}, value 0..{MAX_TAG_VALUE} characters")
-        _check(_TAG.fullmatch(name) and _TAG.fullmatch(value), 21658, "tags", "only A-Z a-z 0-9 . _ ~ -")
+        if not (0 < len(name) <= MAX_TAG_NAME and len(value) <= MAX_TAG_VALUE):
+            raise ParameterError(21658, "tags", f"name 1..{MAX_TAG_NAME}, value 0..{MAX_TAG_VALUE} characters")
+        if not (_TAG.fullmatch(name) and _TAG.fullmatch(value)):
+            raise ParameterError(21658, "tags", "only A-Z a-z 0-9 . _ ~ -")
     return [("Tags", _json(order.tags, "tags"))]
 
 
-def _check(holds: object, code: int, field: str, detail: str) -> None:
-    if not holds:
-        raise ParameterError(code, field, detail)
-
-
 def _utf16_units(body: str) -> int:
+    if body.isascii():
+        return len(body)
     try:
         return len(body.encode("utf-16-le")) // 2
     except UnicodeEncodeError:

@@ -5,12 +5,10 @@ override still holds and whether ours still fits, run tests/hazards, and only th
 failure prints.
 """
 
-import hashlib
-import inspect
-from importlib import import_module
-
 import pytest
 from faust.transport.consumer import Consumer
+
+from tests.support.reviewed import digest
 
 REVIEWED = {
     # consumer.py: overridden
@@ -93,15 +91,6 @@ REVIEWED = {
     "mode.services:Service._actually_start": "def664241401b666",
     "mode.supervisors:CrashingSupervisor": "37e805f0af2149ce",
 }
-
-
-def digest(name: str) -> str:
-    module, _, path = name.partition(":")
-    found = import_module(module)
-    for part in path.split("."):
-        found = inspect.getattr_static(found, part)
-    source = inspect.getsource(getattr(found, "fun", found))  # mode wraps tasks
-    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize("name", REVIEWED)
