@@ -71,6 +71,32 @@ async def test_records_of_a_partition_keep_the_order_of_the_calls(kafka: Kafka, 
         assert stored == list(range(partition, 3000, 3))
 
 
+async def test_records_that_wait_for_company_keep_their_order_and_come_between_others(
+    kafka: Kafka, publisher: DurablePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of GATHERED topics are held back while others are under way, and not longer."""
+    topic, held_back = make_topic(kafka), make_topic(kafka)
+    monkeypatch.setattr("connectors.kafka.publisher.GATHERED", {held_back})
+    await publisher.publish(held_back, b"alone")
+    others, gathered = [], []
+    for n in range(200):
+        others.append(publisher.publish(topic, b"%d" % n))
+        gathered.append(publisher.publish(held_back, b"%d" % n))
+        await asyncio.sleep(0.0002)
+    assert [position.offset for position in await asyncio.gather(*others)] == list(range(200))
+    assert [position.offset for position in await asyncio.gather(*gathered)] == list(range(1, 201))
+
+
+async def test_what_waits_for_company_is_written_before_a_stop(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic, held_back = make_topic(kafka), make_topic(kafka)
+    monkeypatch.setattr("connectors.kafka.publisher.GATHERED", {held_back})
+    publisher = DurablePublisher(KafkaSettings((kafka.bootstrap,)), name=kafka.unique("publisher"))
+    await publisher.start()
+    under_way = [publisher.publish(topic, b"x"), publisher.publish(held_back, b"x")]
+    await publisher.stop()
+    assert all(future.done() and not future.exception() for future in under_way)
+
+
 async def test_a_record_that_is_too_large_is_refused_and_its_neighbours_are_written(
     kafka: Kafka, publisher: DurablePublisher
 ) -> None:
