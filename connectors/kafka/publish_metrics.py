@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from functools import lru_cache
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
-_published = Counter("commlayer_kafka_published_records", "Records acknowledged by Kafka.", ["topic"])
-_published_bytes = Counter("commlayer_kafka_published_bytes", "Values acknowledged by Kafka, in bytes.", ["topic"])
-_rejected = Counter("commlayer_kafka_rejected_records", "Records that Kafka refused for good.", ["topic"])
-_ack_seconds = Histogram(
+from connectors.tallies import Spreads, Tallies
+
+_published = Tallies("commlayer_kafka_published_records", "Records acknowledged by Kafka.", ["topic"])
+_published_bytes = Tallies("commlayer_kafka_published_bytes", "Values acknowledged by Kafka, in bytes.", ["topic"])
+_rejected = Tallies("commlayer_kafka_rejected_records", "Records that Kafka refused for good.", ["topic"])
+_ack_seconds = Spreads(
     "commlayer_kafka_ack_seconds",
     "Time from publish() to the acknowledgement.",
     ["topic"],
@@ -21,10 +22,14 @@ unacknowledged = Gauge(
 )
 
 
-@lru_cache(maxsize=1024)
-def _ack_time(topic: str) -> Histogram:
-    """Finding the histogram of these labels each time would cost as much as observing."""
-    return _ack_seconds.labels(topic)
+class _OfTopic:
+    def __init__(self, topic: str) -> None:
+        self.records = _published.labels(topic)
+        self.bytes = _published_bytes.labels(topic)
+        self.seconds = _ack_seconds.labels(topic)
+
+
+_of_topic = lru_cache(maxsize=1024)(_OfTopic)
 
 
 def rejected(topic: str) -> None:
@@ -32,22 +37,9 @@ def rejected(topic: str) -> None:
     _rejected.labels(topic).inc()
 
 
-class Acknowledged:
-    """Counts the records of one batch of acknowledgements, and adds them up at its end: counters cost a lock each."""
-
-    def __init__(self) -> None:
-        self._records: Tally[str] = Tally()
-        self._bytes: Tally[str] = Tally()
-
-    def add(self, topic: str, size: int, seconds: float) -> None:
-        """A record of that size was acknowledged after that time."""
-        self._records[topic] += 1
-        self._bytes[topic] += size
-        _ack_time(topic).observe(seconds)
-
-    def close(self) -> bool:
-        """Add up. Returns whether there was any record."""
-        for topic, count in self._records.items():
-            _published.labels(topic).inc(count)
-            _published_bytes.labels(topic).inc(self._bytes[topic])
-        return bool(self._records)
+def acknowledged(topic: str, size: int, seconds: float) -> None:
+    """Count a record of that size that was acknowledged after that time."""
+    of_topic = _of_topic(topic)
+    of_topic.records.inc()
+    of_topic.bytes.inc(size)
+    of_topic.seconds.observe(seconds)

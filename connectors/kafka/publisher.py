@@ -292,7 +292,7 @@ class DurablePublisher:
         """Hand every report to its future."""
         reports, self._reports = self._reports, []
         now = time.monotonic()
-        acknowledged = publish_metrics.Acknowledged()
+        acknowledged = False
         for future, error, partition, offset in reports:
             pending = self._pending.get(future)
             if pending is None:
@@ -303,8 +303,9 @@ class DurablePublisher:
             del self._pending[future]
             if not future.done():  # its owner may have given up waiting
                 future.set_result(Position(pending.topic, partition, offset))
-            acknowledged.add(pending.topic, pending.size, now - pending.since)
-        if acknowledged.close():
+            publish_metrics.acknowledged(pending.topic, pending.size, now - pending.since)
+            acknowledged = True
+        if acknowledged:
             self._reached()
         if self._drained is not None and not self._pending:
             self._drained.set()

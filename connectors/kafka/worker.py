@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from connectors.garbage import collect_seldom
 from connectors.health import Health, HealthBoard, add_routes
 
 from .app import StageApp, create_app
@@ -140,6 +141,7 @@ class StageWorker:
         for step in self._before_start:
             await step()
         self._on_topics(await self._broker.until_ready(self._required_topics))
+        collect_seldom()
 
     async def _run_app(self, stop: asyncio.Event) -> int:
         app = self._app

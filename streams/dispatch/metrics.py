@@ -5,39 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
+
+from connectors.tallies import Spread, Spreads, Tallies, Tally
 
 from .outlook import outlooks
 from .scheduler import Scheduler
 from .shares import CLASSES
 
-_sent = Counter("commlayer_dispatch_posts", "POSTs started, by lane and class.", ["lane", "class"])
-_segments = Counter("commlayer_dispatch_segments", "Segments started, by lane.", ["lane"])
-_answers = Counter(
+_sent = Tallies("commlayer_dispatch_posts", "POSTs started, by lane and class.", ["lane", "class"])
+_segments = Tallies("commlayer_dispatch_segments", "Segments started, by lane.", ["lane"])
+_answers = Tallies(
     "commlayer_dispatch_answers",
     "Ends of POSTs, by account, outcome and Twilio's error code.",
     ["account", "outcome", "code"],
 )
-_ended = Counter(
+_ended = Tallies(
     "commlayer_dispatch_ended",
     "Messages that left dispatch, by class, status and reason.",
     ["class", "status", "reason"],
 )
-_latency = Histogram(
+_latency = Spreads(
     "commlayer_dispatch_request_to_post_seconds",
     "Time from the app's request to the start of the POST, by class.",
     ["class"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
 )
-_wait = Histogram(
+_wait = Spreads(
     "commlayer_dispatch_wait_seconds",
     "Time from the arrival in dispatch to the start of the POST: INTENT, pace and slots, by class.",
     ["class"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 60, 600),
 )
-_post = Histogram(
+_post = Spreads(
     "commlayer_dispatch_post_seconds",
     "Duration of a POST, by account.",
     ["account"],
@@ -64,43 +66,43 @@ given_back = Counter(
 
 
 @lru_cache(maxsize=8192)
-def sent(lane: str, message_class: str) -> Counter:
+def sent(lane: str, message_class: str) -> Tally:
     """The counter of these labels; finding it each time would cost more than counting."""
     return _sent.labels(lane, message_class)
 
 
 @lru_cache(maxsize=4096)
-def segments(lane: str) -> Counter:
+def segments(lane: str) -> Tally:
     """Segments of a lane."""
     return _segments.labels(lane)
 
 
 @lru_cache(maxsize=4096)
-def answers(account: str, outcome: str, code: str) -> Counter:
+def answers(account: str, outcome: str, code: str) -> Tally:
     """Answers of one kind."""
     return _answers.labels(account, outcome, code)
 
 
 @lru_cache(maxsize=256)
-def ended(message_class: str, status: str, reason: str) -> Counter:
+def ended(message_class: str, status: str, reason: str) -> Tally:
     """Messages that left in one way."""
     return _ended.labels(message_class, status, reason)
 
 
 @lru_cache(maxsize=8)
-def latency(message_class: str) -> Histogram:
+def latency(message_class: str) -> Spread:
     """Request to POST of a class."""
     return _latency.labels(message_class)
 
 
 @lru_cache(maxsize=8)
-def wait(message_class: str) -> Histogram:
+def wait(message_class: str) -> Spread:
     """Arrival to POST of a class."""
     return _wait.labels(message_class)
 
 
 @lru_cache(maxsize=256)
-def post(account: str) -> Histogram:
+def post(account: str) -> Spread:
     """Duration of POSTs of an account."""
     return _post.labels(account)
 
