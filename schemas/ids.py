@@ -7,12 +7,13 @@ from hashlib import sha1
 
 _NAMESPACE = uuid.UUID("6d8a3f0e-5f0b-5c1e-9a53-1f3f6c7d2b11")
 """Root of commlayer's name-based UUIDs (version 5); never changes."""
+_NAMESPACE_BYTES = _NAMESPACE.bytes
 
 
 def _id(*parts: object) -> str:
     # Length-prefixed, so that ("ab", "c") and ("a", "bc") differ. The rest is uuid.uuid5 without its objects.
-    name = "".join(f"{len(str(part))}:{part}" for part in parts)
-    digest = bytearray(sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    name = "".join([f"{len(text)}:{text}" for text in map(str, parts)])
+    digest = bytearray(sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50  # version 5
     digest[8] = digest[8] & 0x3F | 0x80  # variant of RFC 9562
     text = digest.hex()

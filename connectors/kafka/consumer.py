@@ -303,7 +303,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     def ack(self, message: Any) -> bool:
         """What `event.ack()` ends in: the record is finished. False if it does not count (any more)."""
         message.acked = True
-        return self._finish(TP(*message.tp), message.offset, message.generation_id)
+        return self._finish(message.tp, message.offset, message.generation_id)
 
     def _finish_now(self, tp: TP, offset: int) -> bool:
         return self._finish(tp, offset, self._generation)

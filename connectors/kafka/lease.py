@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 MAX_LOOP_LAG_S = 5.0
 """A main loop that has not turned for this long cannot be trusted to end a request in time either, and the lease counts
 on that. Heartbeats come from another thread and say nothing about it."""
 
 
-def boot_time() -> float:
-    """Seconds since boot, time in suspend included where the system tells it: `time.monotonic` stands still there."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)
+boot_time: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""Seconds since boot, time in suspend included where the system tells it: `time.monotonic` stands still there."""
 
 
 class Lease:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from connectors.kafka.publisher import DurablePublisher, Position
@@ -46,14 +47,12 @@ class AttemptLog:
         """Write the INTENT of the job's attempt; sets `intent_at`. Its position is noted for all records of the job
         before anything else learns that it was acknowledged."""
         job.intent_at = self._now_ms()
-        future = self._write(job, self._record(job, AttemptKind.INTENT, job.intent_at))
-        future.add_done_callback(lambda done: self._note(job, done))
-        return future
+        return self._write(job, self._record(job, AttemptKind.INTENT, job.intent_at), note=True)
 
     def joined(self, job: Job, tp: TP, offset: int) -> None:
         """Another record of the same message shares the job's INTENTs from now on."""
         first = job.records[0].message
-        position = self._positions.of(TP(*first.tp), first.offset)
+        position = self._positions.of(first.tp, first.offset)
         if position is not None:
             self._positions.note(tp, offset, position)
 
@@ -74,11 +73,8 @@ class AttemptLog:
         result.final_status = status.value if status is not None else None
         if wait_s:
             result.follows_at = result.at + int(wait_s * 1000)
-        written = self._write(job, result)
-        if not job.intent_at:
-            # Without an INTENT nothing else would lead a successor to it.
-            written.add_done_callback(lambda done: self._note(job, done))
-        await written
+        # Without an INTENT nothing else would lead a successor to it.
+        await self._write(job, result, note=not job.intent_at)
         return result
 
     def result(self, job: Job, verdict: Verdict) -> tuple[Attempt, asyncio.Future[Position]]:
@@ -146,27 +142,25 @@ class AttemptLog:
             owner=self._owner,
         )
 
-    def _write(self, job: Job, record: Attempt) -> asyncio.Future[Position]:
+    def _write(self, job: Job, record: Attempt, *, note: bool = False) -> asyncio.Future[Position]:
         future = self._publisher.publish(
             ATTEMPTS,
             self._codec.encode(record),
             key=record.message_id.encode(),
             partition=job.records[0].message.partition,
         )
-        future.add_done_callback(self._acked)
+        future.add_done_callback(partial(self._acked, job if note else None))
         return future
 
-    def _acked(self, done: asyncio.Future[Position]) -> None:
+    def _acked(self, noted: Job | None, done: asyncio.Future[Position]) -> None:
         if not done.cancelled() and done.exception() is None:
-            position = done.result()
-            self._positions.acked(position.partition, position.offset)
-
-    def _note(self, job: Job, done: asyncio.Future[Position]) -> None:
-        if not done.cancelled() and done.exception() is None:
-            note_all(self._positions, job.records, done.result().offset)
+            _, partition, offset = done.result()
+            self._positions.acked(partition, offset)
+            if noted is not None:
+                note_all(self._positions, noted.records, offset)
 
 
 def note_all(positions: IntentPositions, records: Iterable[Any], position: int) -> None:
     """Note a position for each of these Kafka records."""
     for record in records:
-        positions.note(TP(*record.message.tp), record.message.offset, position)
+        positions.note(record.message.tp, record.message.offset, position)

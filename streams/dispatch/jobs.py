@@ -36,6 +36,7 @@ class Job:
 
     Attributes:
         order: the dispatch record.
+        key: (message id, round): what repeats of one record have in common.
         segments: what it costs the lane.
         rank: of its class.
         deadline: epoch milliseconds; sending may not start later.
@@ -57,6 +58,7 @@ class Job:
         "deadline",
         "generation",
         "intent_at",
+        "key",
         "order",
         "rank",
         "records",
@@ -68,6 +70,7 @@ class Job:
 
     def __init__(self, order: Dispatch, *, arrived: float = 0.0, generation: int = 0, record: Any = None) -> None:
         self.order = order
+        self.key = (order.message_id, order.round)
         self.segments = order.segments if order.segments > 0 else 1
         self.rank = _RANKS[order.message_class]
         self.deadline = order.deadline
@@ -83,14 +86,9 @@ class Job:
         self.state = JobState.OUT
 
     @property
-    def key(self) -> tuple[str, int]:
-        """(message id, round): what repeats of one record have in common."""
-        return self.order.message_id, self.order.round
-
-    @property
     def place(self) -> tuple[TP, str]:
         """Where its record lies, and its pacing group."""
-        return TP(*self.records[0].message.tp), self.order.group
+        return self.records[0].message.tp, self.order.group
 
     def __repr__(self) -> str:
         return f"<Job {self.order.message_id} r{self.order.round} a{self.attempt} {self.state.name}>"

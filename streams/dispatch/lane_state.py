@@ -181,7 +181,9 @@ class AccountState:
         ready = self.ready
         if not self.concurrency.room(critical=False):
             return CRITICAL if ready[CRITICAL] and self.concurrency.room(critical=True) else None
-        return self.shares.choose([1 if lanes else 0 for lanes in ready])
+        heads = [1 if lanes else 0 for lanes in ready]
+        # Where one class alone is ready there is nothing to choose, and that is how it mostly is.
+        return heads.index(1) if sum(heads) == 1 else self.shares.choose(heads)
 
 
 class LaneState:
@@ -293,7 +295,8 @@ class LaneState:
         heads = [0] * len(CLASSES)
         aged = [False] * len(CLASSES)
         for rank in _RANKS:
-            head = self.ready[rank][0] if self.ready[rank] else self.waiting[rank].head()
+            ready, waiting = self.ready[rank], self.waiting[rank]
+            head = ready[0] if ready else waiting.head() if waiting.count else None
             if head is not None:
                 heads[rank] = head.segments
                 aged[rank] = now - head.arrived > AGED_AFTER_S[rank]

@@ -48,10 +48,15 @@ class Moving:
         self._give_back = give_back
         self._serves = serves
         self._clock = clock
+        self._places: dict[str, Place] = {}  # asked for each record, and seldom another
 
     def place(self, group: str) -> Place:
         """Where a configured group lies."""
-        return place_of(self._switches.place(group), self._table.groups[group].partition)
+        place = self._places.get(group)
+        if place is None:
+            place = place_of(self._switches.place(group), self._table.groups[group].partition)
+            self._places[group] = place
+        return place
 
     def check(self) -> None:
         """Raises PlacementChanged where the configuration contradicts what was last known."""
@@ -80,7 +85,8 @@ class Moving:
         }
 
     def take(self, record: Control | None) -> None:
-        """A record of comms.control was folded in."""
+        """A record of comms.control about a place was folded in."""
+        self._places.clear()
         if record is None or record.subject not in self._table.groups:
             return
         group = record.subject

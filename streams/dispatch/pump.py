@@ -156,7 +156,8 @@ class Pump:
             await self._broken(error)
 
     def _next(self) -> Job | None:
-        """A job to serve in this very step. Another worker is woken if there is more."""
+        """A job to serve in this very step. Two workers are woken if there is more, so that what can start together
+        does so within a few turns of the loop, however much it is."""
         if self._loop is None or not self._open_gate():
             return None
         scheduler, now = self._scheduler, self._clock()
@@ -167,4 +168,7 @@ class Pump:
                 self._refused(each)
         if job is not None:
             self.kick()
+            if scheduler.startable(now):
+                self._wake_worker()
+                self._wake_worker()
         return job

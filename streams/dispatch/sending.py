@@ -173,26 +173,27 @@ class Sender:
 
     async def _serve(self, job: Job) -> None:
         address = (job.order.lane, job.order.recipient)
-        with self._under_way.one():
-            self._correspondence.began(address)
-            corresponding = True
+        corresponding = True
 
-            def written() -> None:
-                nonlocal corresponding
-                if corresponding:
-                    corresponding = False
-                    self._correspondence.ended(address)
+        def written() -> None:
+            nonlocal corresponding
+            if corresponding:
+                corresponding = False
+                self._correspondence.ended(address)
 
-            try:
-                verdict = await self._post(job)
-                if verdict.follows is None:
-                    # Its INTENT stays open; from here on the desk knows of it.
-                    if self._tenure.holds(job):
-                        self.doubts.add(job, {job.attempt: job.intent_at})
-                else:
-                    await self.settler.settle(job, verdict, written)
-            finally:
-                written()
+        self._under_way.began()
+        self._correspondence.began(address)
+        try:
+            verdict = await self._post(job)
+            if verdict.follows is None:
+                # Its INTENT stays open; from here on the desk knows of it.
+                if self._tenure.holds(job):
+                    self.doubts.add(job, {job.attempt: job.intent_at})
+            else:
+                await self.settler.settle(job, verdict, written)
+        finally:
+            written()
+            self._under_way.ended()
 
     async def _post(self, job: Job) -> Verdict:
         order, world = job.order, self._world
@@ -225,7 +226,7 @@ class Sender:
         self._pump.kick()
         metrics.post(order.account).observe(now - started)
         code = str(verdict.error.code) if verdict.error is not None and verdict.error.code is not None else ""
-        metrics.answers(order.account, verdict.outcome.value, code).inc()
+        metrics.answers(order.account, verdict.outcome, code).inc()
         return verdict
 
     def _still(self, order: Dispatch) -> bool:
@@ -241,7 +242,7 @@ class Sender:
 
     def _count_start(self, job: Job, now: float) -> None:
         order = job.order
-        message_class = order.message_class.value
+        message_class = order.message_class
         metrics.sent(order.lane, message_class).inc()
         metrics.segments(order.lane).inc(job.segments)
         if job.attempt == 1:

@@ -229,7 +229,7 @@ class Settler:
 
     def _finish(self, job: Job, status: MessageStatus, reason: str | None) -> None:
         self._forget(job)
-        metrics.ended(job.order.message_class.value, status.value, reason or "").inc()
+        metrics.ended(job.order.message_class, status, reason or "").inc()
 
     def _forget(self, job: Job) -> None:
         self._tenure.release(job)

@@ -272,7 +272,7 @@ class DispatchStage:
             return
         place = self.moving.place(lane.group)
         order.account, order.group = lane.account, lane.group
-        tp = TP(*event.message.tp)
+        tp = event.message.tp
         astray: Reason | None = None
         closed = tp.partition == place.opening
         if tp.partition != place.home and not closed:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from connectors.kafka.topic_partition import TP
@@ -71,17 +70,17 @@ class UnderWay:
         self._none.set()
         self.count = 0
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Count a piece of work as long as it lasts."""
+    def began(self) -> None:
+        """A piece of work begins. Whoever calls this calls `ended` as well, whatever happens."""
         self.count += 1
-        self._none.clear()
-        try:
-            yield
-        finally:
-            self.count -= 1
-            if not self.count:
-                self._none.set()
+        if self.count == 1:
+            self._none.clear()
+
+    def ended(self) -> None:
+        """A piece of work has ended."""
+        self.count -= 1
+        if not self.count:
+            self._none.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do a piece of work in a task of its own."""
@@ -105,8 +104,10 @@ class UnderWay:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        with self.one():
-            try:
-                await work
-            except Exception as error:
-                await self._broken(error)
+        self.began()
+        try:
+            await work
+        except Exception as error:
+            await self._broken(error)
+        finally:
+            self.ended()
