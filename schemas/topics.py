@@ -88,6 +88,7 @@ class Topic:
         retention_ms: how long records stay; None for compacted topics.
         compacted: `cleanup.policy=compact`.
         min_compaction_lag_ms: a late write of a fenced process must not survive alone.
+        segment_ms: a segment is closed after so long; an open one is not compacted. None: Kafka's default, 7 days.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Topic:
     compacted: bool = False
     explicit: bool = False
     min_compaction_lag_ms: int = 0
+    segment_ms: int | None = None
 
     def settings(self) -> dict[str, str]:
         """Kafka topic settings, names and values as the broker reports them."""
@@ -111,6 +113,8 @@ class Topic:
         else:
             settings["cleanup.policy"] = "delete"
             settings["retention.ms"] = str(self.retention_ms)
+        if self.segment_ms is not None:
+            settings["segment.ms"] = str(self.segment_ms)
         return settings
 
 
@@ -263,6 +267,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             ("policy", "dispatch"),
             None,
             compacted=True,
+            segment_ms=_HOUR_MS,  # every process reads it all at its start, and backlogs are told often
         ),
         Topic(
             LIFECYCLE,

@@ -8,7 +8,8 @@ An agent takes its records with `stream.noack().events()`, hands them to the sta
 - `holds(generation)`: this assignment is still ours and the lease is valid: ask right before acting;
 - `lease`: see lease.py;
 - `read_committed()`: offsets and metadata that the group holds, for the restore;
-- `ends(partitions)`, `finished_to(tp, end)`: whether a log was worked off up to where it ended.
+- `ends(partitions)`, `finished_to(tp, end)`: whether a log was worked off up to where it ended;
+- `unread(partitions)`: how much lies behind what was taken.
 
 Before the app runs there is no consumer; callbacks (hooks.py) are registered on `app.hooks`.
 
@@ -143,6 +144,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     async def ends(self, partitions: Collection[TP]) -> dict[TP, int]:
         """Where the logs of these partitions end now. Waits while the broker is away."""
         return {tp: bounds.end for tp, bounds in (await self._thread.bounds(partitions)).items()}
+
+    async def unread(self, partitions: Collection[TP]) -> dict[TP, tuple[int, int]]:
+        """The offset that is taken next and the end of the log, for each of these partitions that is assigned. One
+        request per broker. Waits while the broker is away."""
+        return await self._thread.unread(partitions)
 
     async def finished_to(self, tp: TP, end: int) -> bool:
         """Every record of a served partition below the offset `end` is finished. For logs that may end in something

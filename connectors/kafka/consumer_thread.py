@@ -169,6 +169,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
                 continue
             return {TP(*tp): LogBounds(starts[tp], ends[tp]) for tp in asked}
 
+    async def unread(self, partitions: Collection[TP]) -> dict[TP, tuple[int, int]]:
+        """From the main loop: the offset that is taken next and the end of each log, of those assigned. Waits while the
+        broker is away."""
+        return await self.run_here(self._unread(partitions)) if partitions else {}
+
+    async def _unread(self, partitions: Collection[TP]) -> dict[TP, tuple[int, int]]:
+        asked = [TopicPartition(*tp) for tp in partitions]
+        while True:
+            try:
+                ends = await self._ensure_consumer().end_offsets(asked)
+                break
+            except KafkaTimeoutError:  # the broker is away
+                continue
+        # Taken after the answer: a log grows, and what was taken meanwhile is not unread.
+        positions = {TP(*tp): await self._position(TP(*tp)) for tp in asked}
+        return {tp: (at, max(at, ends[TopicPartition(*tp)])) for tp, at in positions.items() if at is not None}
+
     async def seek_all(self, positions: Mapping[TP, int]) -> bool:
         """From the main loop: read on from these positions. False, without effect, if the assignment is another one."""
         return await self.run_here(self._seek_all(positions))

@@ -11,8 +11,9 @@ from .vocabulary import ControlAction, ControlSubject
 
 @dataclass(slots=True, kw_only=True)
 class Control(Record):
-    """A switch of a lane, pacing group, account or app. Topic comms.control (compacted); key: subject_kind:subject for
-    a pause, with :rate, :trouble or :place at its end for those, so that none ends another."""
+    """A switch of a lane, pacing group, account or app, or how far a lane is behind. Topic comms.control (compacted);
+    key: subject_kind:subject for a pause, with :rate, :trouble, :place or :backlog at its end for those, so that none
+    ends another."""
 
     AVRO_NAME: ClassVar[str] = "commlayer.Control"
 
@@ -28,3 +29,4 @@ class Control(Record):
     by: str
     at: int
     until: int | None = None
+    eta_s: dict[str, float] | None = None

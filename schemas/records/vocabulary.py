@@ -171,6 +171,7 @@ class ControlAction(StrEnum):
     MOVE_BEGIN = "move_begin"
     MOVE_DONE = "move_done"
     CLEAR = "clear"
+    BACKLOG = "backlog"
 
 
 class LetterAction(StrEnum):

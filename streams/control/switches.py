@@ -19,11 +19,20 @@ class Aspect(StrEnum):
     RATE = ":rate"
     TROUBLE = ":trouble"
     PLACE = ":place"
+    BACKLOG = ":backlog"
+
+
+_BACKLOG = Aspect.BACKLOG.value.encode()
 
 
 def control_key(kind: ControlSubject, subject: str, aspect: Aspect) -> bytes:
     """Key of a record on comms.control."""
     return f"{kind.value}:{subject}{aspect.value}".encode()
+
+
+def is_backlog(key: bytes) -> bool:
+    """Whether a record of this key tells how far a lane is behind."""
+    return key.endswith(_BACKLOG)
 
 
 class Switches:
@@ -33,7 +42,9 @@ class Switches:
         self._records: dict[bytes, Control] = {}
 
     def take(self, key: bytes, record: Control | None) -> None:
-        """Fold one record in, in the order of the log."""
+        """Fold one record in, in the order of the log. Backlogs are no switches: `Backlogs` takes them."""
+        if is_backlog(key):
+            return
         if record is None or record.action in (ControlAction.CLEAR, ControlAction.RESUME):
             self._records.pop(key, None)
         else:

@@ -40,6 +40,7 @@ from streams.control.switches import Aspect, control_key
 from streams.control.tail import ControlTail
 
 from . import metrics
+from .backlog_watch import BacklogWatch
 from .changes import FRESH_S, KEPT_MS, Changes
 from .doubts import SETTLE_S
 from .engine import Engine
@@ -186,6 +187,16 @@ class DispatchStage:
             serves=lambda partition: partition in self._served,
             clock=time.monotonic,
         )
+        self._backlog = BacklogWatch(
+            self.scheduler,
+            consumer=lambda: self._consumer,
+            owns=self._owns,
+            may_act=self._may_act,
+            write=self._write_control,
+            broken=self._broken,
+            clock=time.monotonic,
+            now_ms=now_ms,
+        )
         self._ends_of_move: dict[str, dict[TP, int]] = {}
         self._control = ControlTail(kafka, codec, take=self._switch, broken=self._broken)
         self.view = LaneView(self.scheduler, self.engine.troubles, owns=self._owns, clock=time.monotonic, now_ms=now_ms)
@@ -219,10 +230,12 @@ class DispatchStage:
         self.engine.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
         self._moves = asyncio.create_task(self._watch_moves(), name="dispatch moves")
+        self._backlog.start()
 
     async def stop(self) -> None:
         """Let go of everything unfinished; it is delivered again."""
         self._replay.stop()
+        await self._backlog.stop()
         if self._moves is not None:
             self._moves.cancel()
             await asyncio.gather(self._moves, return_exceptions=True)
@@ -282,6 +295,8 @@ class DispatchStage:
         self.engine.take(order, event, astray, closed=closed)
 
     def _switch(self, key: bytes, record: Control | None) -> None:
+        if self._backlog.take(key, record):
+            return
         self.switching.take(key, record)
         if key.endswith(Aspect.PLACE.value.encode()):
             self.moving.take(record)
@@ -402,7 +417,9 @@ class DispatchStage:
             await self._write_place(moved(name, place.opening, by=by, at=at, since=place.home))
 
     async def _write_place(self, record: Control) -> None:
-        key = control_key(ControlSubject.GROUP, record.subject, Aspect.PLACE)
+        await self._write_control(control_key(ControlSubject.GROUP, record.subject, Aspect.PLACE), record)
+
+    async def _write_control(self, key: bytes, record: Control) -> None:
         await self._publisher.publish(CONTROL, self._codec.encode(record), key=key)
 
     def _runnable(self) -> int:

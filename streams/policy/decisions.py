@@ -169,6 +169,7 @@ class Decisions:
             quota_day_over=turn.day_over,
             paused_apps=switched.paused_apps,
             unhealthy=switched.unhealthy,
+            backlogs=switched.backlogs,
             ledger=ledger,
             past=self._past(request, entry),
             last_inbound=last_inbound,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from schemas.records import Channel, Control
 from streams.consent import Ledger
+from streams.control.backlogs import Backlog
 
 from .profile import Profile
 
@@ -48,7 +49,7 @@ class Facts:
         last_inbound: when the person last wrote to us, epoch milliseconds UTC, by our address as Twilio writes it
             (`whatsapp:+…` for WhatsApp).
         unhealthy: lanes that are paused or fail too often.
-        eta_s: seconds until a message admitted now would leave, by lane; a lane that is not named is free.
+        backlogs: how far lanes are behind, by lane; one that is not named is free.
         opened: people of this partition to whom a WhatsApp sender wrote first within 24 h, by name of the sender.
         earlier_digest: what an earlier request under the same key said (`idempotency.digest`).
         paused_apps: the pause of each app that an operator has paused (`Switchboard`).
@@ -63,7 +64,7 @@ class Facts:
     past: tuple[Past, ...] = ()
     last_inbound: Mapping[str, int] = field(default_factory=dict)
     unhealthy: frozenset[str] = frozenset()
-    eta_s: Mapping[str, float] = field(default_factory=dict)
+    backlogs: Mapping[str, Backlog] = field(default_factory=dict)
     opened: Mapping[str, int] = field(default_factory=dict)
     earlier_digest: bytes | None = None
     paused_apps: Mapping[str, Control] = field(default_factory=dict)

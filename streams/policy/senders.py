@@ -50,12 +50,7 @@ def _choose(case: Case) -> Sender | Deny:
         )
     in_time = [sender for sender in fitting if _leaves_in_time(case, sender)]
     if not in_time:
-        return Deny(
-            Reason.BACKLOG,
-            "deadline",
-            f"{', '.join(sender.name for sender in fitting)} would send it only after its deadline.",
-            "Give a later deadline, or add a sender.",
-        )
+        return _backlog(case, fitting)
     return _preferred(case, in_time)
 
 
@@ -76,8 +71,26 @@ def able(case: Case) -> list[Sender] | Deny:
 
 
 def _leaves_in_time(case: Case, sender: Sender) -> bool:
-    start = max(case.now_ms, case.request.not_before or 0)
-    return start + case.facts.eta_s.get(sender.lane, 0.0) * 1000 < case.deadline
+    """What may not go before `not_before` is judged when it comes back then."""
+    if case.request.not_before is not None and case.request.not_before > case.now_ms:
+        return True
+    return _leaves_at(case, sender) < case.deadline
+
+
+def _leaves_at(case: Case, sender: Sender) -> int:
+    behind = case.facts.backlogs.get(sender.lane)
+    return case.now_ms if behind is None else behind.leaves_at(case.message_class, case.now_ms)
+
+
+def _backlog(case: Case, fitting: list[Sender]) -> Deny:
+    wait_ms = min(_leaves_at(case, sender) for sender in fitting) - case.now_ms
+    return Deny(
+        Reason.BACKLOG,
+        "deadline",
+        f"{', '.join(sender.name for sender in fitting)} could send it in {wait_ms // 1000} s at the earliest, and its "
+        f"deadline is in {(case.deadline - case.now_ms) // 1000} s.",
+        "Give a later deadline, or add a sender.",
+    )
 
 
 def _preferred(case: Case, fitting: list[Sender]) -> Sender:

@@ -4,10 +4,11 @@ messages had better avoid."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from schemas.records import Control, ControlSubject
-from streams.control.switches import Switches
+from streams.control.backlogs import Backlog, Backlogs
+from streams.control.switches import Switches, is_backlog
 
 from .config import Sender
 
@@ -20,10 +21,12 @@ class Switched:
         paused_apps: the pause of each app that an operator has paused; their messages wait.
         unhealthy: lanes that are paused, or in trouble until its next probe, themselves or by their group or account.
             They are avoided where another sender fits; otherwise their messages wait in dispatch.
+        backlogs: how far lanes are behind, as dispatch told it lately.
     """
 
     paused_apps: Mapping[str, Control] = field(default_factory=dict)
     unhealthy: frozenset[str] = frozenset()
+    backlogs: Mapping[str, Backlog] = field(default_factory=dict)
 
 
 class Switchboard:
@@ -36,6 +39,7 @@ class Switchboard:
 
     def __init__(self, senders: Iterable[Sender], *, now_ms: Callable[[], int]) -> None:
         self.switches = Switches()
+        self._backlogs = Backlogs()
         self._senders = tuple(senders)
         self._now_ms = now_ms
         self._in_force = Switched()
@@ -43,8 +47,12 @@ class Switchboard:
 
     def take(self, key: bytes, record: Control | None) -> None:
         """A record of comms.control."""
-        self.switches.take(key, record)
-        self._look()
+        if is_backlog(key):
+            self._backlogs.take(key, record)
+            self._in_force = replace(self._in_force, backlogs=self._backlogs.by_lane)
+        else:
+            self.switches.take(key, record)
+            self._look()
 
     def in_force(self) -> Switched:
         """What holds now; cheap, so that every decision can ask."""
@@ -58,6 +66,7 @@ class Switchboard:
         self._in_force = Switched(
             self.switches.paused_apps(now_ms),
             frozenset(sender.lane for sender in self._senders if self._is_held(sender, now_ms)),
+            self._backlogs.by_lane,
         )
 
     def _is_troubled(self, kind: ControlSubject, name: str, now_ms: int) -> bool:

@@ -88,6 +88,10 @@ def test_settings_say_how_the_topic_is_kept(name: str) -> None:
         assert settings["retention.ms"] == str(days * _DAY_MS)
 
 
+def test_what_every_process_reads_at_its_start_is_compacted_within_hours() -> None:
+    assert _TOPICS["comms.control"].settings()["segment.ms"] == "3600000"
+
+
 @pytest.mark.parametrize("name", ["comms.policy.state", "comms.feedback.state"])
 def test_late_writes_to_state_are_not_left_alone_by_compaction(name: str) -> None:
     assert _TOPICS[name].settings()["min.compaction.lag.ms"] == "3600000"

@@ -33,7 +33,7 @@ from . import (
     whatsapp,
 )
 
-RULES_VERSION = "9"
+RULES_VERSION = "10"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from connectors.health import HealthBoard
 from schemas.reasons import Reason
-from schemas.records import DeadLetter, Deferral, MessageClass, MessageStatus
-from schemas.topics import DEAD, deferral_topic, dispatch_topic
-from tests.streams.cluster import own_cluster, records
+from schemas.records import Control, ControlAction, DeadLetter, Deferral, MessageClass, MessageStatus
+from schemas.topics import CONTROL, DEAD, deferral_topic, dispatch_topic
+from streams.control.backlogs import backlog_key
+from tests.streams.cluster import CODEC, own_cluster, records
 from tests.support.kafka import Kafka, Outgoing
-from tests.support.waiting import until
+from tests.support.waiting import until, wait_until
 from twin.server import Twin
 
 from .cluster import (
@@ -186,3 +187,25 @@ async def test_a_second_worker_takes_over_without_loss_or_repeat(cluster: Kafka,
                 await until_committed(cluster, group)
         assert len(list(twin.books.outbound())) == 1000
         assert twin.books.duplicates() == []
+
+
+async def test_a_lane_that_is_far_behind_is_told_to_policy_by_class(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    lane = backlog_key("slow")
+
+    def told() -> list[Control]:
+        stored = [each for each in cluster.consume_all(CONTROL) if each.key == lane]
+        return [each for each in (CODEC.decode(one.value or b"") for one in stored) if isinstance(each, Control)]
+
+    async with Twin(twin_settings()) as twin:
+        await asyncio.to_thread(cluster.produce, to_send(200, lane="slow", message_class=BULK, start=7000))
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url):
+            await asyncio.to_thread(wait_until, told, "word of the backlog", every_s=1.0)
+            [critical] = to_send(1, lane="slow", message_class=CRITICAL, start=7900)
+            await asyncio.to_thread(cluster.produce, [critical])
+            await until_ended(cluster, ids_of([critical]))
+    record = told()[-1]
+    assert record.action is ControlAction.BACKLOG
+    assert record.eta_s is not None
+    assert set(record.eta_s) == {"bulk"}
+    assert 10 < record.eta_s["bulk"] <= 90, "180 lie unread at 2 a second"

@@ -4,13 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 from schemas.reasons import Reason
+from schemas.records import MessageClass
+from streams.control.backlogs import Backlog
 from streams.policy.case import Case
 from streams.policy.config import GeoMatch, Sender
 from streams.policy.facts import Facts
 from streams.policy.senders import choose
 from streams.policy.verdict import Deny
 
-from .installation import AMERICAN, MOBILE, NOW, config, entry, request, sender
+from .installation import AMERICAN, HOUR, MOBILE, NOW, config, entry, request, sender
 
 NAMES = ("us-415", "us-212", "ch")
 SENDERS = {
@@ -30,6 +32,11 @@ def chosen(facts: Facts | None = None, *, geo: GeoMatch = GeoMatch.NONE, **chang
     )
     choice = choose(Case(request(**changes), entry(), configured, NOW, facts or Facts()))
     return choice.name if isinstance(choice, Sender) else choice
+
+
+def behind(*, until: int = NOW + 180_000, **seconds: int) -> Backlog:
+    """A lane whose classes wait so long."""
+    return Backlog({MessageClass(name): NOW + each * 1000 for name, each in seconds.items()}, until)
 
 
 def test_a_number_of_the_area_code_or_else_of_the_country_is_preferred_where_configured() -> None:
@@ -53,11 +60,25 @@ def test_an_unhealthy_lane_is_left_while_another_one_fits() -> None:
 
 
 def test_a_lane_that_would_send_after_the_deadline_is_left_and_without_another_the_message_is_denied() -> None:
-    late = dict.fromkeys(NAMES, 600.0)
-    denied = chosen(Facts(eta_s=late))
+    late = dict.fromkeys(NAMES, behind(critical=600))
+    denied = chosen(Facts(backlogs=late))
     assert isinstance(denied, Deny)
     assert denied.reason is Reason.BACKLOG
-    assert chosen(Facts(eta_s={**late, "us-212": 500.0})) == "us-212"
+    assert "in 600 s" in denied.detail
+    assert chosen(Facts(backlogs={**late, "us-212": behind(critical=500)})) == "us-212"
+
+
+def test_a_code_does_not_wait_for_the_campaign_on_its_lane() -> None:
+    assert chosen(Facts(backlogs=dict.fromkeys(NAMES, behind(bulk=86_400)))) in NAMES
+
+
+def test_a_backlog_of_which_nothing_was_heard_for_long_denies_nothing() -> None:
+    assert chosen(Facts(backlogs=dict.fromkeys(NAMES, behind(critical=600, until=NOW)))) in NAMES
+
+
+def test_the_backlog_of_today_says_nothing_of_a_message_for_tomorrow() -> None:
+    scheduled = {"not_before": NOW + HOUR, "deadline": NOW + HOUR + 1}
+    assert chosen(Facts(backlogs=dict.fromkeys(NAMES, behind(critical=86_400))), **scheduled) in NAMES
 
 
 def test_a_sender_for_other_categories_does_not_fit() -> None:

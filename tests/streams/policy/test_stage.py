@@ -49,6 +49,7 @@ from schemas.topics import (
     dispatch_topic,
     request_topic,
 )
+from streams.control.backlogs import backlog, backlog_key
 from streams.control.switches import Aspect, control_key
 from streams.policy.config import PolicyConfig
 from streams.policy.stage import WHEEL_WINDOW, PolicyStage, window
@@ -346,6 +347,29 @@ async def test_a_message_of_a_paused_app_waits_and_is_sent_after_the_resume(clus
         waits, sent = await found(cluster, LIFECYCLE, LifecycleEvent, ours(2780), 2)
     assert (waits.status, waits.reason) == (MessageStatus.DEFERRED, Reason.APP_PAUSED)
     assert (sent.status, sent.round) == (MessageStatus.ADMITTED, 1)
+
+
+async def test_what_could_leave_only_after_its_deadline_is_denied_and_a_code_on_the_same_lane_goes(
+    cluster: Kafka, tmp_path: Path
+) -> None:
+    told = [
+        backlog(lane, {MessageClass.NORMAL: 3600.0}, by="dispatch", at=wall_ms())
+        for lane in ("long", "promo-a", "promo-b")
+    ]
+    records = [Outgoing(CONTROL, CODEC.encode(each), backlog_key(each.subject), 0) for each in told]
+    hurried = {"app": "shop", "category": "service", "deadline": wall_ms() + 1_800_000}
+    await asyncio.to_thread(cluster.produce, records)
+    async with policy(cluster, tmp_path, group=cluster.unique("policy")):
+        asked = [ask(2790, **hurried), ask(2791, app="shop", category="service"), ask(2792)]
+        await asyncio.to_thread(cluster.produce, asked)
+        events = await found(cluster, LIFECYCLE, LifecycleEvent, ours(2790, 2791, 2792), 3)
+    assert {each.recipient: each.reason for each in events} == {
+        person(2790): Reason.BACKLOG,
+        person(2791): None,
+        person(2792): None,
+    }
+    free = [Outgoing(CONTROL, None, backlog_key(each.subject), 0) for each in told]
+    await asyncio.to_thread(cluster.produce, free)
 
 
 def opt(number: int, change: ConsentChange, at: int) -> Outgoing:

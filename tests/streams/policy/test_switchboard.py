@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from schemas.records import Control, ControlAction, ControlSubject
+from schemas.records import Control, ControlAction, ControlSubject, MessageClass
+from streams.control.backlogs import backlog, backlog_key
 from streams.control.switches import Aspect, control_key
 from streams.policy.switchboard import Switchboard, Switched
 
@@ -84,3 +85,15 @@ def test_a_lane_in_trouble_gets_a_message_again_when_its_next_probe_is_due() -> 
     assert board.board.in_force().unhealthy == frozenset(), "somebody must find out that it is over"
     board.write(LANE, "a", aspect=Aspect.TROUBLE, until=NOW + 15_000, error_code=21606)
     assert board.board.in_force().unhealthy == {"a"}
+
+
+def test_a_backlog_is_known_until_it_is_over_and_changes_no_switch() -> None:
+    board = Board()
+    board.write(LANE, "a")
+    board.board.take(backlog_key("b"), backlog("b", {MessageClass.BULK: 60.0}, by="dispatch", at=NOW))
+    assert board.now().unhealthy == {"a"}
+    assert board.now().backlogs["b"].leaves_at(MessageClass.BULK, NOW) == NOW + 60_000
+    board.write(LANE, "a", ControlAction.RESUME)
+    assert (board.now().unhealthy, set(board.now().backlogs)) == (frozenset(), {"b"})
+    board.board.take(backlog_key("b"), backlog("b", {}, by="dispatch", at=NOW))
+    assert board.now() == Switched()
