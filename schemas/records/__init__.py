@@ -12,7 +12,7 @@ from .dispatch import Dispatch
 from .handled_letter import HandledLetter
 from .inbound import Inbound, InboundMedia
 from .lifecycle import LifecycleEvent
-from .memory import PolicyDecision, PolicyPerson
+from .memory import PolicyDecision, PolicyOpening, PolicyPerson
 from .profile import CustomerProfile
 from .request import Content, MessageRequest
 from .status import StatusUpdate
@@ -54,6 +54,7 @@ RECORDS: dict[str, type[Record]] = {
         LifecycleEvent,
         MessageRequest,
         PolicyDecision,
+        PolicyOpening,
         PolicyPerson,
         StatusUpdate,
     )
@@ -94,6 +95,7 @@ __all__ = [
     "MessageRequest",
     "MessageStatus",
     "PolicyDecision",
+    "PolicyOpening",
     "PolicyOutcome",
     "PolicyPerson",
     "Record",

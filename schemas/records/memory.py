@@ -1,4 +1,5 @@
-"""Typed records of avro/policy_decision.avsc and avro/policy_person.avsc; the meaning of each field stands there."""
+"""Typed records of avro/policy_decision.avsc, policy_person.avsc and policy_opening.avsc; the meaning of each field is
+told there."""
 
 from __future__ import annotations
 
@@ -43,3 +44,12 @@ class PolicyPerson(Record):
 
     ledger: bytes
     last_inbound: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class PolicyOpening(Record):
+    """A WhatsApp sender wrote to a person first; sender and person are in the key. Topic comms.policy.state."""
+
+    AVRO_NAME: ClassVar[str] = "commlayer.PolicyOpening"
+
+    at: int

@@ -12,7 +12,7 @@ from .facts import NOTHING_KNOWN, Facts
 from .fallback import OF_THE_CHANNEL, next_request
 from .rules import RULES, RULES_VERSION, quiet_hours
 from .verdict import Admitted, Allow, Decision, Defer, Deferred, Denied, Deny
-from .whatsapp import needs_window, window_end
+from .whatsapp import needs_window, opens, window_end
 from .wording import Wording
 
 
@@ -40,7 +40,9 @@ def decide(
     if isinstance(choice, Deny):
         raise AssertionError("the rule 'sender' allowed what has no sender")
     assert case.wording is not None, "the rule 'content' allowed what says nothing"
-    return Admitted(_dispatch(case, choice, case.wording), choice.partition, case.wording.facts)
+    return Admitted(
+        _dispatch(case, choice, case.wording), choice.partition, case.wording.facts, opens=opens(case, choice)
+    )
 
 
 def rule_version(config: PolicyConfig) -> str:

@@ -8,7 +8,7 @@ A crash after the first step finds the decision when the input comes again, and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from .enrichment import EnrichmentUnavailable
 from .facts import NOTHING_KNOWN, Facts, Past
 from .idempotency import digest
 from .memory import Memory
+from .openings import Openings
 from .profile import Profile
 from .profile_sources import merged, profile_of_record
 from .quotas import NOW, Quotas
@@ -63,6 +64,7 @@ class Decisions:
         look_up: customer data; nothing is known of anybody where it is None.
         switched: what operators and trouble have switched off at this moment.
         quotas: what apps have used up; nobody is limited where it is None.
+        openings: whom WhatsApp senders wrote to first; nobody is counted where it is None.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Decisions:
         look_up: LookUp | None = None,
         switched: Callable[[], Switched] = Switched,
         quotas: Quotas | None = None,
+        openings: Openings | None = None,
     ) -> None:
         self._config = config
         self._memory = memory
@@ -90,6 +93,7 @@ class Decisions:
         self._look_up = look_up
         self._switched = switched
         self._quotas = quotas
+        self._openings = openings
 
     async def serve(self, event: Any, request: MessageRequest, entry: Entry, kind: str) -> None:
         """Decide on a request, unless that was done; publish what follows; finish the input.
@@ -172,18 +176,23 @@ class Decisions:
             backlogs=switched.backlogs,
             ledger=ledger,
             past=self._past(request, entry),
+            opened=self._opened(request, entry),
             last_inbound=last_inbound,
             cancelled=cancellation is not None and cancellation.app == entry.app,
         )
 
     def _past(self, request: MessageRequest, entry: Entry) -> tuple[Past, ...]:
-        """Reading what somebody was sent costs something for each message: only where a cap covers it, and for
-        WhatsApp, where people are counted."""
+        """Reading what somebody was sent costs something for each message: only where a cap covers it."""
         assert entry.home is not None
-        capped = any(cap.covers(request.category, request.channel) for cap in self._config.caps)
-        if not capped and request.channel is not Channel.WHATSAPP:
+        if not any(cap.covers(request.category, request.channel) for cap in self._config.caps):
             return ()
         return self._memory.past(entry.home, request.recipient, without=entry.message_id)
+
+    def _opened(self, request: MessageRequest, entry: Entry) -> Mapping[str, int]:
+        if self._openings is None or request.channel is not Channel.WHATSAPP:
+            return {}
+        assert entry.home is not None
+        return self._openings.others(entry.home, request.recipient, self._now_ms())
 
     async def _decide(
         self,
@@ -199,6 +208,9 @@ class Decisions:
         home = entry.home if entry.round == 0 else None
         if self._quotas is not None and home is not None and not isinstance(decision, Denied):
             self._quotas.charge(entry.app, home)
+        opens = decision.dispatch.lane if isinstance(decision, Admitted) and decision.opens else None
+        if self._openings is not None and opens is not None and entry.home is not None:
+            self._openings.note(entry.home, opens, request.recipient, now_ms)
         metrics.decision_seconds(kind).observe(max(0.0, now_ms / 1000 - message.timestamp))
         published = self._published(decision, request)
         place = Origin(message.topic, message.partition, message.offset)
@@ -206,7 +218,7 @@ class Decisions:
         told_bytes = self._codec.encode(told)
         if entry.home is not None:
             kept = self._kept(decision, request, entry, published, told_bytes, now_ms, earlier)
-            await self._memory.keep_decision(entry.home, request.recipient, kept)
+            await self._memory.keep_decision(entry.home, request.recipient, kept, opens=opens)
             if not await self._may_act(event):
                 return
         await self._publish(event, entry, published, told_bytes)

@@ -23,6 +23,7 @@ from .decisions import Decisions, LookUp
 from .fallback import next_request
 from .memory import Memory
 from .numbers import E164
+from .openings import Openings
 from .people import People
 from .quotas import Quotas
 from .story import tell_lost_request
@@ -58,6 +59,7 @@ class Desk:
         look_up: customer data; nothing is known of anybody where it is None.
         switched: what operators and trouble have switched off at this moment.
         quotas: what apps have used up.
+        openings: whom WhatsApp senders wrote to first.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Desk:
         look_up: LookUp | None = None,
         switched: Callable[[], Switched] = Switched,
         quotas: Quotas | None = None,
+        openings: Openings | None = None,
     ) -> None:
         self._config = config
         self._memory = memory
@@ -95,6 +98,7 @@ class Desk:
             look_up=look_up,
             switched=switched,
             quotas=quotas,
+            openings=openings,
         )
 
     async def serve(self, event: Any, turn: object) -> HoldUntil | TakeTurnAs | None:

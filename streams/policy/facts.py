@@ -50,7 +50,7 @@ class Facts:
             (`whatsapp:+…` for WhatsApp).
         unhealthy: lanes that are paused or fail too often.
         backlogs: how far lanes are behind, by lane; one that is not named is free.
-        opened: people of this partition to whom a WhatsApp sender wrote first within 24 h, by name of the sender.
+        opened: other people of this partition to whom a WhatsApp sender wrote first within 24 h, by name of the sender.
         earlier_digest: what an earlier request under the same key said (`idempotency.digest`).
         paused_apps: the pause of each app that an operator has paused (`Switchboard`).
         cancelled: the app took the message back before it was admitted.

@@ -1,11 +1,15 @@
 """What policy remembers of each person, in the state of their partition.
 
-Keys, all beginning with the number and a zero byte, so that one person's entries lie together:
+Keys begin with the number and a zero byte, so that one person's entries lie together:
 
     <recipient> 00 d <message id>    the last decision about a message        PolicyDecision
     <recipient> 00 x <message id>    a message that its app took back         Cancellation
     <recipient> 00 f                 customer data of comms.profiles          CustomerProfile
     <recipient> 00 p                 consent, and when they wrote to us       PolicyPerson
+
+and one kind that lies by itself, so that a new owner finds it without reading everybody's:
+
+    opened 00 <sender> 00 <recipient>    the sender wrote to them first       PolicyOpening
 
 Values are in Avro single-object encoding whatever the topics use: they are read in the middle of a decision, where
 nobody can wait for a registry, and this encoding knows every released schema.
@@ -17,15 +21,18 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol, TypeVar
 
 from schemas.codec import SingleObjectCodec
-from schemas.records import Cancellation, CustomerProfile, PolicyDecision, PolicyPerson, Record
+from schemas.records import Cancellation, CustomerProfile, PolicyDecision, PolicyOpening, PolicyPerson, Record
 from streams.consent import Ledger
 
+from .config import CLOCKS_DIFFER_MS
 from .facts import Past
+from .whatsapp import WINDOW_MS
 
 _DECISION = b"\x00d"
 _CANCELLATION = b"\x00x"
 _PERSON = b"\x00p"
 _PROFILE = b"\x00f"
+_OPENED = b"opened\x00"
 
 CANCELLATION_KEPT_MS = 400 * 24 * 3600 * 1000
 """A message may wait for its not-before for a year, and its cancellation must be there when it comes back."""
@@ -57,9 +64,25 @@ class Memory:
         """The last decision about a message."""
         return self._get(home, recipient.encode() + _DECISION + message_id.encode(), PolicyDecision)
 
-    async def keep_decision(self, home: int, recipient: str, decision: PolicyDecision) -> None:
-        """Remember a decision in place of the one before it."""
-        await self._put(home, recipient.encode() + _DECISION + decision.message_id.encode(), decision)
+    async def keep_decision(
+        self, home: int, recipient: str, decision: PolicyDecision, *, opens: str | None = None
+    ) -> None:
+        """Remember a decision in place of the one before it, and, before it, that the sender `opens` writes to the
+        person first by it: a crash between the two leaves one counted too many."""
+        entries: dict[bytes, bytes | None] = {}
+        if opens is not None:
+            opening = PolicyOpening(at=decision.at)
+            entries[_OPENED + opens.encode() + b"\x00" + recipient.encode()] = self._codec.encode(opening)
+        entries[recipient.encode() + _DECISION + decision.message_id.encode()] = self._codec.encode(decision)
+        await self._state.put(home, entries)
+
+    def openings(self, home: int) -> Iterator[tuple[str, str, int]]:
+        """Sender, person and moment of everybody who was written to first, of late."""
+        for key, value in self._state.scan(home, _OPENED):
+            _, sender, recipient = key.decode().split("\x00")
+            opening = self._codec.decode(value)
+            assert isinstance(opening, PolicyOpening)
+            yield sender, recipient, opening.at
 
     def past(self, home: int, recipient: str, *, without: str) -> tuple[Past, ...]:
         """The decisions about a person, oldest first, but for the message `without`."""
@@ -105,6 +128,10 @@ class Memory:
 
     def useless(self, key: bytes, value: bytes, now_ms: int) -> bool:
         """Whether nobody needs an entry any more. What is known of a person is kept for ever."""
+        if key.startswith(_OPENED):
+            opening = self._codec.decode(value)
+            assert isinstance(opening, PolicyOpening)
+            return opening.at + WINDOW_MS + CLOCKS_DIFFER_MS < now_ms
         kind = key.partition(b"\x00")[2][:1]
         if kind == _DECISION[1:]:
             decision = self._codec.decode(value)
@@ -130,7 +157,7 @@ class Memory:
 
 def recipient_of(key: bytes) -> bytes:
     """The number whose entry a key names, as it is the key of their records."""
-    return key.partition(b"\x00")[0]
+    return key.rpartition(b"\x00")[2] if key.startswith(_OPENED) else key.partition(b"\x00")[0]
 
 
 def _past(decision: PolicyDecision) -> Past:

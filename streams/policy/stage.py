@@ -35,6 +35,7 @@ from .config import PolicyConfig
 from .desk import ABOUT_PEOPLE, Desk, HoldUntil, TakeTurnAs
 from .doors import Doors
 from .memory import Memory
+from .openings import Openings
 from .profile import Profile
 from .quotas import Quotas
 from .sweep import sweep
@@ -122,6 +123,7 @@ class PolicyStage:
         )
         self._control = ControlTail(kafka, codec, take=self._switchboard.take, broken=self._broken)
         self._memory = Memory(states)
+        self._openings = Openings(config.senders.values())
         self._desk = Desk(
             config,
             self._memory,
@@ -134,6 +136,7 @@ class PolicyStage:
             look_up=None if customer_data is None else customer_data.profile_of,
             switched=self._switchboard.in_force,
             quotas=self._quotas,
+            openings=self._openings,
         )
         self._doors: Doors[Any] = Doors()
         self._turns: Turns[Any] = Turns(max_under_way)
@@ -309,6 +312,8 @@ class PolicyStage:
         await self._lease()  # opening takes a partition from whoever has it
         await asyncio.gather(*(self._states.open(home) for home in homes))
         self._quotas.partitions_held(homes)
+        for home in homes:
+            self._openings.restore(home, self._memory.openings(home))
         ends = await self._app.consumer.ends([tp for tp in partitions if tp.topic == CONSENT])
         # Where this worker does not have a partition's consent, as may be while a new version rolls out, the door stays
         # closed until a rebalance brings them together: somebody else reads the consent, but nobody folds it here.
@@ -342,7 +347,10 @@ class PolicyStage:
     async def _on_released(self, partitions: frozenset[TP]) -> None:
         # Every rebalance takes all partitions and gives them out anew.
         self._doors.close({})
-        await asyncio.gather(*(self._states.close(home) for home in self._states.partitions))
+        homes = self._states.partitions
+        await asyncio.gather(*(self._states.close(home) for home in homes))
+        for home in homes:
+            self._openings.drop(home)
         self._turns.drop(lambda event: True)
         self._held.drop(lambda event: True)
         self._tell_progress()

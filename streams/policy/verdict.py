@@ -50,11 +50,19 @@ ALLOW = Allow()
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Goes to dispatch, to `partition` of the topic of its class; `facts` are for its story."""
+    """Goes to dispatch.
+
+    Attributes:
+        dispatch: the record.
+        partition: of the topic of its class.
+        facts: for its story.
+        opens: its sender writes to the person first with it, and may do so to so many people a day (WhatsApp).
+    """
 
     dispatch: Dispatch
     partition: int
     facts: Mapping[str, str] = field(default_factory=dict)
+    opens: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,16 +48,27 @@ def needs_window(case: Case) -> bool:
     return declared is not None and not declared.approved
 
 
+def opens(case: Case, sender: Sender) -> bool:
+    """Whether the message is a first word of a sender that may write so to a limited number of people a day."""
+    return (
+        sender.daily_people is not None
+        and case.request.channel is Channel.WHATSAPP
+        and window_end(case, sender) <= case.now_ms
+    )
+
+
 def may_open(case: Case, sender: Sender) -> bool:
     """Whether one more person may be written to first from this sender today (Twilio 63018).
 
-    The limit counts people. Each person belongs to one partition, so the count of a partition needs no other process;
-    it may use its even share of the limit, rounded up. Somebody written to within 24 h counts once.
+    The limit counts people, and each belongs to one partition, which has its share of the limit. Somebody written to
+    first within 24 h is among the counted already and takes no further place.
     """
-    limit = sender.daily_people
-    if limit is None or window_end(case, sender) > case.now_ms:
+    if sender.daily_people is None or not opens(case, sender):
         return True
-    since = case.now_ms - WINDOW_MS
-    if any(past.admitted and past.sender == sender.name and past.at > since for past in case.facts.past):
-        return True
-    return case.facts.opened.get(sender.name, 0) < -(-limit // case.config.partitions)
+    others = case.facts.opened.get(sender.name, 0)
+    return others < share_of(sender.daily_people, case.entry.home or 0, case.config.partitions)
+
+
+def share_of(limit: int, home: int, partitions: int) -> int:
+    """What a partition may use of a limit on all people; the shares of all partitions are the limit."""
+    return limit // partitions + (home < limit % partitions)

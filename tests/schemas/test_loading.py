@@ -17,6 +17,7 @@ _RELEASED_FINGERPRINTS = {
     ("commlayer.Cancellation", 1): "7c3b8351c2b8b731",
     ("commlayer.Consent", 1): "57c3cdfd8753ac3b",
     ("commlayer.Control", 1): "ac95fb22af3ed799",
+    ("commlayer.Control", 2): "04c11910b723fd07",
     ("commlayer.CustomerProfile", 1): "29aec4ce86837dc1",
     ("commlayer.DeadLetter", 1): "b3592416a7ece658",
     ("commlayer.Deferral", 1): "d956d47547e058cf",
@@ -26,6 +27,7 @@ _RELEASED_FINGERPRINTS = {
     ("commlayer.LifecycleEvent", 1): "f6eb17bd9b6073fb",
     ("commlayer.MessageRequest", 1): "c9b862924b2a77c3",
     ("commlayer.PolicyDecision", 1): "0096cee77c706990",
+    ("commlayer.PolicyOpening", 1): "387cb028c1a665c4",
     ("commlayer.PolicyPerson", 1): "b0fcccce2c146d9c",
     ("commlayer.StatusUpdate", 1): "07768cea6dbd65ee",
 }

@@ -40,6 +40,8 @@ def senders(draft: Draft) -> Iterator[Problem]:
         yield from _channels(path, sender)
         if sender.daily_people is not None and sender.type is not SenderType.WHATSAPP:
             yield Problem((*path, "daily_people"), "only WhatsApp limits people a day.", "remove it.")
+        elif sender.daily_people is not None and draft.kafka is not None:
+            yield from _shares(path, sender.daily_people, draft.kafka.partitions.recipient)
         yield from _countries(draft, path, sender)
         key = _key(sender)
         other = by_address.setdefault(key, name) if key else name
@@ -66,6 +68,12 @@ def _identity(path: Path, sender: Sender) -> Iterator[Problem]:
         if ":" in sender.address:
             fix = "write it without the channel's prefix; `type:` says the channel."
         yield Problem((*path, "address"), f"not {kind}.", fix)
+
+
+def _shares(path: Path, limit: int, partitions: int) -> Iterator[Problem]:
+    if limit < partitions:
+        what = f"fewer than the {partitions} partitions that share it: people of some could never be written to first."
+        yield Problem((*path, "daily_people"), what, f"WhatsApp grants at least 250; write {partitions} or more.")
 
 
 def _channels(path: Path, sender: Sender) -> Iterator[Problem]:

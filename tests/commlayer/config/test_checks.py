@@ -198,6 +198,7 @@ ERRORS = [
     (put("content_templates.a", {"sid": "HX1"}), "content_templates.a.sid", "no SID", "write HX"),
     (put("senders.us-short.short_links", True), "senders.us-short.short_links", "messaging services", "remove it"),
     (put("senders.us-short.daily_people", 250), "senders.us-short.daily_people", "WhatsApp", "remove it"),
+    (put("senders.us", sender(type="whatsapp", daily_people=3)), "senders.us.daily_people", "fewer", "or more"),
     (put("senders.us-short.categories", ["opt"]), "senders.us-short.categories[0]", "no category", "`otp`"),
     (put("apps.login.classes", {"opt": "high"}), "apps.login.classes.opt", "no category", "`otp`"),
     (put("apps.login.deadlines_s", {"otp": 300_000}), "apps.login.deadlines_s.otp", "at most", "number"),

@@ -27,6 +27,7 @@ from streams.policy.config import PolicyConfig
 from streams.policy.decisions import LookUp
 from streams.policy.desk import Desk, HoldUntil, TakeTurnAs
 from streams.policy.memory import Memory
+from streams.policy.openings import Openings
 from streams.policy.quotas import Quotas
 from streams.policy.switchboard import Switched
 from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, request
@@ -83,9 +84,12 @@ class Counter:
             now_ms=lambda: self.now,
         )
         self.quotas.partitions_held(range(PARTITIONS))
+        memory, self.openings = Memory(self.state), Openings(self.configured.senders.values())
+        for home in range(PARTITIONS):
+            self.openings.restore(home, memory.openings(home))
         self.desk = Desk(
             self.configured,
-            Memory(self.state),
+            memory,
             intake=intake,
             codec=CODEC,
             publisher=self.publisher,
@@ -93,6 +97,7 @@ class Counter:
             now_ms=lambda: self.now,
             may_act=self.may_act,
             quotas=self.quotas,
+            openings=self.openings,
             look_up=self.look_up,
             switched=lambda: self.switched,
         )

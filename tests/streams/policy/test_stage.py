@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +23,12 @@ from schemas import ids
 from schemas.reasons import Reason
 from schemas.records import (
     Cancellation,
+    Channel,
     Consent,
     ConsentChange,
     ConsentScope,
     ConsentSource,
+    Content,
     Control,
     ControlAction,
     ControlSubject,
@@ -370,6 +373,24 @@ async def test_what_could_leave_only_after_its_deadline_is_denied_and_a_code_on_
     }
     free = [Outgoing(CONTROL, None, backlog_key(each.subject), 0) for each in told]
     await asyncio.to_thread(cluster.produce, free)
+
+
+async def test_another_owner_knows_to_whom_a_whatsapp_sender_wrote_first_today(cluster: Kafka, tmp_path: Path) -> None:
+    senders = config().senders
+    one_in_each_partition = config(
+        senders={**senders, "wa": replace(senders["wa"], daily_people=COUNTS.recipient)}, partitions=COUNTS.recipient
+    )
+    home = partition_of(person(2800).encode(), COUNTS.recipient)
+    other = next(n for n in range(2801, 2900) if partition_of(person(n).encode(), COUNTS.recipient) == home)
+    words = {"app": "shop", "category": "service", "channel": Channel.WHATSAPP, "sender": "wa"}
+    template, group = Content(content_sid="HX" + "a" * 32), cluster.unique("policy")
+    for folder, number, count in (("a", 2800, 1), ("b", other, 1), ("b", 2800, 2)):
+        async with policy(cluster, tmp_path / folder, group=group, configured=one_in_each_partition):
+            await asyncio.to_thread(cluster.produce, [ask(number, content=template, **words)])
+            await found(cluster, LIFECYCLE, LifecycleEvent, ours(number), count)
+    told = await found(cluster, LIFECYCLE, LifecycleEvent, ours(2800, other), 3)
+    reasons = [(each.recipient, each.reason) for each in sorted(told, key=lambda each: each.at)]
+    assert reasons == [(person(2800), None), (person(other), Reason.WHATSAPP_DAILY_LIMIT), (person(2800), None)]
 
 
 def opt(number: int, change: ConsentChange, at: int) -> Outgoing:

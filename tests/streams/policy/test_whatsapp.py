@@ -4,14 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.reasons import Reason
 from schemas.records import Channel, Content, MessageClass
 from streams.policy.config import PolicyConfig
 from streams.policy.decide import decide
-from streams.policy.facts import Facts, Past
+from streams.policy.facts import Facts
 from streams.policy.templates import ContentTemplate
 from streams.policy.verdict import Admitted, Decision, Deferred, Denied
+from streams.policy.whatsapp import share_of
 
 from .installation import AMERICAN, HOUR, NOW, config, entry, request
 
@@ -90,20 +93,34 @@ def test_a_partition_opens_no_more_conversations_than_its_share() -> None:
     assert isinstance(decided(replace(full, last_inbound={WA: NOW - 1}), configured, content=TEMPLATE), Admitted)
 
 
-@pytest.mark.parametrize(("ago", "free"), [(23 * HOUR, True), (25 * HOUR, False)])
-def test_somebody_written_to_within_a_day_counts_once(ago: int, free: bool) -> None:
-    past = Past(
-        message_id="m-0",
-        round=0,
-        app="shop",
-        category="service",
-        channel=Channel.WHATSAPP,
-        sender="wa",
-        admitted=True,
-        at=NOW - ago,
-    )
-    known = Facts(opened={"wa": 3}, past=(past,))
-    assert isinstance(decided(known, with_sender(daily_people=10), content=TEMPLATE), Admitted) is free
+@given(limit=st.integers(1, 100_000), partitions=st.integers(1, 512))
+def test_the_shares_of_all_partitions_are_the_limit(limit: int, partitions: int) -> None:
+    shares = [share_of(limit, home, partitions) for home in range(partitions)]
+    assert sum(shares) == limit
+    assert max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize(("home", "share"), [(0, 3), (1, 3), (2, 2), (3, 2)])
+def test_the_remainder_of_the_limit_falls_to_the_first_partitions(home: int, share: int) -> None:
+    asked = request(category="service", channel=Channel.WHATSAPP, content=TEMPLATE)
+    for others, admitted in ((share - 1, True), (share, False)):
+        facts = Facts(opened={"wa": others})
+        outcome = decide(asked, entry(app="shop", home=home), with_sender(daily_people=10), NOW, facts)
+        assert isinstance(outcome, Admitted) is admitted
+
+
+def test_only_a_first_word_of_a_limited_sender_counts() -> None:
+    limited = with_sender(daily_people=10)
+    opens = {
+        "template": decided(configured=limited, content=TEMPLATE),
+        "answer": decided(wrote(1), limited),
+        "template within the window": decided(wrote(1), limited, content=TEMPLATE),
+        "sender without limit": decided(content=TEMPLATE),
+        "sms": decided(configured=limited, channel=Channel.SMS),
+    }
+    counted = {what for what, outcome in opens.items() if isinstance(outcome, Admitted) and outcome.opens}
+    assert counted == {"template"}
+    assert all(isinstance(outcome, Admitted) for outcome in opens.values())
 
 
 def test_a_closed_window_falls_back_to_the_next_channel_which_is_asked_of_all_rules() -> None:
