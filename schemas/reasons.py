@@ -69,6 +69,7 @@ class Reason(StrEnum):
     WHATSAPP_MARKETING_REFUSED = "whatsapp_marketing_refused", "WhatsApp delivers no marketing to this country."
     WHATSAPP_DAILY_LIMIT = "whatsapp_daily_limit", "The sender wrote first to as many people as WhatsApp grants a day."
     QUOTA_EXCEEDED = "quota_exceeded", "The app asks for more than its quota."
+    LANE_QUOTA_EXCEEDED = "lane_quota_exceeded", "The app takes more of a lane than its quota there."
     FREQUENCY_CAP = "frequency_cap", "The person got as many messages of this kind as a cap allows."
     IDEMPOTENCY_CONFLICT = "idempotency_conflict", "The idempotency key was used for another content."
 

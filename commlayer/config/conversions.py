@@ -130,7 +130,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
                 geo_match=app.geo_match,
                 classes=app.classes,
                 deadlines_s=app.deadlines_s,
-                quota=Quota() if app.quota is None else Quota(**app.quota.model_dump()),
+                quota=Quota() if app.quota is None else app.quota.as_policy(),
             )
             for name, app in config.apps.items()
         },

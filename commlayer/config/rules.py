@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.records import DoubtPolicy, MessageClass
+from streams.policy import config as policy
 from streams.policy.config import DEFAULT_DEADLINE_S, ConsentRule, EnrichmentMode, GeoMatch
 
 from .fields import Country, Flag, PositiveFloat, PositiveInt, Section
@@ -115,6 +116,22 @@ class Category(Section):
         return self.message_class is not MessageClass.CRITICAL and self.intent not in _ESSENTIAL
 
 
+class LaneQuota(Section):
+    """How much of one lane an app may take."""
+
+    per_second: PositiveFloat | None = Field(
+        default=None, description="Messages per second; what comes faster waits its turn."
+    )
+    per_day: PositiveInt | None = Field(
+        default=None, description="Messages from one 00:00 UTC to the next; more take another sender, or are denied."
+    )
+
+    @property
+    def limits_nothing(self) -> bool:
+        """Nothing is set."""
+        return self.per_second is None and self.per_day is None
+
+
 class Quota(Section):
     """How much an app may ask for in the whole installation; docs/policy.md says how exactly it is held."""
 
@@ -124,6 +141,19 @@ class Quota(Section):
     per_day: PositiveInt | None = Field(
         default=None, description="Requests from one 00:00 UTC to the next; more are denied."
     )
+    lanes: dict[str, LaneQuota] = Field(default={}, description="How much of single lanes, by name of the sender.")
+
+    @property
+    def limits_nothing(self) -> bool:
+        """Nothing is set."""
+        return self.per_second is None and self.per_day is None and not self.lanes
+
+    def as_policy(self) -> policy.Quota:
+        """As policy takes it."""
+        lanes = {
+            name: policy.Quota(per_second=lane.per_second, per_day=lane.per_day) for name, lane in self.lanes.items()
+        }
+        return policy.Quota(per_second=self.per_second, per_day=self.per_day, lanes=lanes)
 
 
 class App(Section):

@@ -58,6 +58,7 @@ class Entry:
         urgent: it came by the app's urgent topic.
         round: 0 for the request itself, more when it comes back from the wheel.
         deadline: its deadline, where an earlier round fixed it; epoch milliseconds UTC.
+        waited_for: why it waited, where it comes back; a reason code.
         traceparent: W3C trace context.
     """
 
@@ -68,6 +69,7 @@ class Entry:
     urgent: bool = False
     round: int = 0
     deadline: int | None = None
+    waited_for: str | None = None
     traceparent: str | None = None
 
 

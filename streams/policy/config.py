@@ -176,10 +176,12 @@ class Quota:
     Attributes:
         per_second: requests per second; what comes faster waits its turn.
         per_day: requests from one 00:00 UTC to the next; more are denied.
+        lanes: how many of its messages may take a lane, by its name; each with the meaning above.
     """
 
     per_second: float | None = None
     per_day: int | None = None
+    lanes: Mapping[str, Quota] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,4 +274,5 @@ class PolicyConfig:
             references.append((f"app {app.name!r}", "category", app.categories, self.categories))
             references.append((f"app {app.name!r}", "pool", app.pools, self.pools))
             references.append((f"app {app.name!r}", "sender", app.senders, self.senders))
+            references.append((f"quota of app {app.name!r}", "sender", frozenset(app.quota.lanes), self.senders))
         return references

@@ -16,6 +16,7 @@ from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
 from schemas import ids
 from schemas.codec import Codec, SingleObjectCodec
+from schemas.reasons import Reason
 from schemas.records import Channel, Dispatch, MessageRequest, PolicyDecision, PolicyOutcome
 from schemas.topics import LIFECYCLE, deferral_topic, dispatch_topic
 
@@ -30,7 +31,7 @@ from .memory import Memory
 from .openings import Openings
 from .profile import Profile
 from .profile_sources import merged, profile_of_record
-from .quotas import NOW, Quotas
+from .quotas import NOW, Quotas, Turn
 from .rounds import Meeting, meet
 from .story import tell
 from .switchboard import Switched
@@ -109,7 +110,7 @@ class Decisions:
         earlier = self._memory.decision(entry.home, request.recipient, entry.message_id)
         meeting = meet(earlier, entry)
         if meeting is Meeting.NEW:
-            await self._decide(event, request, entry, await self._facts(request, entry), kind, earlier)
+            await self._decide(event, request, entry, await self._facts(request, entry, earlier), kind, earlier)
             return
         assert earlier is not None
         if meeting is Meeting.AGAIN:
@@ -150,7 +151,7 @@ class Decisions:
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
-    async def _facts(self, request: MessageRequest, entry: Entry) -> Facts:
+    async def _facts(self, request: MessageRequest, entry: Entry, earlier: PolicyDecision | None = None) -> Facts:
         assert entry.home is not None
         profile, ask_again_at = None, None
         switched = self._switched()
@@ -171,6 +172,7 @@ class Decisions:
             ask_again_at=ask_again_at,
             quota_wait_until=turn.wait_until,
             quota_day_over=turn.day_over,
+            lane_turns=self._lane_turns(entry, earlier),
             paused_apps=switched.paused_apps,
             unhealthy=switched.unhealthy,
             backlogs=switched.backlogs,
@@ -187,6 +189,26 @@ class Decisions:
         if not any(cap.covers(request.category, request.channel) for cap in self._config.caps):
             return ()
         return self._memory.past(entry.home, request.recipient, without=entry.message_id)
+
+    def _lane_turns(self, entry: Entry, earlier: PolicyDecision | None) -> Mapping[str, Turn]:
+        """Without the lane that the message was admitted to before: it has paid there, and comes from its queue. What
+        waited for its turn has paid for whichever lane it takes now."""
+        if self._quotas is None or entry.waited_for == Reason.LANE_QUOTA_EXCEEDED:
+            return {}
+        turns = self._quotas.ask_lanes(entry.app)
+        if turns and earlier is not None:
+            return {lane: turn for lane, turn in turns.items() if lane != earlier.sender}
+        return turns
+
+    def _charge(self, decision: Decision, entry: Entry, facts: Facts) -> None:
+        if self._quotas is None or entry.home is None or isinstance(decision, Denied):
+            return
+        if entry.round == 0:
+            self._quotas.charge(entry.app, entry.home)
+        if facts.lane_turns:
+            lane = decision.dispatch.lane if isinstance(decision, Admitted) else decision.defer.charges
+            if lane is not None and lane in facts.lane_turns:
+                self._quotas.charge((entry.app, lane), entry.home)
 
     def _opened(self, request: MessageRequest, entry: Entry) -> Mapping[str, int]:
         if self._openings is None or request.channel is not Channel.WHATSAPP:
@@ -205,9 +227,7 @@ class Decisions:
     ) -> None:
         message, now_ms = event.message, self._now_ms()
         decision = decide(request, entry, self._config, now_ms, facts)
-        home = entry.home if entry.round == 0 else None
-        if self._quotas is not None and home is not None and not isinstance(decision, Denied):
-            self._quotas.charge(entry.app, home)
+        self._charge(decision, entry, facts)
         opens = decision.dispatch.lane if isinstance(decision, Admitted) and decision.opens else None
         if self._openings is not None and opens is not None and entry.home is not None:
             self._openings.note(entry.home, opens, request.recipient, now_ms)
@@ -274,9 +294,10 @@ class Decisions:
         now_ms: int,
         earlier: PolicyDecision | None,
     ) -> PolicyDecision:
-        until, deadline, sender, on_service = now_ms, None, None, False
-        # It counts for caps from its last admission on, whatever a later round decides.
+        until, deadline, on_service = now_ms, None, False
+        # It counts for caps from its last admission on, whatever a later round decides; its lane was paid for then.
         admitted_at = earlier.admitted_at if earlier is not None else None
+        sender = earlier.sender if earlier is not None else None
         if isinstance(decision, Admitted):
             outcome, deadline, admitted_at = PolicyOutcome.ADMITTED, decision.dispatch.deadline, now_ms
             sender, on_service = decision.dispatch.lane, decision.dispatch.messaging_service_sid is not None

@@ -236,6 +236,7 @@ class Desk:
             home=home,
             round=deferral.round,
             deadline=deferral.deadline,
+            waited_for=deferral.reason,
             traceparent=traceparent_of(message),
         )
         if request is None and home is not None:

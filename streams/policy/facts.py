@@ -10,6 +10,7 @@ from streams.consent import Ledger
 from streams.control.backlogs import Backlog
 
 from .profile import Profile
+from .quotas import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Past:
         round: round of that decision.
         app, category: whose it was and what for, by configured name.
         channel: road it took.
-        sender: configured name of its sender; None when it was denied.
+        sender: configured name of its sender at its last admission; None when it was never admitted.
         admitted: True when it went to dispatch, in this round or an earlier one; others count for no cap.
         at: moment of its last admission, else of the decision; epoch milliseconds UTC.
     """
@@ -56,6 +57,8 @@ class Facts:
         cancelled: the app took the message back before it was admitted.
         quota_wait_until: when it is the request's turn under its app's quota, epoch milliseconds UTC; None: now.
         quota_day_over: the app asked for as much as it may on one day.
+        lane_turns: what the app's quota of a lane says, by name of the lane; one that is not named is not limited, or
+            the message has paid for it.
     """
 
     profile: Profile | None = None
@@ -71,6 +74,7 @@ class Facts:
     cancelled: bool = False
     quota_wait_until: int | None = None
     quota_day_over: bool = False
+    lane_turns: Mapping[str, Turn] = field(default_factory=dict)
 
 
 NOTHING_KNOWN = Facts()

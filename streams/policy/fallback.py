@@ -24,6 +24,7 @@ OF_THE_CHANNEL = frozenset(
         Reason.WHATSAPP_WINDOW_CLOSED,
         Reason.WHATSAPP_MARKETING_REFUSED,
         Reason.WHATSAPP_DAILY_LIMIT,
+        Reason.LANE_QUOTA_EXCEEDED,
     }
 )
 """Denials that another channel may escape. An opt-out is none: a person who said stop is not chased over channels."""

@@ -2,7 +2,8 @@
 
 A quota is the app's for the whole installation, and several processes serve the app's partitions without a common
 count. So each process goes by its share: quota × partitions held ÷ all partitions. Recipients spread over the
-partitions, so an app's requests do, too, whoever holds them.
+partitions, so an app's requests do, too, whoever holds them. What an app may take of one lane is a quota of its own
+(`Subject`).
 
 * per second: one bucket for each app and process. What comes too fast is given a turn, one after the other at the rate
   of the share, so that uneven partitions of one process share the bucket. On average never more than the quota; within
@@ -28,6 +29,10 @@ DEVIATIONS = 4.0
 """Beyond four standard deviations lies one of 30,000 days."""
 
 
+Subject = str | tuple[str, str]
+"""Whose quota: an app's, or an app's on a lane."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What a quota says of one more request now.
@@ -48,7 +53,7 @@ class Quotas:
     """Belongs to one event loop. Between `ask` and `charge` for the same request lies no await.
 
     Args:
-        quotas: by app; one that is not named is not limited.
+        quotas: by app, those of its lanes included; an app or lane that is not named is not limited.
         partitions: partitions of every topic that is keyed by recipient.
         clock: monotonic seconds; paces.
         now_ms: wall clock, epoch milliseconds UTC; begins the day and names the turn.
@@ -62,21 +67,32 @@ class Quotas:
         clock: Callable[[], float],
         now_ms: Callable[[], int],
     ) -> None:
-        self._quotas = quotas
+        self._quotas: dict[Subject, Quota] = {}
+        self._lanes: dict[str, dict[str, Subject]] = {}
+        for app, quota in quotas.items():
+            self._quotas[app] = quota
+            for lane, of_lane in quota.lanes.items():
+                self._quotas[app, lane] = of_lane
+                self._lanes.setdefault(app, {})[lane] = (app, lane)
         self._partitions = partitions
         self._clock = clock
         self._now_ms = now_ms
         self._held: frozenset[int] = frozenset()
-        self._paid_at: dict[str, float] = {}
+        self._paid_at: dict[Subject, float] = {}
         self._day = now_ms() // DAY_MS
-        self._used: Counter[tuple[str, int]] = Counter()
+        self._used: Counter[tuple[Subject, int]] = Counter()
 
     def partitions_held(self, partitions: Iterable[int]) -> None:
         """These are served by this process from now on. Counts of a partition that comes back go on."""
         self._held = frozenset(partitions)
 
-    def ask(self, app: str) -> Turn:
-        """When it is the turn of one more request of the app; costs nothing."""
+    def ask_lanes(self, app: str) -> Mapping[str, Turn]:
+        """When it is the turn of one more message of the app on each lane where it has a quota; costs nothing."""
+        lanes = self._lanes.get(app)
+        return {} if lanes is None else {lane: self.ask(subject) for lane, subject in lanes.items()}
+
+    def ask(self, app: Subject) -> Turn:
+        """When it is the turn of one more request of the app (on a lane); costs nothing."""
         quota = self._quotas.get(app)
         if quota is None:
             return NOW
@@ -91,8 +107,8 @@ class Quotas:
         # What waits goes over the wheel, whose shortest way this is; added to every wait, it keeps the distances.
         return NOW if wait_s <= 0 else Turn(wait_until=now_ms + ceil(wait_s * 1000) + SHORTEST_MS)
 
-    def charge(self, app: str, partition: int) -> None:
-        """A request of the app on this partition was let in, or was given the turn that `ask` named."""
+    def charge(self, app: Subject, partition: int) -> None:
+        """A request of the app (on a lane) on this partition was let in, or was given the turn that `ask` named."""
         quota = self._quotas.get(app)
         if quota is None:
             return
@@ -111,7 +127,7 @@ class Quotas:
         mean = per_day * self._share
         return min(per_day, ceil(mean + DEVIATIONS * sqrt(mean * (1 - self._share))))
 
-    def _used_today(self, app: str, now_ms: int) -> int:
+    def _used_today(self, app: Subject, now_ms: int) -> int:
         self._begin_day(now_ms)
         return sum(self._used[app, partition] for partition in self._held)
 

@@ -1,9 +1,9 @@
 """Which sender a message leaves from: one that the app may use and that can carry it, for one person always the same.
 
-Lanes that are too far behind are left out. Then come first, as long as one of them fits: healthy lanes, the sender that
-the person wrote to, numbers of the person's own area. Among several the choice is a rendezvous hash weighted by rate: a
-person stays with a sender without any memory of it, senders get people in proportion to their rate, and a sender that
-joins or leaves moves only those it gains or loses.
+Lanes that are too far behind, or of which the app took what it may on one day, are left out. Then come first, as long
+as one of them fits: healthy lanes, the sender that the person wrote to, numbers of the person's own area. Among several
+the choice is a rendezvous hash weighted by rate: a person stays with a sender without any memory of it, senders get
+people in proportion to their rate, and a sender that joins or leaves moves only those it gains or loses.
 """
 
 from __future__ import annotations
@@ -48,6 +48,16 @@ def _choose(case: Case) -> Sender | Deny:
             "Every sender that fits has written first to as many people as WhatsApp grants it in 24 h.",
             "Try tomorrow, use another channel, or raise `daily_people` when WhatsApp raises the limit.",
         )
+    with_quota = [sender for sender in fitting if not _day_over(case, sender)]
+    if not with_quota:
+        return Deny(
+            Reason.LANE_QUOTA_EXCEEDED,
+            None,
+            f"The app {case.grants.name!r} used up its quota of this day, counted from 00:00 UTC, on "
+            f"{', '.join(sender.lane for sender in fitting)}.",
+            f"Ask tomorrow, use another channel, or raise `apps.{case.grants.name}.quota.lanes`.",
+        )
+    fitting = with_quota
     in_time = [sender for sender in fitting if _leaves_in_time(case, sender)]
     if not in_time:
         return _backlog(case, fitting)
@@ -68,6 +78,11 @@ def able(case: Case) -> list[Sender] | Deny:
             "Configure such a sender for the app, or use another channel.",
         )
     return fitting
+
+
+def _day_over(case: Case, sender: Sender) -> bool:
+    turn = case.facts.lane_turns.get(sender.lane)
+    return turn is not None and turn.day_over
 
 
 def _leaves_in_time(case: Case, sender: Sender) -> bool:

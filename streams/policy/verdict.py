@@ -37,10 +37,12 @@ class Deny:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """The message must be decided again at `until` (epoch milliseconds UTC)."""
+    """The message must be decided again at `until` (epoch milliseconds UTC). It is the message's turn on the lane
+    `charges` then, and it pays for that now."""
 
     until: int
     reason: Reason
+    charges: str | None = None
 
 
 Verdict = Allow | Deny | Defer

@@ -32,6 +32,8 @@ def names(draft: Draft) -> Iterator[Problem]:
         yield from _list(draft, ("apps", name, "categories"), "categories", app.categories)
         yield from _list(draft, ("apps", name, "pools"), "pools", app.pools)
         yield from _list(draft, ("apps", name, "senders"), "senders", app.senders)
+        for lane in app.quota.lanes if app.quota is not None else ():
+            yield from _known(draft, ("apps", name, "quota", "lanes", lane), "senders", lane)
         for key in ("classes", "deadlines_s"):
             for category in getattr(app, key):
                 yield from _known(draft, ("apps", name, key, category), "categories", category)

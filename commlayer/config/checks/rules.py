@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from commlayer.config.draft import Draft
 from commlayer.config.problems import Path, Problem, Severity
+from commlayer.config.rules import App, Quota
 from schemas.records import MessageClass
 
 _PRINCIPAL = re.compile(r"User:\S(?:.*\S)?")
@@ -20,8 +21,8 @@ def rules(draft: Draft) -> Iterator[Problem]:
         if app.pool is None and not app.pools and not app.senders:
             yield Problem(path, "nothing to send from.", "add `pool:` or `senders:`.")
         yield from _countries(draft, path, app.countries or ())
-        if app.quota is not None and app.quota.per_second is None and app.quota.per_day is None:
-            yield Problem((*path, "quota"), "it limits nothing.", "add `per_second:` or `per_day:`, or remove it.")
+        if app.quota is not None:
+            yield from _quota(draft, (*path, "quota"), app.quota, _senders_of(draft, app))
         if app.principal is None:
             continue
         yield from _principal((*path, "principal"), app.principal)
@@ -40,6 +41,23 @@ def rules(draft: Draft) -> Iterator[Problem]:
     if draft.categories and not any(each.message_class is MessageClass.CRITICAL for each in draft.categories.values()):
         what = "no category is of class critical, so everything on an urgent topic will be denied."
         yield Problem(("categories",), what, "give one-time passwords `class: critical`.", severity=Severity.WARNING)
+
+
+def _quota(draft: Draft, path: Path, quota: Quota, usable: set[str]) -> Iterator[Problem]:
+    fix = "add `per_second:` or `per_day:`, or remove it."
+    if quota.limits_nothing:
+        yield Problem(path, "it limits nothing.", fix)
+    for name, lane in quota.lanes.items():
+        if lane.limits_nothing:
+            yield Problem((*path, "lanes", name), "it limits nothing.", fix)
+        if name in draft.senders and name not in usable:
+            what = "the app does not use this sender."
+            yield Problem((*path, "lanes", name), what, "remove it, or add the sender to its `senders:` or pool.")
+
+
+def _senders_of(draft: Draft, app: App) -> set[str]:
+    pools = [*app.pools, *([app.pool] if app.pool else [])]
+    return {*app.senders, *(name for pool in pools for name in draft.pools.get(pool, ()))}
 
 
 def _principal(path: Path, principal: str) -> Iterator[Problem]:

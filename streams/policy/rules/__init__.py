@@ -21,6 +21,7 @@ from . import (
     country,
     deadline,
     idempotency,
+    lane_quota,
     limits,
     paused,
     profile,
@@ -33,7 +34,7 @@ from . import (
     whatsapp,
 )
 
-RULES_VERSION = "10"
+RULES_VERSION = "11"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 
@@ -63,5 +64,6 @@ RULES: tuple[Rule, ...] = (
     Rule("caps", caps.check),
     Rule("quiet_hours", quiet_hours.check),
     Rule("sender", sender.check),
+    Rule("lane_quota", lane_quota.check),
     Rule("schedule", schedule.check),
 )

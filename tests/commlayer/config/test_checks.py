@@ -48,6 +48,10 @@ def tpl(text: str, **settings: Any) -> dict[str, Any]:
     return {"t": {"current": "1", "default_locale": "en", "versions": {"1": {"texts": {"en": text}}}, **settings}}
 
 
+def lane_quota(lane: str) -> dict[str, Any]:
+    return {"lanes": {lane: {"per_day": 5}}}
+
+
 ERRORS = [
     # errors of Twilio's
     (put("errors.3007", {}), "errors.3007", "no error code", "five digits"),
@@ -95,6 +99,9 @@ ERRORS = [
     (put("categories.otp.deadline_s", 300_000), "categories.otp.deadline_s", "must be at most 259200", "limit"),
     (drop("categories.otp.doubt"), "categories.otp.doubt", "required, but missing", "send again, or stop"),
     (put("apps.login.quota", {}), "apps.login.quota", "it limits nothing", "`per_day:`"),
+    (put("apps.login.quota", {"lanes": {"us-short": {}}}), "apps.login.quota.lanes.us-short", "nothing", "`per_day:`"),
+    (put("apps.login.quota", lane_quota("us-shor")), "apps.login.quota.lanes.us-shor", "no sender", "`us-short`"),
+    (put("apps.login.quota", lane_quota("de-name")), "apps.login.quota.lanes.de-name", "does not use", "`senders:`"),
     (put("apps.login.quota.per_second", 0), "apps.login.quota.per_second", "must be more than 0", "number"),
     (put("apps.login.quota.per_day", 0.5), "apps.login.quota.per_day", "expected a whole number", "digits"),
     (put("apps.login.quota.per_hour", 5), "apps.login.quota.per_hour", "unknown key", "per_day"),

@@ -93,6 +93,10 @@ def test_policy_sees_the_quota_of_an_app(config_data: dict[str, Any]) -> None:
     assert conversions.policy_config(loaded(config_data).config).apps["login"].quota == Quota(
         per_second=0.5, per_day=1000
     )
+    config_data["apps"]["login"]["quota"] = {"lanes": {"us-short": {"per_second": 2.0, "per_day": 9}}}
+    assert conversions.policy_config(loaded(config_data).config).apps["login"].quota == Quota(
+        lanes={"us-short": Quota(per_second=2.0, per_day=9)}
+    )
 
 
 def test_dispatch_sees_a_lane_for_each_sender_and_a_group_for_each_partition(config_data: dict[str, Any]) -> None:
