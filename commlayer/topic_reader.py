@@ -81,18 +81,44 @@ class TopicReader:
         """
         partition = partition_of(key, self._partitions(topic))
         for message in self._read(topic, [partition], since_ms, until, None):
-            if message.key() == key:
+            if message.key() == key and message.value() is not None:
                 yield message
+
+    def of_partition(
+        self,
+        topic: str,
+        partition: int,
+        *,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Message]:
+        """The records of one partition that are there now, deletions included, in the order of the log.
+
+        Args:
+            since_ms, until_ms: records written before or after are passed over; epoch milliseconds UTC.
+
+        Raises:
+            KafkaUnreachable: see there.
+            TopicMissing: there is no such partition.
+        """
+        if partition >= self._partitions(topic):
+            raise TopicMissing(f"topic {topic} has no partition {partition}")
+        for message in self._read(topic, [partition], since_ms, None, progress):
+            if until_ms is not None and message.timestamp()[1] > until_ms:
+                return
+            yield message
 
     def everything(
         self, topic: str, *, since_ms: int | None = None, progress: Progress | None = None
     ) -> Iterator[Message]:
-        """All records of a topic that are there now; in order only within a partition.
+        """All records of a topic that are there now; in order only within a partition; deletions are left out.
 
         Raises:
             KafkaUnreachable, TopicMissing: see there.
         """
-        return self._read(topic, range(self._partitions(topic)), since_ms, None, progress)
+        read = self._read(topic, range(self._partitions(topic)), since_ms, None, progress)
+        return (message for message in read if message.value() is not None)
 
     def at(self, topic: str, partition: int, offset: int) -> Message | None:
         """The record at a place; None when it is gone.
@@ -166,8 +192,7 @@ class TopicReader:
                     left.pop(partition, None)  # written after we began
                     continue
                 read += 1
-                if message.value() is not None:
-                    yield message
+                yield message
                 if end is not None and message.offset() >= end - 1:
                     left.pop(partition)
             if progress is not None:

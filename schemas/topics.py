@@ -257,7 +257,14 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
     ]
     topics += [
         Topic(
-            ATTEMPTS, "message id", Count.DISPATCH, (Attempt,), ("dispatch",), ("dispatch",), 7 * _DAY_MS, explicit=True
+            ATTEMPTS,
+            "message id",
+            Count.DISPATCH,
+            (Attempt,),
+            ("dispatch",),
+            ("dispatch", "operator"),
+            7 * _DAY_MS,
+            explicit=True,
         ),
         Topic(
             CONTROL,
@@ -265,7 +272,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             Count.CONTROL,
             (Control,),
             ("operator", "dispatch", "feedback"),
-            ("policy", "dispatch"),
+            ("policy", "dispatch", "operator"),
             None,
             compacted=True,
             segment_ms=_HOUR_MS,  # every process reads it all at its start, and backlogs are told often

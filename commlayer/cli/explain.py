@@ -20,7 +20,9 @@ from .moments import Moment, Since
 from .request_lines import BadLine, RequestLine, read_lines
 
 if TYPE_CHECKING:
-    from commlayer.config import Configuration
+    from commlayer.config import Configuration, Loaded
+    from commlayer.explaining.attempts import Places
+    from commlayer.topic_reader import TopicReader
     from streams.policy.profile import Profile
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -81,8 +83,10 @@ def _message(path: Path, message_id: str, since_ms: int | None, *, as_json: bool
     from commlayer.explaining.looking_up import of_message
     from commlayer.explaining.telling import as_data, lines
 
-    with open_reader(path, "commlayer.explain") as (loaded, reader):
-        story = of_message(reader, message_id, since_ms=since_ms)
+    with open_reader(path, "commlayer.explain") as (loaded, reader), telling_progress("comms.attempts") as progress:
+        story = of_message(
+            reader, message_id, places=lambda: _places(loaded, reader), since_ms=since_ms, progress=progress
+        )
     if story is None:
         fix = "check the id (`commlayer publish` prints it); what policy could not read is in `commlayer dead list`."
         raise Failure(f"nothing is known of message {message_id}", fix)
@@ -91,6 +95,15 @@ def _message(path: Path, message_id: str, since_ms: int | None, *, as_json: bool
         click.echo(json.dumps(as_data(story, errors), ensure_ascii=False, indent=2))
     else:
         click.echo("\n".join(lines(story, errors)))
+
+
+def _places(loaded: Loaded, reader: TopicReader) -> Places:
+    from commlayer.config.conversions import kafka_settings, lane_table
+    from commlayer.explaining.attempts import Places
+    from commlayer.lanes.control_log import ControlLog
+
+    control = ControlLog(kafka_settings(loaded.config, loaded.secrets), reader.codec)
+    return Places(lane_table(loaded.config), control.read())
 
 
 def _person(path: Path, recipient: str, since_ms: int | None, last: int, *, as_json: bool) -> None:

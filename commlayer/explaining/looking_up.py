@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from commlayer.topic_reader import Progress, TopicReader
+from commlayer.topic_reader import Progress, TopicMissing, TopicReader
 from schemas.errors import DecodeError
 from schemas.records import Callback, LifecycleEvent
 from schemas.topics import LIFECYCLE
 
+from . import attempts
+from .attempts import Places
 from .story import Said, Story, story_of
 
 
-def of_message(reader: TopicReader, message_id: str, *, since_ms: int | None = None) -> Story | None:
-    """The story of a message, from the one partition that holds it; None when nothing is known.
+def of_message(
+    reader: TopicReader,
+    message_id: str,
+    *,
+    places: Callable[[], Places] | None = None,
+    since_ms: int | None = None,
+    progress: Progress | None = None,
+) -> Story | None:
+    """The story of a message, from the one partition that holds it, with its attempts; None when nothing is known.
+
+    Args:
+        places: where attempts lie; asked where something is known. Without it they are not looked for.
 
     Raises:
         KafkaUnreachable, TopicMissing, RegistryUnavailable: see there.
@@ -26,7 +38,15 @@ def of_message(reader: TopicReader, message_id: str, *, since_ms: int | None = N
             unreadable += 1
         else:
             said.append(record)
-    return story_of(message_id, said, unreadable=unreadable)
+    found, untold = attempts.Found(), None
+    if said and places is not None:
+        try:
+            found = attempts.of_message(reader, message_id, said, places(), progress=progress)
+        except TopicMissing as error:
+            untold = f"attempts are not shown: {error}"
+    if found.unknown:
+        untold = f"attempts of lane {', '.join(found.unknown)} are not shown: it is not configured any more"
+    return story_of(message_id, said, attempts=found.attempts, unreadable=unreadable, untold=untold)
 
 
 def of_person(
@@ -55,9 +75,9 @@ def _all(reader: TopicReader, since_ms: int | None, progress: Progress | None) -
             yield record
 
 
-def _read(reader: TopicReader, value: bytes) -> Said | None:
+def _read(reader: TopicReader, value: bytes | None) -> Said | None:
     try:
-        record = reader.decoded(value)
+        record = reader.decoded(value or b"")
     except DecodeError:
         return None
     return record if isinstance(record, LifecycleEvent | Callback) else None

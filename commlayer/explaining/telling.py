@@ -9,10 +9,10 @@ from typing import Any
 
 from connectors.masking import mask_numbers, mask_within
 from connectors.twilio.errors import ErrorPolicy
-from schemas.records import Callback, LifecycleEvent
+from schemas.records import Attempt, AttemptKind, Callback, Follows, LifecycleEvent, Stage
 
 from .advice import advice, meaning, sentence
-from .story import Said, Story, moment_of
+from .story import Step, Story, moment_of
 
 _SHOWN_WITH_STEP = (
     "lane",
@@ -24,9 +24,17 @@ _SHOWN_WITH_STEP = (
     "sid",
     "rule",
     "rule_version",
+    "http_status",
+    "request_id",
+    "owner",
 )
 _MOMENTS = frozenset({"deadline", "until"})
-_WORDS = {"rule_version": "rules", "sid": "SID"}
+_WORDS = {"rule_version": "rules", "sid": "SID", "http_status": "HTTP", "request_id": "Twilio-Request-Id"}
+_FOLLOWS = {
+    Follows.FINAL: "this was its end in dispatch",
+    Follows.RETRY: "the next attempt",
+    Follows.WHEEL: "back to policy for another round",
+}
 _INDENT = " " * 6
 
 
@@ -44,6 +52,7 @@ def as_data(story: Story, errors: ErrorPolicy) -> dict[str, Any]:
         "message": dict(_about(story)),
         "steps": [_step(step, errors) for step in story.steps],
         "unreadable": story.unreadable,
+        "untold": story.untold,
         "status": {
             "status": now.status.value,
             "is_final": now.is_final,
@@ -84,6 +93,8 @@ def _lines(story: Story, errors: ErrorPolicy) -> Iterator[str]:
             yield f"  attempt {attempt}"
         place = (step.round, attempt if attempt is not None or place is None else place[1])
         yield from _step_lines(step, errors)
+    if story.untold:
+        yield f"({story.untold})"
     if story.unreadable:
         yield f"({story.unreadable} records under this id could not be read)"
     final = "final" if story.now.is_final else "not final"
@@ -106,7 +117,7 @@ def _about(story: Story) -> Iterator[tuple[str, str]]:
     yield from ((name, str(value)) for name, value in named if value)
 
 
-def _step_lines(step: Said, errors: ErrorPolicy) -> Iterator[str]:
+def _step_lines(step: Step, errors: ErrorPolicy) -> Iterator[str]:
     told = _step(step, errors)
     yield f"    {moment(moment_of(step))}  {told['by']:<8}  {told['status']}"
     reason = told.get("reason")
@@ -117,6 +128,9 @@ def _step_lines(step: Said, errors: ErrorPolicy) -> Iterator[str]:
     if "error_code" in told:
         what, fix = sentence(told["error"]), sentence(told["fix"])
         yield f"{_INDENT}error {told['error_code']} ({told['error_class']}): {what} Fix: {fix}"
+    if "follows" in told:
+        at = f", not before {moment(told['follows_at'])}" if "follows_at" in told else ""
+        yield f"{_INDENT}then: {told['follows_in_words']}{at}"
     shown = [
         f"{_WORDS.get(name, name)} {moment(told[name]) if name in _MOMENTS else told[name]}"
         for name in _SHOWN_WITH_STEP
@@ -128,25 +142,47 @@ def _step_lines(step: Said, errors: ErrorPolicy) -> Iterator[str]:
         yield f"{_INDENT}facts: " + ", ".join(f"{name} {value}" for name, value in sorted(told["facts"].items()))
 
 
-def _step(step: Said, errors: ErrorPolicy) -> dict[str, Any]:
+def _step(step: Step, errors: ErrorPolicy) -> dict[str, Any]:
     told: dict[str, Any] = {"at": moment_of(step), "round": step.round}
     if step.attempt is not None:
         told["attempt"] = step.attempt
     if isinstance(step, LifecycleEvent):
         told |= {"by": step.stage.value, "status": step.status.value}
-        told |= {name: value for name in _SHOWN_WITH_STEP if (value := getattr(step, name)) is not None}
+        told |= {name: value for name in _SHOWN_WITH_STEP if (value := getattr(step, name, None)) is not None}
         if step.reason is not None:
             told |= {"reason": step.reason, "meaning": meaning(step.reason)}
         if step.detail is not None:
             told["detail"] = step.detail
         if step.facts:
             told["facts"] = dict(step.facts)
+    elif isinstance(step, Attempt):
+        told |= _attempt(step)
     else:
         told |= _callback(step)
     if step.error_code is not None:
         error = errors.classify(step.error_code)
-        scope = step.error_class if isinstance(step, LifecycleEvent) and step.error_class else error.scope.value
+        scope = error.scope.value if isinstance(step, Callback) else step.error_class or error.scope.value
         told |= {"error_code": step.error_code, "error_class": scope, "error": error.title, "fix": error.action}
+    return told
+
+
+def _attempt(step: Attempt) -> dict[str, Any]:
+    told: dict[str, Any] = {"by": Stage.DISPATCH.value, "status": step.kind.value}
+    if step.kind is AttemptKind.INTENT:
+        return told | {"lane": step.lane, "account": step.account, "segments": step.segments, "owner": step.owner}
+    if step.outcome is not None:
+        told |= {"outcome": step.outcome.value, "status": f"{step.kind.value} {step.outcome.value}"}
+    for name in ("http_status", "sid", "request_id", "follows_at"):
+        value = getattr(step, name)
+        if value is not None:
+            told[name] = value
+    if step.reason is not None:
+        told |= {"reason": step.reason, "meaning": meaning(step.reason)}
+    if step.error_message is not None:
+        told["detail"] = step.error_message
+    if step.follows is not None:
+        words = _FOLLOWS[step.follows] + (f" ({step.final_status})" if step.final_status is not None else "")
+        told |= {"follows": step.follows.value, "follows_in_words": words}
     return told
 
 

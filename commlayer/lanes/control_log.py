@@ -14,6 +14,7 @@ from schemas.errors import DecodeError, SchemaNotLoaded
 from schemas.records import Control
 from schemas.topics import CONTROL
 from streams.control.switches import Switches
+from streams.control.tail import Take
 
 ANSWER_WITHIN_S = 10.0
 """A broker that runs answers at once; a person is waiting."""
@@ -36,13 +37,18 @@ class ControlLog:
         self._config = {**kafka.client_config(), "log_level": 0, "error_cb": self._on_error}
 
     def read(self) -> Switches:
-        """Everything in force.
+        """Everything in force. Raises as `feed` does."""
+        switches = Switches()
+        self.feed(switches.take)
+        return switches
+
+    def feed(self, take: Take) -> None:
+        """Give every record that is there now to `take`, in the order of the log.
 
         Raises:
             KafkaUnreachable, TopicMissing: see there.
             RegistryUnavailable: a schema cannot be asked for.
         """
-        switches = Switches()
         consumer = Consumer(
             {
                 **self._config,
@@ -64,14 +70,13 @@ class ControlLog:
                     continue
                 error = message.error()
                 if error is None:
-                    self._take(message, switches)
+                    self._give(message, take)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(message.partition())
                 else:
                     raise KafkaUnreachable(error.str())
         finally:
             consumer.close()
-        return switches
 
     def write(self, key: bytes, record: Control) -> None:
         """Returns once Kafka holds the record; then every process applies it within a second.
@@ -90,17 +95,17 @@ class ControlLog:
             raise TopicMissing(f"topic {CONTROL} is missing or this user may not see it")
         return list(topic.partitions)
 
-    def _take(self, message: Message, switches: Switches) -> None:
+    def _give(self, message: Message, take: Take) -> None:
         key, value = message.key() or b"", message.value()
         if value is None:
-            switches.take(key, None)
+            take(key, None)
             return
         try:
             record = self._decoded(value)
         except DecodeError:
             return  # it changes nothing in dispatch either
         if isinstance(record, Control):
-            switches.take(key, record)
+            take(key, record)
 
     def _decoded(self, value: bytes) -> object:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 
 from schemas import ids
 from schemas.codec import SingleObjectCodec
-from schemas.records import LifecycleEvent, MessageStatus, Stage
-from schemas.topics import LIFECYCLE
+from schemas.records import Attempt, AttemptKind, ControlSubject, LifecycleEvent, MessageStatus, Stage
+from schemas.topics import ATTEMPTS, CONTROL, LIFECYCLE
+from streams.control import places
+from streams.control.switches import Aspect, control_key
 from tests.commlayer.conftest import Commlayer
 from tests.support.kafka import Kafka, Outgoing
 
@@ -55,6 +58,53 @@ def test_the_story_of_a_message_is_found_among_others(commlayer: Commlayer, on_k
     assert TO not in shown.stdout
     data = json.loads(commlayer("explain", mine, "--json").stdout)
     assert [step["status"] for step in data["steps"]] == ["admitted", "sent"]
+
+
+def tried(message_id: str, lane: str, at: int, partition: int) -> Outgoing:
+    intent = Attempt(
+        kind=AttemptKind.INTENT,
+        message_id=message_id,
+        round=0,
+        attempt=1,
+        source_topic="comms.dispatch.bulk",
+        source_offset=1,
+        at=at,
+        lane=lane,
+        account="main",
+        recipient=TO,
+        segments=1,
+        owner="here",
+    )
+    return Outgoing(ATTEMPTS, SingleObjectCodec().encode(intent), message_id.encode(), partition)
+
+
+def test_the_attempts_of_a_message_are_found_where_its_lane_lies_and_where_it_lay(
+    commlayer: Commlayer, on_kafka: Kafka
+) -> None:
+    """Lane us lies on partition 0, and has been on 1."""
+    mine, other, now_ms = str(uuid.uuid4()), str(uuid.uuid4()), time.time_ns() // 1_000_000
+    told = [event(each, MessageStatus.ADMITTED, now_ms - 50) for each in (mine, other)]
+    for each in told:
+        each.lane = "us"
+    written(on_kafka, *told)
+    on_kafka.produce([tried(other, "us", now_ms, 0), tried(mine, "us", now_ms, 0), tried(mine, "us", now_ms - 1, 1)])
+
+    def times() -> list[int]:
+        steps = json.loads(commlayer("explain", mine, "--json").stdout)["steps"]
+        return [step["at"] - now_ms for step in steps if step["status"] == "intent"]
+
+    assert times() == [0]
+    key, moved = control_key(ControlSubject.GROUP, "us", Aspect.PLACE), places.moved("us", 0, by="me", at=1, since=1)
+    on_kafka.produce([Outgoing(CONTROL, SingleObjectCodec().encode(moved), key, 0)])
+    assert times() == [-1, 0]
+
+
+def test_a_lane_that_is_gone_is_named_where_its_attempts_would_stand(commlayer: Commlayer, on_kafka: Kafka) -> None:
+    message = str(uuid.uuid4())
+    told = event(message, MessageStatus.ADMITTED, 5)
+    told.lane = "gone"
+    written(on_kafka, told)
+    assert "attempts of lane gone are not shown: it is not configured any more" in commlayer("explain", message).stdout
 
 
 def test_an_unknown_message_is_told_with_exit_code_1(commlayer: Commlayer, on_kafka: Kafka) -> None:

@@ -9,7 +9,17 @@ from commlayer.explaining.story import Said, Story, story_of
 from commlayer.explaining.telling import as_data, lines
 from connectors.twilio.errors import ErrorPolicy
 from schemas import ids
-from schemas.records import Callback, CallbackSource, LifecycleEvent, MessageStatus, Stage
+from schemas.records import (
+    Attempt,
+    AttemptKind,
+    AttemptOutcome,
+    Callback,
+    CallbackSource,
+    Follows,
+    LifecycleEvent,
+    MessageStatus,
+    Stage,
+)
 
 ID = "0b7c2f4e-0000-5000-8000-000000000001"
 START = 1_700_000_000_000
@@ -102,3 +112,84 @@ def test_every_status_has_advice() -> None:
     for status in MessageStatus:
         story = told([event(status, Stage.DISPATCH, 0)])
         assert as_data(story, ErrorPolicy())["advice"]
+
+
+def attempt(kind: AttemptKind, number: int, after_ms: int, **fields: Any) -> Attempt:
+    return Attempt(
+        kind=kind,
+        message_id=ID,
+        round=1,
+        attempt=number,
+        source_topic="comms.dispatch.bulk",
+        source_offset=7,
+        at=START + after_ms,
+        lane="us",
+        account="main",
+        recipient=TO,
+        segments=2,
+        owner="host-a:17",
+        **fields,
+    )
+
+
+THROTTLED = attempt(
+    AttemptKind.RESULT, 1, 60_200, outcome=AttemptOutcome.THROTTLED, follows=Follows.RETRY, follows_at=START + 60_900,
+    http_status=429, error_code=20429, error_class="throttled", request_id="RQ1", error_message=f"slow down, {TO}",
+)  # fmt: skip
+ACCEPTED = attempt(
+    AttemptKind.RESULT, 2, 61_000, outcome=AttemptOutcome.ACCEPTED, follows=Follows.FINAL, final_status="accepted",
+    http_status=201, sid=SID,
+)  # fmt: skip
+ATTEMPTS = (
+    attempt(AttemptKind.INTENT, 1, 60_000),
+    THROTTLED,
+    attempt(AttemptKind.INTENT, 2, 60_900),
+    ACCEPTED,
+)
+
+
+def test_attempts_stand_in_the_story_at_their_time_with_answer_and_what_followed() -> None:
+    story = story_of(ID, SAID, attempts=[*reversed(ATTEMPTS), *ATTEMPTS])
+    assert story is not None
+    text = "\n".join(lines(story, ErrorPolicy()))
+    in_order = (
+        "policy    admitted",
+        "  attempt 1",
+        "dispatch  intent",
+        "owner host-a:17",
+        "dispatch  result throttled",
+        "error 20429 (throttled)",
+        "then: the next attempt, not before 2023-11-14T22:14:20.900Z",
+        "HTTP 429, Twilio-Request-Id RQ1",
+        "  attempt 2",
+        "dispatch  result accepted",
+        "then: this was its end in dispatch (accepted)",
+        "twilio    sent",
+    )
+    places = [text.index(words) for words in in_order]
+    assert places == sorted(places), text
+    assert text.count("dispatch  intent") == 2, "a record that was read twice is told once"
+    assert TO not in text
+
+
+def test_attempts_change_nothing_of_how_the_message_stands() -> None:
+    with_attempts = story_of(ID, SAID, attempts=ATTEMPTS)
+    assert with_attempts is not None
+    assert with_attempts.now == told(SAID).now
+
+
+def test_programs_get_each_attempt_as_a_step() -> None:
+    story = story_of(ID, SAID, attempts=ATTEMPTS)
+    assert story is not None
+    steps = [step for step in as_data(story, ErrorPolicy())["steps"] if "result" in step["status"]]
+    assert [(each["attempt"], each["outcome"], each["follows"]) for each in steps] == [
+        (1, "throttled", "retry"),
+        (2, "accepted", "final"),
+    ]
+    assert steps[0]["detail"] == "slow down, +1********23"
+
+
+def test_it_is_said_why_attempts_are_missing() -> None:
+    story = story_of(ID, SAID, untold="attempts of lane us are not shown: it is not configured any more")
+    assert story is not None
+    assert "(attempts of lane us are not shown: it is not configured any more)" in list(lines(story, ErrorPolicy()))
