@@ -79,7 +79,7 @@ class TopicReader:
         Raises:
             KafkaUnreachable, TopicMissing: see there.
         """
-        partition = partition_of(key, self._partitions(topic))
+        partition = partition_of(key, self.partitions(topic))
         for message in self._read(topic, [partition], since_ms, until, None):
             if message.key() == key and message.value() is not None:
                 yield message
@@ -102,7 +102,7 @@ class TopicReader:
             KafkaUnreachable: see there.
             TopicMissing: there is no such partition.
         """
-        if partition >= self._partitions(topic):
+        if partition >= self.partitions(topic):
             raise TopicMissing(f"topic {topic} has no partition {partition}")
         for message in self._read(topic, [partition], since_ms, None, progress):
             if until_ms is not None and message.timestamp()[1] > until_ms:
@@ -117,7 +117,7 @@ class TopicReader:
         Raises:
             KafkaUnreachable, TopicMissing: see there.
         """
-        read = self._read(topic, range(self._partitions(topic)), since_ms, None, progress)
+        read = self._read(topic, range(self.partitions(topic)), since_ms, None, progress)
         return (message for message in read if message.value() is not None)
 
     def at(self, topic: str, partition: int, offset: int) -> Message | None:
@@ -226,7 +226,12 @@ class TopicReader:
             raise KafkaUnreachable(self._trouble or error.args[0].str()) from error
         return starts, ends, total
 
-    def _partitions(self, name: str) -> int:
+    def partitions(self, name: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            KafkaUnreachable, TopicMissing: see there.
+        """
         try:
             topic = self._consumer.list_topics(name, timeout=ANSWER_WITHIN_S).topics[name]
         except KafkaException as error:

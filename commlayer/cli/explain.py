@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from commlayer.config import load
+from commlayer.config import ConfigurationInvalid, load
 
 from .failures import EXIT_DONE, EXIT_FAILED, EXIT_MISCONFIGURED, Failure
 from .kafka_access import open_reader, telling_progress
@@ -22,7 +22,9 @@ from .request_lines import BadLine, RequestLine, read_lines
 if TYPE_CHECKING:
     from commlayer.config import Configuration, Loaded
     from commlayer.explaining.attempts import Places
+    from commlayer.explaining.known import Known
     from commlayer.topic_reader import TopicReader
+    from schemas.records import MessageRequest
     from streams.policy.profile import Profile
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -40,6 +42,7 @@ _NOTATION = re.compile(r"[\s().-]")
 @click.option("--app", help="With --dry-run: the app that asks.")
 @click.option("--profile", type=click.File("r", encoding="utf-8"), help="With --dry-run: customer data, YAML or JSON.")
 @click.option("--now", type=Moment(), help="With --dry-run: the moment of decision.")
+@click.option("--offline", is_flag=True, help="With --dry-run: read nothing from Kafka.")
 @click.option("--json", "as_json", is_flag=True, help="JSON in place of text.")
 @click.pass_context
 def command(
@@ -53,6 +56,7 @@ def command(
     app: str | None,
     profile: IO[str] | None,
     now: Any,
+    offline: bool,
     as_json: bool,
 ) -> None:
     """Tell what happened to a message and why: rules, facts, lanes, attempts, errors and what can be done.
@@ -62,16 +66,18 @@ def command(
     commlayer explain --to +14155550123 --since 2d
     commlayer explain --dry-run requests.jsonl --app shop --now 2026-12-24T22:00:00-06:00
 
-    Numbers are masked. --dry-run needs no Kafka: it asks every rule about a request, as `commlayer publish` takes it,
-    also behind the first denial. Its exit codes: 0 none is denied, 1 one is denied, 2 one cannot be read.
+    Numbers are masked. --dry-run asks every rule about a request, as `commlayer publish` takes it, also behind the
+    first denial, with what Kafka holds of the person (consent, earlier messages) and of the lanes. With --offline, or
+    where Kafka is away, the person is taken for a stranger; what was not available is told. Its exit codes: 0 none is
+    denied, 1 one is denied, 2 one cannot be read.
     """
     given = [name for name, value in (("MESSAGE_ID", message_id), ("--to", recipient), ("--dry-run", file)) if value]
     if len(given) != 1:
         raise click.UsageError("give one: a message id, --to NUMBER or --dry-run FILE.")
-    if file is None and (app or profile or now is not None):
-        raise click.UsageError("--app, --profile and --now belong to --dry-run.")
+    if file is None and (app or profile or now is not None or offline):
+        raise click.UsageError("--app, --profile, --now and --offline belong to --dry-run.")
     if file is not None:
-        ctx.exit(_dry_run(ctx.obj, file, app, profile, _now_ms(now), as_json=as_json))
+        ctx.exit(_dry_run(ctx.obj, file, app, profile, _now_ms(now), offline=offline, as_json=as_json))
     if message_id is not None:
         _message(ctx.obj, message_id, since, as_json=as_json)
     elif recipient is not None:
@@ -128,33 +134,48 @@ def _person(path: Path, recipient: str, since_ms: int | None, last: int, *, as_j
 
 
 def _dry_run(
-    path: Path, file: Iterable[str], app: str | None, profile_file: IO[str] | None, now_ms: int, *, as_json: bool
+    path: Path,
+    file: Iterable[str],
+    app: str | None,
+    profile_file: IO[str] | None,
+    now_ms: int,
+    *,
+    offline: bool,
+    as_json: bool,
 ) -> int:
     from commlayer.explaining.dry_run import lines
 
     config = load(path).config
     profile = None if profile_file is None else _profile(profile_file)
-    worst, seen = EXIT_DONE, False
-    for line in read_lines(file, app):
-        seen = True
-        told = line if isinstance(line, BadLine) else _one(config, line, profile, now_ms)
-        if isinstance(told, BadLine):
+    asked = [line if isinstance(line, BadLine) else _asked(line, now_ms) for line in read_lines(file, app)]
+    if not asked:
+        raise click.UsageError("--dry-run: there is no request; write one JSON object a line.")
+    requests = [each for each in asked if isinstance(each, _Asked)]
+    known = None if offline or not requests else _known(path, requests, now_ms)
+    worst = EXIT_DONE
+    for each in asked:
+        if isinstance(each, BadLine):
             worst = EXIT_MISCONFIGURED
-            click.echo(f"line {told.number}: {told.what}. Fix: {told.fix}.", err=True)
+            click.echo(f"line {each.number}: {each.what}. Fix: {each.fix}.", err=True)
             continue
+        told = _one(config, each, profile, now_ms, known)
         if told["decision"] == "denied":
             worst = max(worst, EXIT_FAILED)
         click.echo(json.dumps(told, ensure_ascii=False) if as_json else "\n".join(lines(told)) + "\n")
-    if not seen:
-        raise click.UsageError("--dry-run: there is no request; write one JSON object a line.")
     return worst
 
 
-def _one(config: Configuration, line: RequestLine, profile: Profile | None, now_ms: int) -> dict[str, Any] | BadLine:
+class _Asked(NamedTuple):
+    app: str
+    request: MessageRequest
+    wish: bool | None
+    """Whether it is to go to the urgent topic, where the line says so."""
+
+
+def _asked(line: RequestLine, now_ms: int) -> _Asked | BadLine:
     from commlayer_client import PublishError
     from commlayer_client.requests import message_request
 
-    from commlayer.explaining.dry_run import is_urgent, run
     from schemas.codec import SingleObjectCodec
     from schemas.errors import EncodeError
     from schemas.topics import APP_NAME
@@ -171,8 +192,41 @@ def _one(config: Configuration, line: RequestLine, profile: Profile | None, now_
         return BadLine(line.number, error.detail, error.fix)
     except EncodeError as error:
         return BadLine(line.number, f"{error.field}: {error.detail}", error.fix)
-    urgent = is_urgent(config, line.app, request.category, wish)
-    return run(request, line.app, urgent=urgent, config=config, profile=profile, now_ms=now_ms)
+    return _Asked(line.app, request, wish)
+
+
+def _known(path: Path, asked: Iterable[_Asked], now_ms: int) -> Known | None:
+    """What Kafka says of the people asked for; None where it cannot be read, which is told."""
+    from commlayer.config.conversions import kafka_settings, policy_config
+    from commlayer.explaining.known import read
+    from commlayer.lanes.control_log import ControlLog
+    from streams.policy.numbers import E164
+    from streams.policy.switchboard import Switchboard
+
+    people = {each.request.recipient for each in asked if E164.fullmatch(each.request.recipient)}
+    try:
+        with (
+            open_reader(path, "commlayer.explain") as (loaded, reader),
+            telling_progress("comms.policy.state") as progress,
+        ):
+            board = Switchboard(policy_config(loaded.config).senders.values(), now_ms=lambda: now_ms)
+            ControlLog(kafka_settings(loaded.config, loaded.secrets), reader.codec).feed(board.take)
+            return read(reader, people, board.in_force(), progress=progress)
+    except Failure as failure:
+        what, fix = failure.message, failure.fix
+    except ConfigurationInvalid as invalid:  # without secrets it was fine
+        what, fix = "; ".join(f"{each.place}: {each.what}" for each in invalid.problems), invalid.problems[0].fix
+    click.echo(f"Kafka is not read: {what} Fix: {fix} Or say --offline.", err=True)
+    return None
+
+
+def _one(
+    config: Configuration, asked: _Asked, profile: Profile | None, now_ms: int, known: Known | None
+) -> dict[str, Any]:
+    from commlayer.explaining.dry_run import is_urgent, run
+
+    urgent = is_urgent(config, asked.app, asked.request.category, asked.wish)
+    return run(asked.request, asked.app, urgent=urgent, config=config, profile=profile, now_ms=now_ms, known=known)
 
 
 def _profile(file: IO[str]) -> Profile:

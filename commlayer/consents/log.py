@@ -40,9 +40,9 @@ def of_everybody(reader: TopicReader) -> Iterator[Written]:
         yield _written(reader, message)
 
 
-def folded(changes: Iterable[Written]) -> Ledger:
-    """What policy makes of a person's changes."""
-    ledger = Ledger()
+def folded(changes: Iterable[Written], before: Ledger | None = None) -> Ledger:
+    """What policy makes of a person's changes, on top of what it remembers."""
+    ledger = before or Ledger()
     for change in changes:
         if change.record is None:
             ledger = ledger.with_unreadable(change.offset)

@@ -1,4 +1,4 @@
-"""`commlayer explain --dry-run`: a request in front of the configured rules, without Kafka. Pure."""
+"""`commlayer explain --dry-run`: a request in front of the configured rules, with what is known of its person. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from connectors.kafka.partitioning import partition_of
 from connectors.masking import mask_within
 from schemas.records import Channel, MessageClass, MessageRequest
 from schemas.topics import request_topic
+from streams.consent import Entry as ConsentEntry
 from streams.policy.case import Entry, Origin, message_id_of
+from streams.policy.config import EnrichmentMode
 from streams.policy.facts import Facts
+from streams.policy.idempotency import digest
 from streams.policy.numbers import E164
 from streams.policy.profile import Profile
 from streams.policy.rehearsal import Asked, rehearse
@@ -22,12 +25,11 @@ from streams.policy.story import tell
 from streams.policy.verdict import Allow, Deny
 
 from .advice import meaning
+from .known import NEVER_READ, SEGMENT_NOT_ASKED, Known, with_profile
 from .telling import moment
 
-ASSUMED = (
-    "assumed: no consent recorded, no earlier message, nothing cancelled, quota left, lanes free. "
-    "Only a running policy knows these; `commlayer explain <message id>` tells what it found."
-)
+READ = "consent, earlier messages, cancellations, when the person wrote to us, pauses, troubles and backlogs"
+NOT_READ = f"{READ}: Kafka was not read"
 
 
 class BadProfile(ValueError):
@@ -52,9 +54,21 @@ def profile_of(fields: object) -> Profile:
 
 
 def run(
-    request: MessageRequest, app: str, *, urgent: bool, config: Configuration, profile: Profile | None, now_ms: int
+    request: MessageRequest,
+    app: str,
+    *,
+    urgent: bool,
+    config: Configuration,
+    profile: Profile | None,
+    now_ms: int,
+    known: Known | None = None,
 ) -> dict[str, Any]:
-    """What all rules say, and what would become of the request, as plain values with masked numbers."""
+    """What all rules say, and what would become of the request, as plain values with masked numbers.
+
+    Args:
+        profile: customer data that was given by hand.
+        known: what was read from Kafka; None: nothing, and the person is taken for a stranger.
+    """
     policy = policy_config(config)
     origin = Origin(request_topic(app, urgent=urgent), 0, 0)
     home = None
@@ -62,7 +76,9 @@ def run(
         home = partition_of(request.recipient.encode(), policy.partitions)
     message_id = message_id_of(request, app, origin)
     entry = Entry(message_id=message_id, app=app, origin=origin, home=home, urgent=urgent)
-    rehearsal = rehearse(request, entry, policy, now_ms, Facts(profile=profile))
+    facts = Facts() if known is None else known.facts(request, entry, policy, now_ms)
+    facts = with_profile(facts, profile)
+    rehearsal = rehearse(request, entry, policy, now_ms, facts)
     told = tell(request, entry, rehearsal.decision, origin, policy, now_ms)
     data: dict[str, Any] = {
         "decision": told.status.value,
@@ -72,8 +88,15 @@ def run(
         "at": now_ms,
         "rule_version": told.rule_version,
         "rules": [_asked(each) for each in rehearsal.asked],
-        "facts": dict(told.facts) | _facts(profile),
+        "facts": dict(told.facts) | _profile_facts(facts.profile),
+        "read": None if known is None else READ,
+        "not_available": list(_not_available(config, request, known, profile)),
     }
+    if known is not None:
+        data["facts"] |= _person_facts(facts, now_ms)
+        earlier = known.earlier(request, entry)
+        if earlier is not None and earlier.digest in (None, digest(request)):
+            data["repeats"] = {"message_id": earlier.message_id, "outcome": earlier.outcome.value, "at": earlier.at}
     for name in ("reason", "rule", "detail", "lane", "account", "sender", "segments", "deadline", "until"):
         value = getattr(told, name)
         if value is not None:
@@ -113,7 +136,16 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
             yield f"{' ' * 13}builds on `{each['needs']}`, which does not allow"
     if told["facts"]:
         yield "facts: " + ", ".join(f"{name} {value}" for name, value in sorted(told["facts"].items()))
-    yield ASSUMED
+    if told["read"]:
+        yield f"read from Kafka: {told['read']}"
+    for each in told["not_available"]:
+        yield f"not available, taken for nothing: {each}"
+    if "repeats" in told:
+        earlier = told["repeats"]
+        yield (
+            f"repeats message {earlier['message_id']}, {earlier['outcome']} at {moment(earlier['at'])}: "
+            "policy would finish it without another word"
+        )
     by = f" by lane {told['lane']}, {told['segments']} segments" if "lane" in told else ""
     why = f" by rule {told['rule']}: {told['reason']}" if "rule" in told else ""
     until = f" until {moment(told['until'])}" if "until" in told else ""
@@ -133,7 +165,38 @@ def _asked(asked: Asked) -> dict[str, Any]:
     return {"rule": asked.rule, "verdict": "defer", **reason, "until": verdict.until}
 
 
-def _facts(profile: Profile | None) -> dict[str, str]:
+def _not_available(
+    config: Configuration, request: MessageRequest, known: Known | None, profile: Profile | None
+) -> Iterator[str]:
+    if known is None:
+        yield NOT_READ
+    yield NEVER_READ
+    category = config.categories.get(request.category)
+    asked = category is not None and category.asks_for_profiles is not EnrichmentMode.NONE
+    if profile is None and asked and config.profiles.asks_segment:
+        yield SEGMENT_NOT_ASKED
+
+
+def _person_facts(facts: Facts, now_ms: int) -> dict[str, str]:
+    told = {
+        "consent.standing": "; ".join(_standing(entry) for entry in facts.ledger.standing(now_ms)) or "nothing",
+        "messages.admitted": str(sum(past.admitted for past in facts.past)),
+    }
+    for address, at in facts.last_inbound.items():
+        told[f"last_inbound.{address}"] = moment(at)
+    if facts.ledger.unreadable is not None:
+        told["consent.unreadable"] = "a record of the person cannot be read: opted out of everything until repaired"
+    for lane in sorted(facts.unhealthy):
+        told[f"lane.{lane}"] = "paused or in trouble"
+    return told
+
+
+def _standing(entry: ConsentEntry) -> str:
+    scope = entry.scope.value if entry.value is None else f"{entry.scope.value} {entry.value}"
+    return f"{entry.change.value} {scope}"
+
+
+def _profile_facts(profile: Profile | None) -> dict[str, str]:
     if profile is None:
         return {}
     shown = ("time_zone", "country", "state", "locale", "preferred_channel")

@@ -126,6 +126,11 @@ class Memory:
         else:
             await self._state.put(home, {key: None})
 
+    @staticmethod
+    def is_opening(key: bytes) -> bool:
+        """Whether a key is one of `openings`."""
+        return key.startswith(_OPENED)
+
     def useless(self, key: bytes, value: bytes, now_ms: int) -> bool:
         """Whether nobody needs an entry any more. What is known of a person is kept for ever."""
         if key.startswith(_OPENED):
