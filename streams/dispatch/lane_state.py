@@ -131,7 +131,7 @@ class AccountState:
     @property
     def plan_limit(self) -> int:
         """Jobs that may be planned: the slots, and a few more so that a freed slot finds a job whose INTENT is
-        written (an INTENT takes 1-3 ms, a POST 50-150 ms)."""
+        written (an INTENT takes 2-7 ms, a POST 50-150 ms)."""
         slots = self.concurrency.slots
         return slots + slots // 4 + 4
 

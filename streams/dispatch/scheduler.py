@@ -31,7 +31,7 @@ from .lanes import LaneTable
 from .shares import CRITICAL, DEFAULT_SHARES, ClassShares
 
 LEAD_S = 0.05
-"""How far ahead of its slot a message is planned: an INTENT is acknowledged in 1-3 ms, 10-20 ms on a loaded broker.
+"""How far ahead of its slot a message is planned: an INTENT is acknowledged in 2-7 ms, 10-20 ms on a loaded broker.
 What is planned at a crash is in doubt afterwards, so this is kept far below the 1 s that the promise allows."""
 
 LANE_BACKOFF = Backoff(first_s=5.0, cap_s=300.0)
