@@ -26,7 +26,10 @@ class Openings:
         self._people: dict[tuple[int, str], _People] = {}
 
     def restore(self, home: int, openings: Iterable[tuple[str, str, int]]) -> None:
-        """A partition is served from now on, and this is what its state holds: sender, person, moment."""
+        """A partition is served from now on, and this is what its state holds: sender, person, moment. It is not read
+        where no sender is limited."""
+        if not self._limited:
+            return
         self.drop(home)
         for name, recipient, at in sorted(openings, key=lambda opening: opening[2]):
             self.note(home, name, recipient, at)
