@@ -2,14 +2,20 @@
 
 Each attempt has an INTENT before its POST and a RESULT after it. A RESULT beats the INTENT of the same attempt in any
 order: a process that was paused may append an INTENT late, whose POST its lease forbids.
+
+Such a process may append RESULTs late as well. Two of them prove less than they say. "Not started" speaks for the
+process that wrote it: its successor may have used the same number, for it had not read that INTENT. And a SID that
+Twilio's list has given to one message is not another's, for the other was sent again: of equal texts to one person any
+may have been taken for the one that Twilio has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from connectors.kafka.topic_partition import TP
-from schemas.records import Attempt, AttemptKind, Follows
+from schemas.records import Attempt, AttemptKind, AttemptOutcome, Follows
 
 Key = tuple[str, int]
 """(message id, round)."""
@@ -54,42 +60,67 @@ class History:
     """All that was read of one message.
 
     Attributes:
+        key: the message.
         source, offset: the dispatch record that it was sent for, by the first attempt that was read.
         first_position: lowest offset in the attempts log of any of its records.
+        given: SIDs that lists have given away, and to which messages.
     """
 
+    key: Key
     source: TP
     offset: int
     first_position: int
-    _intents: dict[int, Attempt] = field(default_factory=dict)
-    _results: dict[int, Attempt] = field(default_factory=dict)
+    given: Mapping[str, Key]
+    _intents: dict[int, list[Attempt]] = field(default_factory=dict)
+    _results: dict[int, list[Attempt]] = field(default_factory=dict)
 
     def add(self, record: Attempt, position: int) -> None:
         """Take a record in, in any order and any number of times."""
         self.first_position = min(self.first_position, position)
-        if record.kind is AttemptKind.INTENT:
-            self._intents.setdefault(record.attempt, record)
-            return
-        known = self._results.get(record.attempt)
-        # Two owners may resolve one doubt; whoever found the message knows more than who did not.
-        if known is None or (known.follows is Follows.RETRY and record.follows is not Follows.RETRY):
-            self._results[record.attempt] = record
+        known = self._intents if record.kind is AttemptKind.INTENT else self._results
+        known.setdefault(record.attempt, []).append(record)
 
     def state(self) -> State:
         """What follows for the message."""
-        for attempt in sorted(self._results, reverse=True):
-            if self._results[attempt].follows in (Follows.FINAL, Follows.WHEEL):
-                return Ended(self._results[attempt])
-        open_attempts = sorted(self._intents.keys() - self._results.keys())
-        if open_attempts:
-            return Doubtful(tuple(self._intents[attempt] for attempt in open_attempts))
-        last = max(self._results)
-        return Retry(last + 1, self._results[last].follows_at or 0)
+        results = [each for results in self._results.values() for each in results if self._is_its_own(each)]
+        # Two owners may resolve one doubt; whoever found the message knows more than who did not.
+        ends = [each for each in results if each.follows in (Follows.FINAL, Follows.WHEEL)]
+        end = max(ends, key=lambda each: (each.attempt, not _not_started(each)), default=None)
+        left = self._open(results)
+        if end is not None and not (_not_started(end) and left and left[-1].attempt >= end.attempt):
+            return Ended(end)
+        if left:
+            return Doubtful(tuple(left))
+        last = max((each.attempt for each in results), default=self.last_attempt)
+        return Retry(last + 1, max((each.follows_at or 0 for each in results if each.attempt == last), default=0))
+
+    def _is_its_own(self, result: Attempt) -> bool:
+        return result.sid is None or self.given.get(result.sid, self.key) == self.key
+
+    def _open(self, results: list[Attempt]) -> list[Attempt]:
+        """An INTENT of each attempt that may have been sent, and of which nobody said what became of it."""
+        ended = {each.attempt for each in results if not _not_started(each)}
+        withdrawn = {(each.attempt, each.owner) for each in results}
+        left: list[Attempt] = []
+        for attempt in sorted(self._intents.keys() - ended):
+            of_it = [each for each in self._intents[attempt] if (attempt, each.owner) not in withdrawn]
+            if of_it:
+                left.append(max(of_it, key=lambda each: each.at))  # the younger owner's is the one that was sent
+        return left
 
     @property
     def last_attempt(self) -> int:
         """The highest number used so far."""
         return max((*self._intents, *self._results))
+
+
+def _not_started(result: Attempt) -> bool:
+    return result.outcome is AttemptOutcome.NOT_STARTED
+
+
+def _found_in_list(result: Attempt) -> bool:
+    """An answer to a POST carries Twilio's date and request id, a message in a list neither."""
+    return result.twilio_date is None and result.request_id is None
 
 
 class Histories:
@@ -98,6 +129,7 @@ class Histories:
     def __init__(self) -> None:
         self._known: dict[Key, History] = {}
         self._by_source: dict[TP, dict[int, Key]] = {}
+        self._given: dict[str, Key] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -108,8 +140,10 @@ class Histories:
         history = self._known.get(key)
         if history is None:
             source = TP(record.source_topic, partition)
-            history = self._known[key] = History(source, record.source_offset, position)
+            history = self._known[key] = History(key, source, record.source_offset, position, self._given)
             self._by_source.setdefault(source, {})[record.source_offset] = key
+        if record.sid is not None and _found_in_list(record):
+            self._given.setdefault(record.sid, key)
         history.add(record, position)
 
     def get(self, key: Key) -> History | None:

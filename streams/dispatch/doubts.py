@@ -216,6 +216,8 @@ class DoubtDesk:
             doubt, attempt = paired.owner
             found.setdefault(doubt.job.key, []).append((attempt, message))
         for doubt in left:
+            if not self.may_act():
+                return False  # the process was paused meanwhile: a successor reads the list for itself
             await self._conclude(doubt, found.get(doubt.job.key, []), listing)
         return True
 

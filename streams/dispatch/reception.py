@@ -96,7 +96,7 @@ class Reception:
         """An earlier copy of this record may be in the log, sent or not, from before what was read at assignment."""
         order = job.order
         since_ms = order.decided_at - CLOCKS_APART_MS
-        records = await self._find(job.records[0].message.partition, since_ms, [order.message_id])
+        records = await self._find(job.records[0].message.partition, since_ms, [order.message_id, order.recipient])
         if not self._tenure.holds(job):
             return
         histories = Histories()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -104,7 +105,8 @@ class DispatchStage:
         publisher: writes to Kafka.
         settings: see there.
         now_ms: wall clock, epoch milliseconds UTC.
-        owner: name of this process in the attempts log, for people.
+        owner: name of this process in the attempts log. No other process may have it, not even one that is thought to
+            be gone: some of what the log says counts for its writer only.
         policy: what Twilio's errors mean; the table as shipped when None.
         registry: where the gauges of the scheduler are shown; one stage per registry.
 
@@ -164,7 +166,7 @@ class DispatchStage:
                 random=random.random,
                 changes=self.changes,
             ),
-            owner=owner or f"{socket.gethostname()}:{os.getpid()}",
+            owner=owner or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}",
             broken=self._broken,
             finished=self._progress.finished,
             settle_s=settings.settle_s,

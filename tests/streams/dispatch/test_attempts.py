@@ -15,20 +15,29 @@ from streams.dispatch.attempts import Doubtful, Ended, Histories, Retry, State
 TOPIC = "comms.dispatch.normal"
 
 
-def intent(attempt: int = 1, *, message_id: str = "m", at: int = 1_000, segments: int = 1, lane: str = "a") -> Attempt:
+def intent(
+    attempt: int = 1,
+    *,
+    message_id: str = "m",
+    at: int = 1_000,
+    segments: int = 1,
+    lane: str = "a",
+    offset: int = 7,
+    owner: str = "test",
+) -> Attempt:
     return Attempt(
         kind=AttemptKind.INTENT,
         message_id=message_id,
         round=0,
         attempt=attempt,
         source_topic=TOPIC,
-        source_offset=7,
+        source_offset=offset,
         at=at,
         lane=lane,
         account="main",
         recipient="+14155550123",
         segments=segments,
-        owner="test",
+        owner=owner,
     )
 
 
@@ -39,14 +48,20 @@ def result(
     outcome: AttemptOutcome = AttemptOutcome.ACCEPTED,
     follows_at: int | None = None,
     sid: str | None = None,
+    message_id: str = "m",
+    offset: int = 7,
+    owner: str = "test",
+    answered: bool = True,
 ) -> Attempt:
-    record = intent(attempt, at=2_000)
+    """Of a POST that was answered, or else of a look into Twilio's list."""
+    record = intent(attempt, at=2_000, message_id=message_id, offset=offset, owner=owner)
     record.kind = AttemptKind.RESULT
     record.outcome = outcome
     record.follows = follows
     record.follows_at = follows_at
     record.final_status = MessageStatus.ACCEPTED.value if follows is Follows.FINAL else None
     record.sid = sid
+    record.twilio_date = 1_500 if answered and sid is not None else None
     return record
 
 
@@ -94,6 +109,56 @@ def test_of_two_owners_that_resolved_one_doubt_the_one_that_found_it_is_believed
         state = state_of(intent(), *records)
         assert isinstance(state, Ended)
         assert state.result.sid == "SM1"
+
+
+def test_what_a_woken_process_did_not_start_says_nothing_of_its_successors_post() -> None:
+    """Its INTENT was still on its way when the successor read the log, so both used the same number."""
+    records = [
+        intent(at=1_000, owner="frozen"),
+        intent(at=9_000, owner="successor"),
+        result(follows=Follows.RETRY, outcome=AttemptOutcome.NOT_STARTED, owner="frozen"),
+    ]
+    for ordered in itertools.permutations(records):
+        state = state_of(*ordered)
+        assert isinstance(state, Doubtful)
+        assert [each.owner for each in state.intents] == ["successor"]
+
+
+@pytest.mark.parametrize("follows", [Follows.WHEEL, Follows.FINAL])
+def test_a_woken_process_does_not_end_what_its_successor_may_have_sent(follows: Follows) -> None:
+    """A deadline passed, or quiet hours began, while it was frozen."""
+    ended_late = result(1, follows, outcome=AttemptOutcome.NOT_STARTED, owner="frozen")
+    state = state_of(intent(owner="frozen"), intent(at=9_000, owner="successor"), ended_late)
+    assert isinstance(state, Doubtful)
+    not_sent = result(1, Follows.RETRY, outcome=AttemptOutcome.IN_DOUBT, owner="third")
+    assert state_of(intent(owner="frozen"), intent(at=9_000, owner="successor"), ended_late, not_sent) == Ended(
+        ended_late
+    )
+
+
+def test_what_any_owner_was_told_by_twilio_closes_the_attempt() -> None:
+    throttled = result(1, Follows.RETRY, outcome=AttemptOutcome.THROTTLED, follows_at=5_000, owner="successor")
+    late = intent(owner="frozen")
+    assert state_of(intent(at=9_000, owner="successor"), throttled, late) == Retry(attempt=2, not_before_ms=5_000)
+
+
+def test_a_late_answer_is_not_believed_when_the_list_has_given_its_text_to_an_equal_one() -> None:
+    """Two equal texts to one person were in doubt, Twilio had one of them: the other is sent again. If the answer that
+    was lost comes after all, both would be thought sent, and one never was."""
+    doubts = [intent(), intent(message_id="equal", offset=8)]
+    given = result(sid="SM1", message_id="equal", offset=8, answered=False, owner="successor")
+    again = result(1, Follows.RETRY, outcome=AttemptOutcome.IN_DOUBT, owner="successor")
+    late = result(sid="SM1")
+    for ordered in itertools.permutations([given, again, late]):
+        assert state_of(*doubts, *ordered) == Retry(attempt=2, not_before_ms=0)
+    for ordered in itertools.permutations([given, late]):
+        state = state_of(*doubts, *ordered)
+        assert isinstance(state, Doubtful), "the list decides, which has none left for it"
+
+
+def test_a_sid_from_the_list_is_its_own_messages() -> None:
+    state = state_of(intent(), result(sid="SM1", answered=False))
+    assert isinstance(state, Ended)
 
 
 @given(st.permutations([intent(1), result(1, Follows.RETRY), intent(2), result(2)]))
