@@ -11,7 +11,6 @@ may have been taken for the one that Twilio has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from connectors.kafka.topic_partition import TP
@@ -63,14 +62,14 @@ class History:
         key: the message.
         source, offset: the dispatch record that it was sent for, by the first attempt that was read.
         first_position: lowest offset in the attempts log of any of its records.
-        given: SIDs that lists have given away, and to which messages.
+        claims: whose each SID is.
     """
 
     key: Key
     source: TP
     offset: int
     first_position: int
-    given: Mapping[str, Key]
+    claims: Claims
     _intents: dict[int, list[Attempt]] = field(default_factory=dict)
     _results: dict[int, list[Attempt]] = field(default_factory=dict)
 
@@ -95,7 +94,7 @@ class History:
         return Retry(last + 1, max((each.follows_at or 0 for each in results if each.attempt == last), default=0))
 
     def _is_its_own(self, result: Attempt) -> bool:
-        return result.sid is None or self.given.get(result.sid, self.key) == self.key
+        return result.sid is None or self.claims.given_to(result.sid) in (None, self.key)
 
     def _open(self, results: list[Attempt]) -> list[Attempt]:
         """An INTENT of each attempt that may have been sent, and of which nobody said what became of it."""
@@ -118,18 +117,54 @@ def _not_started(result: Attempt) -> bool:
     return result.outcome is AttemptOutcome.NOT_STARTED
 
 
+class Claims:
+    """Whose each SID is, by all RESULTs that were read.
+
+    An answer tells what became of its own POST. A list tells that Twilio has a text, and of equal ones whoever asked
+    first got it, whether it was theirs or not; until their own answer says that they had made another.
+    """
+
+    __slots__ = ("_answered", "_listed")
+
+    def __init__(self) -> None:
+        self._answered: dict[tuple[Key, int], str] = {}
+        self._listed: dict[str, tuple[Key, int]] = {}
+
+    def add(self, result: Attempt) -> None:
+        """Take in a RESULT that names a SID."""
+        assert result.sid is not None
+        attempt = ((result.message_id, result.round), result.attempt)
+        if _found_in_list(result):
+            self._listed.setdefault(result.sid, attempt)
+        else:
+            self._answered[attempt] = result.sid
+
+    def given_to(self, sid: str) -> Key | None:
+        """The message that this SID was given to by a list, and may keep."""
+        attempt = self._listed.get(sid)
+        return attempt[0] if attempt is not None and self._answered.get(attempt, sid) == sid else None
+
+    def taken(self) -> set[str]:
+        """All SIDs that belong to a message."""
+        return {*self._answered.values(), *(sid for sid in self._listed if self.given_to(sid) is not None)}
+
+
 def _found_in_list(result: Attempt) -> bool:
     """An answer to a POST carries Twilio's date and request id, a message in a list neither."""
     return result.twilio_date is None and result.request_id is None
 
 
 class Histories:
-    """Histories by message, as a stretch of the log is read in order."""
+    """Histories by message, as a stretch of the log is read in order.
+
+    Attributes:
+        claims: whose each SID is.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Key, History] = {}
         self._by_source: dict[TP, dict[int, Key]] = {}
-        self._given: dict[str, Key] = {}
+        self.claims = Claims()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -140,10 +175,10 @@ class Histories:
         history = self._known.get(key)
         if history is None:
             source = TP(record.source_topic, partition)
-            history = self._known[key] = History(key, source, record.source_offset, position, self._given)
+            history = self._known[key] = History(key, source, record.source_offset, position, self.claims)
             self._by_source.setdefault(source, {})[record.source_offset] = key
-        if record.sid is not None and _found_in_list(record):
-            self._given.setdefault(record.sid, key)
+        if record.sid is not None:
+            self.claims.add(record)
         history.add(record, position)
 
     def get(self, key: Key) -> History | None:

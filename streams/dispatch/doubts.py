@@ -19,7 +19,7 @@ from connectors.masking import mask_numbers
 from connectors.outage import Outage
 from connectors.twilio.account import Account
 from connectors.twilio.answers import Listing, Rejected, SentMessage, Unavailable
-from schemas.records import Attempt, AttemptKind, Channel, DoubtPolicy
+from schemas.records import Attempt, Channel, DoubtPolicy
 
 from .attempts import Ended, Histories, Key
 from .bucket import Bucket
@@ -204,7 +204,6 @@ class DoubtDesk:
             return False
         if listing is None:
             return await self._give_up_overdue(left)
-        claimed = {record.sid for record, _ in known if record.kind is AttemptKind.RESULT and record.sid is not None}
         ahead_ms = listing.date_ms - self.now_ms() if listing.date_ms is not None else 0
         attempts = [
             OpenAttempt((doubt, attempt), doubt.job.order, intent_at + ahead_ms)
@@ -212,7 +211,7 @@ class DoubtDesk:
             for attempt, intent_at in doubt.intents.items()
         ]
         found: dict[Key, list[tuple[int, SentMessage]]] = {}
-        for paired, message in match(attempts, listing.messages, claimed):
+        for paired, message in match(attempts, listing.messages, histories.claims.taken()):
             doubt, attempt = paired.owner
             found.setdefault(doubt.job.key, []).append((attempt, message))
         for doubt in left:

@@ -156,6 +156,26 @@ def test_a_late_answer_is_not_believed_when_the_list_has_given_its_text_to_an_eq
         assert isinstance(state, Doubtful), "the list decides, which has none left for it"
 
 
+def test_a_late_answer_is_believed_when_the_equal_text_turns_out_to_have_a_sid_of_its_own() -> None:
+    """The list had given it the other's, for it could not know; now each has the one that it made."""
+    doubts = [intent(), intent(message_id="equal", offset=8)]
+    given = result(sid="SM1", message_id="equal", offset=8, answered=False, owner="successor")
+    late = [result(sid="SM1"), result(sid="SM2", message_id="equal", offset=8)]
+    for ordered in itertools.permutations([given, *late]):
+        state = state_of(*doubts, *ordered)
+        assert isinstance(state, Ended)
+        assert state.result.sid == "SM1"
+
+
+def test_a_sid_is_free_again_when_its_message_turns_out_to_have_made_another() -> None:
+    histories = Histories()
+    given = result(sid="SM1", answered=False)
+    histories.add(given, 0, 0)
+    assert histories.claims.taken() == {"SM1"}
+    histories.add(result(sid="SM2"), 0, 1)
+    assert histories.claims.taken() == {"SM2"}
+
+
 def test_a_sid_from_the_list_is_its_own_messages() -> None:
     state = state_of(intent(), result(sid="SM1", answered=False))
     assert isinstance(state, Ended)
