@@ -46,6 +46,10 @@ AT_ONCE = 50
 """People resolved in one go: they share one reading of the attempts log."""
 LISTING_MARGIN_MS = 900_000
 """Lists are asked for from so much earlier: Twilio's clock may be apart from ours, and its answer tells by how much."""
+CLAIMS_FROM_MS = 2 * CLOCKS_APART_MS
+"""The log is read from so long before the first INTENT: whatever message of the list may still match, the RESULT that
+claims it must be among what was read. A list's date leaves out the fraction of its second and is as old as the answer
+took, so that messages of more than CLOCKS_APART_MS before seem to match."""
 TICK_S = 0.2
 
 
@@ -181,7 +185,7 @@ class DoubtDesk:
                     by_partition.setdefault(doubt.partition, []).append(doubt)
             known: dict[int, list[tuple[Attempt, int]]] = {}
             for partition, doubts in by_partition.items():
-                since = min(doubt.since for doubt in doubts) - CLOCKS_APART_MS
+                since = min(doubt.since for doubt in doubts) - CLAIMS_FROM_MS
                 known[partition] = await self.find(partition, since, {doubt.job.order.recipient for doubt in doubts})
             for group, watch in zip(groups, watches, strict=True):
                 if not await self._resolve(group, known[group[0].partition], watch):

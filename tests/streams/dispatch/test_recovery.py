@@ -15,6 +15,7 @@ from connectors.twilio.answers import Answer, InDoubt, Unavailable
 from schemas.reasons import Reason
 from schemas.records import Attempt, AttemptKind, Dispatch, DoubtPolicy, Follows, MessageStatus
 from schemas.topics import ATTEMPTS, LIFECYCLE
+from streams.dispatch.matching import CLOCKS_APART_MS
 from tests.support.kafka import Outgoing
 from tests.support.published import RecordingPublisher
 
@@ -296,6 +297,29 @@ async def test_a_sid_that_another_message_has_claimed_is_not_taken_for_the_lost_
         await here.until(lambda: second.finished)
         assert len(here.twilio.kept) == 2, "the first one's message does not prove the second"
         assert len({event.sid for event in here.told()}) == 2
+
+
+async def test_an_equal_text_of_a_minute_ago_is_not_taken_for_the_lost_one_when_the_list_took_its_time() -> None:
+    """The list's date is as old as the answer took, and Twilio's clock is told by it: what a message may match reaches
+    back by so much more, and so must what is read of SIDs that are taken."""
+    twilio, kafka = FakeTwilio(), DyingKafka()
+    async with world(kafka=kafka, twilio=twilio) as here:
+        first = here.take(order(body="same"))
+        await here.until(lambda: first.finished)
+    a_minute_ago = CLOCKS_APART_MS + 1_500
+    twilio.kept = [replace(each, date_created_ms=wall_ms() - a_minute_ago) for each in twilio.kept]
+    for place, each in enumerate(kafka.records):
+        attempt = _attempt(each)
+        if attempt is not None:
+            attempt.at -= a_minute_ago
+            kafka.records[place] = each._replace(value=CODEC.encode(attempt))
+    twilio.late_ms = 3_000
+    twilio.answer = _lost(twilio, accepted=lambda number: number > 2)
+    async with world(kafka=kafka, twilio=twilio) as here:
+        second = here.take(order(body="same"))
+        await here.until(lambda: second.finished)
+    assert len(twilio.kept) == 2
+    assert len({event.sid for event in here.told()}) == 2
 
 
 async def test_a_list_is_not_read_while_a_post_to_that_person_is_under_way() -> None:

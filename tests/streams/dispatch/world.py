@@ -64,7 +64,8 @@ def sent_message(order: Dispatch, number: int, *, at_ms: int | None = None) -> S
 
 
 class FakeTwilio:
-    """Answers each POST by `answer(order, attempt, number)`; accepts all by default. `kept` is what its list shows."""
+    """Answers each POST by `answer(order, attempt, number)`; accepts all by default. `kept` is what its list shows,
+    `late_ms` how old that list is when it is had."""
 
     def __init__(self) -> None:
         self.posts: list[tuple[Dispatch, int | None, str | None]] = []
@@ -76,6 +77,7 @@ class FakeTwilio:
         self.hold: asyncio.Event | None = None
         self.connecting: asyncio.Event | None = None
         self.listing: asyncio.Event | None = None
+        self.late_ms = 0
         self.answer: Callable[[Dispatch, int, int], Answer] = lambda order, attempt, number: self.accepted(
             order, number
         )
@@ -114,7 +116,9 @@ class FakeTwilio:
         await (self.listing.wait() if self.listing is not None else asyncio.sleep(0))
         if self.unlisted is not None:
             return self.unlisted
-        return Listing(tuple(each for each in self.kept if each.to == to), complete=True, date_ms=wall_ms())
+        return Listing(
+            tuple(each for each in self.kept if each.to == to), complete=True, date_ms=wall_ms() - self.late_ms
+        )
 
 
 class Message(NamedTuple):
@@ -214,7 +218,8 @@ async def world(
 
     async def find(partition: int, since_ms: int, needles: Iterable[str]) -> list[tuple[Attempt, int]]:
         wanted = list(needles)
-        return [each for each in log_of(log) if each[0].message_id in wanted or each[0].recipient in wanted]
+        recent = [each for each in log_of(log) if each[0].at >= since_ms]
+        return [each for each in recent if each[0].message_id in wanted or each[0].recipient in wanted]
 
     engine = Engine(
         plan,
