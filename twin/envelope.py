@@ -42,6 +42,8 @@ _FIXED_HEADERS = {
 }
 _FORM = "application/x-www-form-urlencoded"
 _FAULT_CODES = {500: 20500, 502: 20500, 503: 20503, 504: 20504}
+_DRIPS = 50
+"""An answer that drips comes in so many pieces."""
 _REASONS = {status.value: status.phrase.upper() for status in HTTPStatus}
 
 
@@ -97,13 +99,23 @@ class Envelope:
             form, media = _read_form(request, raw)
             call = Call(request, account, form, media, raw, received, request_id)
             accepted: Message | None = None
+            trouble = NO_REQUEST_TROUBLE
             if operation is None or too_many:
                 answer: Answer | ApiError = refuse(20004 if operation is None else 20429)
             else:
-                answer, accepted = await self._perform(call, operation, self._trouble(call, creates=creates))
+                trouble = self._trouble(call, creates=creates)
+                answer, accepted = await self._perform(call, operation, trouble)
             if isinstance(answer, ApiError):
                 self._note(request, account.sid, answer, raw, received, accepted)
-            return self._respond(answer, began, account.in_flight, request_id)
+            response = self._respond(answer, began, account.in_flight, request_id)
+            if trouble.drip_s:
+                try:
+                    return await _drip(request, response, trouble.drip_s)
+                except ConnectionError:
+                    if isinstance(answer, Answer):
+                        self._note(request, account.sid, ApiError(0, "drip", 0), raw, received, answer.accepted)
+                    raise
+            return response
         finally:
             account.in_flight -= 1
 
@@ -193,6 +205,22 @@ class Envelope:
         if second != self._date_second:
             self._date_second, self._date = second, formatdate(second, usegmt=True)
         return self._date
+
+
+async def _drip(request: web.Request, whole: web.Response, seconds: float) -> web.StreamResponse:
+    """Send an answer byte by byte. Raises ConnectionError when the caller does not wait for its end."""
+    body = whole.body if isinstance(whole.body, bytes) else b""
+    response = web.StreamResponse(status=whole.status, reason=whole.reason, headers=whole.headers)
+    response.content_length = len(body)
+    await response.prepare(request)
+    pieces = min(len(body), _DRIPS)
+    for number in range(pieces):
+        await asyncio.sleep(seconds / pieces)
+        if request.transport is None or request.transport.is_closing():
+            raise ConnectionResetError("the caller has hung up")
+        await response.write(body[len(body) * number // pieces : len(body) * (number + 1) // pieces])
+    await response.write_eof()
+    return response
 
 
 def _request_id() -> str:

@@ -75,7 +75,7 @@ class Exchange:
             return refuse(35125)
         address = draft.sender.address if draft.sender else None
         fate = self.outcomes.draw(Facts(draft.to.text, address, draft.body))
-        lag_s = self.faults.listing_lag_s()
+        lag_s = self.faults.listing_lag_s(draft.to.text)
         message = compose.outbound(draft, account, seq=next(self._seq), received=received, now=now, lag_s=lag_s)
         message.form, message.request_id = raw, request_id
         if draft.service is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -16,12 +17,15 @@ class RequestTrouble:
         latency_s: real seconds of delay before it is processed.
         before: trouble instead of processing it.
         after: trouble instead of answering what was done.
+        hang_s: real seconds without an answer, of a trouble that hangs.
+        drip_s: real seconds that the answer takes to come.
     """
 
     latency_s: float = 0.0
     before: RequestFault | None = None
     after: RequestFault | None = None
     hang_s: float = 0.0
+    drip_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -34,6 +38,8 @@ class CallbackTrouble:
     extra: bool = False
 
 
+_NORMAL_99 = 2.3263478740408408
+"""99th percentile of the normal distribution, in standard deviations."""
 NO_REQUEST_TROUBLE = RequestTrouble()
 NO_CALLBACK_TROUBLE = CallbackTrouble()
 
@@ -61,14 +67,18 @@ class FaultPlan:
         for at, rule in enumerate(self.settings.requests):
             if not self._applies(at, rule, kind, to, sender, now - self._started):
                 continue
+            delay_s = self._delay_s(rule)
             if rule.kind == "latency":
-                trouble.latency_s += self._draw(rule.delay_s)
+                trouble.latency_s += delay_s
+                continue
+            if rule.kind == "drip":
+                trouble.drip_s += delay_s
                 continue
             if rule.kind.endswith("_after"):
                 trouble.after = rule
             else:
                 trouble.before = rule
-            trouble.hang_s = self._draw(rule.delay_s)
+            trouble.hang_s = delay_s
             return trouble
         return trouble
 
@@ -90,11 +100,16 @@ class FaultPlan:
                 trouble.extra = True
         return trouble
 
-    def listing_lag_s(self) -> float:
-        """How long the message accepted now will be missing from lists."""
+    def listing_lag_s(self, to: str) -> float:
+        """How long the message to `to` that is accepted now will be missing from lists."""
+        for rule in self.settings.listing_lags:
+            if to.startswith(rule.to_prefix) and to.endswith(rule.to_suffix) and self._by_chance(rule.share):
+                return self._draw(rule.lag_s)
         return self._draw(self.settings.listing_lag_s)
 
     def _applies(self, at: int, rule: RequestFault, kind: str, to: str, sender: str, since_s: float) -> bool:
+        if rule.every_s is not None:
+            since_s %= rule.every_s
         fits = (
             rule.on in (kind, "any")
             and to.startswith(rule.to_prefix)
@@ -108,7 +123,7 @@ class FaultPlan:
         self._seen[at] += 1
         if self._seen[at] <= rule.skip or (rule.first is not None and self._done[at] >= rule.first):
             return False
-        if rule.share < 1 and self._random.random() >= rule.share:
+        if not self._by_chance(rule.share):
             return False
         self._done[at] += 1
         return True
@@ -120,6 +135,15 @@ class FaultPlan:
             return False
         self._called[at] += 1
         return True
+
+    def _by_chance(self, share: float) -> bool:
+        return share >= 1 or self._random.random() < share
+
+    def _delay_s(self, rule: RequestFault) -> float:
+        if rule.spread == "even":
+            return self._draw(rule.delay_s)
+        median, percentile_99 = rule.delay_s
+        return self._random.lognormvariate(math.log(median), math.log(percentile_99 / median) / _NORMAL_99)
 
     def _draw(self, span: Span) -> float:
         return span[0] if span[0] == span[1] else self._random.uniform(*span)

@@ -193,13 +193,16 @@ class RequestFault(Part):
     Attributes:
         kind: latency; throttle (20429); error_before and error_after (5xx, the message not accepted or accepted);
             reset_before and reset_after (the connection is torn); hang_before and hang_after (no answer for `delay_s`,
-            then torn).
+            then torn); drip (the request is served, and its answer comes byte by byte, over `delay_s`).
         on: create, or read for the others, or any.
         share: part of the matching requests, drawn by the plan's seed.
         skip, first: leave out the first so many matching requests, then trouble only so many.
         from_s, until_s: only in this time since the plan was set, on the twin's clock.
+        every_s: that time comes again so often.
         to_prefix, to_suffix, from_address: only creates like these.
-        delay_s: seconds of real time for latency and hang.
+        delay_s: seconds of real time for latency, hang and drip.
+        spread: how `delay_s` is drawn: evenly between the two, or with a long tail, as latencies of services are (log
+            normal, the first number its median and the second its 99th percentile).
         status: of error_before and error_after.
     """
 
@@ -212,6 +215,7 @@ class RequestFault(Part):
         "reset_after",
         "hang_before",
         "hang_after",
+        "drip",
     ]
     on: Literal["create", "read", "any"] = "create"
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -219,11 +223,19 @@ class RequestFault(Part):
     first: int | None = None
     from_s: float = 0.0
     until_s: float | None = None
+    every_s: Annotated[float, Field(gt=0)] | None = None
     to_prefix: str = ""
     to_suffix: str = ""
     from_address: str | None = None
     delay_s: Span = (0.1, 0.1)
+    spread: Literal["even", "long_tail"] = "even"
     status: Literal[500, 502, 503, 504] = 503
+
+    @model_validator(mode="after")
+    def _a_tail_has_a_median(self) -> RequestFault:
+        if self.spread == "long_tail" and not 0 < self.delay_s[0] <= self.delay_s[1]:
+            raise ValueError("delay_s with a long tail is [median, 99th percentile], the median above 0")
+        return self
 
 
 class CallbackFault(Part):
@@ -244,16 +256,27 @@ class CallbackFault(Part):
     delay_s: Span = (0.5, 0.5)
 
 
+class ListingLag(Part):
+    """How long some messages are missing from lists after they were accepted; the first that matches decides."""
+
+    lag_s: Span
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    to_prefix: str = ""
+    to_suffix: str = ""
+
+
 class FaultSettings(Part):
     """The fault plan.
 
     Attributes:
-        listing_lag_s: how long an accepted message is missing from lists.
+        listing_lags: how long some of the accepted messages are missing from lists.
+        listing_lag_s: how long all others are.
     """
 
     seed: int = 1
     requests: tuple[RequestFault, ...] = ()
     callbacks: tuple[CallbackFault, ...] = ()
+    listing_lags: tuple[ListingLag, ...] = ()
     listing_lag_s: Span = (0.0, 0.0)
 
 

@@ -4,11 +4,13 @@ import asyncio
 
 import aiohttp
 import pytest
+from pydantic import ValidationError
 
+from tests.support.waiting import until
 from tests.twin.rig import ACCOUNT, LONG, Caller
 from twin.faults import FaultPlan
 from twin.server import Twin
-from twin.settings import CallbackFault, FaultSettings, RequestFault
+from twin.settings import CallbackFault, FaultSettings, ListingLag, RequestFault
 
 
 def _plan(twin: Twin, **fault: object) -> None:
@@ -77,6 +79,60 @@ async def test_latency_counts_as_a_request_in_flight(twin: Twin, caller: Caller)
     assert max(int(answer.headers["Twilio-Concurrent-Requests"]) for answer in answers) == 3
     assert all(float(answer.headers["Twilio-Request-Duration"]) >= 0.99 for answer in answers)
     assert twin.exchange.directory.accounts[ACCOUNT].in_flight == 0
+
+
+async def test_an_answer_drips_and_the_message_is_accepted_before_it(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="drip", delay_s=0.5, first=1)
+    began = asyncio.get_running_loop().time()
+    answer = await caller.create()
+    assert asyncio.get_running_loop().time() - began >= 0.5
+    (message,) = twin.books.messages
+    assert (answer.status, answer.json["sid"]) == (201, message.sid)
+    assert twin.books.refusals == []
+
+
+async def test_who_does_not_wait_for_the_end_of_a_dripping_answer_is_in_the_books(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="drip", delay_s=20, first=1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.7):
+            await caller.create()
+    await until(lambda: twin.books.refusals)
+    (refusal,) = twin.books.refusals
+    assert (refusal.accepted_sid, refusal.status) == (twin.books.messages[0].sid, 0)
+
+
+async def test_a_trouble_comes_again(twin: Twin, caller: Caller) -> None:
+    _plan(twin, kind="throttle", from_s=10, until_s=20, every_s=30)
+    statuses = []
+    for _ in range(6):
+        statuses.append((await caller.create()).status)
+        await twin.advance(10)
+    assert statuses == [201, 429, 201, 201, 429, 201]
+
+
+async def test_some_messages_are_missing_from_lists_for_longer(twin: Twin, caller: Caller) -> None:
+    late = "+15558675388"
+    twin.plan_faults(FaultSettings(listing_lags=(ListingLag(lag_s=(20, 20), to_suffix="88"),), listing_lag_s=(5, 5)))
+    await caller.create()
+    await caller.create(To=late)
+    shown = []
+    for _ in range(3):
+        shown.append([message["to"] == late for message in (await caller.get("/Messages.json")).json["messages"]])
+        await twin.advance(10)
+    assert shown == [[], [False], [True, False]]
+
+
+def test_a_long_tail_has_its_median_and_its_99th_percentile() -> None:
+    fault = RequestFault(kind="latency", delay_s=(0.05, 2.0), spread="long_tail")
+    plan = FaultPlan(FaultSettings(requests=(fault,)), 0.0)
+    drawn = sorted(plan.for_request("create", "+1", "+2", 0.0).latency_s for _ in range(20_000))
+    assert drawn[10_000] == pytest.approx(0.05, rel=0.05)
+    assert drawn[19_800] == pytest.approx(2.0, rel=0.2)
+
+
+def test_a_long_tail_without_a_median_is_refused() -> None:
+    with pytest.raises(ValidationError, match="median"):
+        RequestFault(kind="latency", delay_s=(0.0, 2.0), spread="long_tail")
 
 
 def test_shares_are_drawn_by_seed() -> None:
