@@ -22,7 +22,7 @@ from schemas.topics import CONSENT, INBOUND, LIFECYCLE
 from .burst import Burst
 from .delivery import Delivery, Publisher
 from .form import Malformed, parse_query
-from .inbound import consent_of, read_inbound
+from .inbound import consents_of, read_inbound
 from .reading import Refused, read_signed_form
 from .settings import BridgeSettings
 from .status import read_status
@@ -157,9 +157,8 @@ class _Bridge:
             )
         except Malformed as error:
             raise self._malformed(error) from None
-        consent = consent_of(message)
         # The consent first: whoever sees the message may rely on it, and a 2xx promises that it holds.
-        if consent is not None:
+        for consent in consents_of(message):
             if not await self._delivery.stored(CONSENT, consent, consent.recipient, until_s=until_s):
                 raise Refused(503, "not_stored")
             _consents.labels(consent.change.value).inc()

@@ -86,27 +86,37 @@ def read_inbound(
     return _with_intent(inbound, raw_to, packs or keywords.shipped_packs())
 
 
-def consent_of(inbound: Inbound) -> Consent | None:
-    """The change of consent that the message asks for by keyword, None where it asks for none.
+def consents_of(inbound: Inbound) -> tuple[Consent, ...]:
+    """The changes of consent that the message asks for by keyword; none where it asks for none.
 
-    It holds where Twilio's own handling does: for the messaging service, if the message came through one, else for the
-    sender it was written to, on all its channels.
+    It holds for the sender it was written to, on all its channels, and, if it came through a messaging service, for the
+    service as well. Twilio's own list then holds for the service alone, and would let a message pass that leaves from
+    that number without the service.
     """
     change = _CHANGES.get(inbound.keyword_intent) if inbound.keyword_intent is not None else None
     if change is None:
-        return None
+        return ()
+
+    def consent(scope: ConsentScope, value: str, evidence: str) -> Consent:
+        return Consent(
+            consent_id=consent_id(inbound.recipient, change.value, evidence),
+            recipient=inbound.recipient,
+            change=change,
+            scope=scope,
+            scope_value=value,
+            source=ConsentSource.KEYWORD,
+            account=inbound.account,
+            evidence=inbound.sid,
+            keyword=inbound.keyword,
+            at=inbound.received_at,
+        )
+
     service = inbound.messaging_service_sid
-    return Consent(
-        consent_id=consent_id(inbound.recipient, change.value, inbound.sid),
-        recipient=inbound.recipient,
-        change=change,
-        scope=ConsentScope.SENDER if service is None else ConsentScope.MESSAGING_SERVICE,
-        scope_value=inbound.sender if service is None else service,
-        source=ConsentSource.KEYWORD,
-        account=inbound.account,
-        evidence=inbound.sid,
-        keyword=inbound.keyword,
-        at=inbound.received_at,
+    if service is None:
+        return (consent(ConsentScope.SENDER, inbound.sender, inbound.sid),)
+    return (
+        consent(ConsentScope.MESSAGING_SERVICE, service, inbound.sid),
+        consent(ConsentScope.SENDER, inbound.sender, f"{inbound.sid} {inbound.sender}"),
     )
 
 

@@ -14,7 +14,7 @@ from connectors.twilio.account import Account
 from connectors.webhooks.bridge import NO_REPLY
 from connectors.webhooks.settings import BridgeSettings
 from schemas.errors import NotPrepared
-from schemas.records import Callback, Consent, Inbound, KeywordIntent, Record
+from schemas.records import Callback, Consent, ConsentScope, Inbound, KeywordIntent, Record
 from schemas.topics import CONSENT, LIFECYCLE
 from schemas.topics import INBOUND as INBOUND_TOPIC
 from tests.connectors.webhooks.calls import (
@@ -24,6 +24,7 @@ from tests.connectors.webhooks.calls import (
     INBOUND,
     OTHER_SID,
     PUBLIC_URL,
+    SERVICE_SID,
     SID,
     STATUS,
     TOKEN,
@@ -91,6 +92,28 @@ async def test_a_stop_is_acknowledged_in_the_consent_topic_before_message_and_an
         assert isinstance(message, Inbound)
         assert (consent.recipient, consent.evidence) == ("+14155550123", SID)
         assert message.keyword_intent is KeywordIntent.STOP
+
+
+async def test_a_stop_by_a_messaging_service_is_acknowledged_for_service_and_number_before_the_answer() -> None:
+    publisher = HeldPublisher(hold=True)
+    async with bridge(publisher, answer_within_s=60.0) as it:
+        form = inbound_form(Body="Stop", MessagingServiceSid=SERVICE_SID)
+        call = asyncio.create_task(it.call(INBOUND, form))
+        for expected in (1, 3):
+            await until(lambda expected=expected: len(publisher.events) == expected)
+            publisher.acknowledge()
+        await until(lambda: len(publisher.events) == 5)
+        assert publisher.events[:4] == [f"published {CONSENT}", f"acknowledged {CONSENT}"] * 2
+        assert not call.done()
+
+        publisher.acknowledge()
+        assert await call == 200
+        consents = publisher.published[:2]
+        assert {key for _, _, key in consents} == {"+14155550123"}
+        assert [each.scope for _, each, _ in consents if isinstance(each, Consent)] == [
+            ConsentScope.MESSAGING_SERVICE,
+            ConsentScope.SENDER,
+        ]
 
 
 async def test_nothing_is_answered_before_kafka_acknowledges() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.twilio.keywords import KeywordPacks
 from connectors.webhooks.form import Malformed
-from connectors.webhooks.inbound import consent_of, read_inbound
+from connectors.webhooks.inbound import consents_of, read_inbound
 from schemas.records import (
     Channel,
     Consent,
@@ -162,12 +162,10 @@ def test_other_packs_may_be_configured() -> None:
 
 
 def test_a_stop_to_a_number_opts_out_of_that_sender() -> None:
-    message = read(Body="Stop")
-
-    consent = consent_of(message)
+    [consent] = consents_of(read(Body="Stop"))
 
     assert consent == Consent(
-        consent_id=consent.consent_id if consent else "",
+        consent_id=consent.consent_id,
         recipient="+14155550123",
         change=ConsentChange.OPT_OUT,
         scope=ConsentScope.SENDER,
@@ -180,31 +178,36 @@ def test_a_stop_to_a_number_opts_out_of_that_sender() -> None:
     )
 
 
-def test_a_stop_to_a_messaging_service_opts_out_of_the_service() -> None:
-    consent = consent_of(read(Body="Stop", MessagingServiceSid=SERVICE_SID))
+@pytest.mark.parametrize(("word", "change"), [("Stop", ConsentChange.OPT_OUT), ("Start", ConsentChange.OPT_IN)])
+def test_a_keyword_to_a_number_of_a_messaging_service_concerns_the_service_and_the_number(
+    word: str, change: ConsentChange
+) -> None:
+    of_service, of_number = consents_of(read(Body=word, MessagingServiceSid=SERVICE_SID))
 
-    assert consent is not None
-    assert (consent.scope, consent.scope_value) == (ConsentScope.MESSAGING_SERVICE, SERVICE_SID)
+    assert (of_service.scope, of_service.scope_value) == (ConsentScope.MESSAGING_SERVICE, SERVICE_SID)
+    assert (of_number.scope, of_number.scope_value) == (ConsentScope.SENDER, "+14155550100")
+    assert of_service.change is of_number.change is change
+    assert of_service.evidence == of_number.evidence == SID
+    assert of_service.consent_id != of_number.consent_id
 
 
-def test_a_start_opts_in_and_its_repeat_has_the_same_id() -> None:
-    once, again = consent_of(read(Body="start")), consent_of(read(Body="start"))
-    other = consent_of(read(Body="start", MessageSid="SM" + "2" * 32))
+@pytest.mark.parametrize("service", [None, SERVICE_SID])
+def test_a_start_opts_in_and_its_repeat_has_the_same_ids(service: str | None) -> None:
+    once = consents_of(read(Body="start", MessagingServiceSid=service))
+    again = consents_of(read(Body="start", MessagingServiceSid=service))
+    other = consents_of(read(Body="start", MessageSid="SM" + "2" * 32, MessagingServiceSid=service))
 
-    assert once is not None
-    assert again is not None
-    assert other is not None
-    assert once.change is ConsentChange.OPT_IN
-    assert once.consent_id == again.consent_id != other.consent_id
+    assert {each.change for each in once} == {ConsentChange.OPT_IN}
+    assert [each.consent_id for each in once] == [each.consent_id for each in again]
+    assert not {each.consent_id for each in once} & {each.consent_id for each in other}
 
 
 @pytest.mark.parametrize("changes", [{}, {"Body": "HELP"}, {"Body": "x", "OptOutType": "HELP"}])
 def test_help_and_plain_texts_change_no_consent(changes: dict[str, Any]) -> None:
-    assert consent_of(read(**changes)) is None
+    assert consents_of(read(**changes)) == ()
 
 
 def test_a_stop_on_whatsapp_names_the_sender_without_its_prefix() -> None:
-    consent = consent_of(read(Body="stop", From="whatsapp:+5511900001234", To="whatsapp:+14155550100"))
+    [consent] = consents_of(read(Body="stop", From="whatsapp:+5511900001234", To="whatsapp:+14155550100"))
 
-    assert consent is not None
     assert (consent.recipient, consent.scope_value) == ("+5511900001234", "+14155550100")

@@ -133,6 +133,7 @@ async def test_a_stop_of_a_person_reaches_the_consent_topic_by_sender_and_by_ser
         assert {(each.recipient, each.scope, each.scope_value) for each in consents} == {
             ("+15558675310", ConsentScope.SENDER, LONG_CODE),
             ("+15558675310", ConsentScope.MESSAGING_SERVICE, SERVICE_SID),
+            ("+15558675310", ConsentScope.SENDER, TOLL_FREE),
         }
         messages = [record for record in it.publisher.records(INBOUND) if isinstance(record, Inbound)]
         assert [each.keyword_intent for each in messages].count(KeywordIntent.STOP) == 2
