@@ -72,6 +72,7 @@ class Reason(StrEnum):
     LANE_QUOTA_EXCEEDED = "lane_quota_exceeded", "The app takes more of a lane than its quota there."
     FREQUENCY_CAP = "frequency_cap", "The person got as many messages of this kind as a cap allows."
     IDEMPOTENCY_CONFLICT = "idempotency_conflict", "The idempotency key was used for another content."
+    INTERNAL_ERROR = "internal_error", "A defect of commlayer: policy could not decide on the message."
 
     APP_PAUSED = "app_paused", "An operator has paused the app; its messages wait until it is resumed."
 

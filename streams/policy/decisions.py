@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
 from schemas import ids
@@ -24,6 +26,7 @@ from . import metrics
 from .case import Entry, Origin
 from .config import PolicyConfig
 from .decide import decide
+from .defect import denial, frames
 from .enrichment import EnrichmentUnavailable
 from .facts import NOTHING_KNOWN, Facts, Past
 from .idempotency import digest
@@ -38,6 +41,8 @@ from .switchboard import Switched
 from .trace import trace_headers
 from .verdict import Admitted, Decision, Deferred, Denied
 from .wheel import tier_for
+
+log = structlog.get_logger(__name__)
 
 REQUEST_KEPT_BYTES = 200_000
 """A larger request is not remembered beside its dispatch record: both together must fit into one Kafka record."""
@@ -54,6 +59,15 @@ class _Published:
     partition: int | None
     key: bytes
     value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A decision, and what is written of it."""
+
+    decision: Decision
+    published: _Published | None
+    told: bytes
 
 
 class Decisions:
@@ -226,23 +240,54 @@ class Decisions:
         earlier: PolicyDecision | None,
     ) -> None:
         message, now_ms = event.message, self._now_ms()
-        decision = decide(request, entry, self._config, now_ms, facts)
+        place = Origin(message.topic, message.partition, message.offset)
+        try:
+            outcome = self._outcome(decide(request, entry, self._config, now_ms, facts), request, entry, place, now_ms)
+        except Exception as error:
+            if not await self._may_act(event):
+                return
+            denied = await self._defect(event, error, entry)
+            outcome = self._outcome(denied, request, entry, place, now_ms)
+        decision, published = outcome.decision, outcome.published
         self._charge(decision, entry, facts)
         opens = decision.dispatch.lane if isinstance(decision, Admitted) and decision.opens else None
         if self._openings is not None and opens is not None and entry.home is not None:
             self._openings.note(entry.home, opens, request.recipient, now_ms)
         metrics.decision_seconds(kind).observe(max(0.0, now_ms / 1000 - message.timestamp))
-        published = self._published(decision, request)
-        place = Origin(message.topic, message.partition, message.offset)
-        told = tell(request, entry, decision, place, self._config, now_ms)
-        told_bytes = self._codec.encode(told)
         if entry.home is not None:
-            kept = self._kept(decision, request, entry, published, told_bytes, now_ms, earlier)
+            kept = self._kept(outcome, request, entry, now_ms, earlier)
             await self._memory.keep_decision(entry.home, request.recipient, kept, opens=opens)
             if not await self._may_act(event):
                 return
-        await self._publish(event, entry, published, told_bytes)
+        await self._publish(event, entry, published, outcome.told)
         self._count(decision, entry.app)
+
+    def _outcome(
+        self, decision: Decision, request: MessageRequest, entry: Entry, place: Origin, now_ms: int
+    ) -> _Outcome:
+        told = tell(request, entry, decision, place, self._config, now_ms)
+        return _Outcome(decision, self._published(decision, request), self._codec.encode(told))
+
+    async def _defect(self, event: Any, error: Exception, entry: Entry) -> Denied:
+        """The denial of a message on which policy fails; its record is kept as a dead letter."""
+        denied = denial(error)
+        deny = denied.deny
+        log.error(
+            "policy cannot decide on a message",
+            app=entry.app,
+            message_id=entry.message_id,
+            error=type(error).__name__,
+            frames=frames(error),
+        )
+        await self._intake.dead(
+            event.message,
+            reason=deny.reason,
+            detail=deny.detail,
+            fix=deny.fix,
+            app=entry.app,
+            message_id=entry.message_id,
+        )
+        return denied
 
     async def _publish_again(self, event: Any, earlier: PolicyDecision, entry: Entry, recipient: str) -> None:
         metrics.again.inc()
@@ -286,14 +331,13 @@ class Decisions:
 
     def _kept(
         self,
-        decision: Decision,
+        made: _Outcome,
         request: MessageRequest,
         entry: Entry,
-        published: _Published | None,
-        told: bytes,
         now_ms: int,
         earlier: PolicyDecision | None,
     ) -> PolicyDecision:
+        decision, published = made.decision, made.published
         until, deadline, on_service = now_ms, None, False
         # It counts for caps from its last admission on, whatever a later round decides; its lane was paid for then.
         admitted_at = earlier.admitted_at if earlier is not None else None
@@ -329,7 +373,7 @@ class Decisions:
             topic=published.topic if published is not None else None,
             partition=published.partition if published is not None else None,
             published=published.value if published is not None else None,
-            told=told,
+            told=made.told,
             request=self._request_bytes(request) if may_return else None,
             deadline=deadline,
         )

@@ -34,8 +34,9 @@ _PERSON = b"\x00p"
 _PROFILE = b"\x00f"
 _OPENED = b"opened\x00"
 
-CANCELLATION_KEPT_MS = 400 * 24 * 3600 * 1000
-"""A message may wait for its not-before for a year, and its cancellation must be there when it comes back."""
+CANCELLATION_KEPT_MS = 430 * 24 * 3600 * 1000
+"""Longer than a message may wait for its not-before (400 days) and its request in its topic (7 days): its cancellation
+must be there when it comes back."""
 
 R = TypeVar("R", bound=Record)
 

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.reasons import Reason
 from schemas.records import Channel, Content
+from streams.policy.memory import CANCELLATION_KEPT_MS
 from streams.policy.rules import (
     app,
     category,
@@ -162,6 +163,17 @@ def test_a_deadline_more_than_three_days_after_the_earliest_moment_is_denied() -
 def test_not_before_may_lie_far_ahead_when_the_deadline_follows_it() -> None:
     month = 30 * 24 * HOUR
     assert deadline.check(case(not_before=NOW + month, deadline=NOW + month + HOUR)) is ALLOW
+
+
+def test_a_message_may_wait_for_400_days_and_no_longer() -> None:
+    latest = NOW + deadline.NOT_BEFORE_MAX_MS
+    assert deadline.check(case(not_before=latest)) is ALLOW
+    assert denied(deadline.check(case(not_before=latest + 1))) == (Reason.INVALID_FIELD, "not_before")
+
+
+def test_a_cancellation_outlives_everything_that_it_may_be_about() -> None:
+    request_kept_ms = 7 * 24 * HOUR
+    assert deadline.NOT_BEFORE_MAX_MS + deadline.DEADLINE_MAX_MS + request_kept_ms < CANCELLATION_KEPT_MS
 
 
 def test_a_deadline_before_not_before_is_denied_at_once() -> None:
