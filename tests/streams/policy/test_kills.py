@@ -23,8 +23,8 @@ from tests.support.kafka import Kafka, Outgoing
 from tests.support.processes import Child
 from tests.support.waiting import until
 
+from .cluster import wall_ms
 from .installation import config
-from .test_stage import wall_ms
 from .worker import CAP
 
 ROOT = Path(__file__).parents[3]

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 from confluent_kafka import Producer
 
 from connectors.health import HealthBoard
-from connectors.kafka.app import create_app
 from connectors.kafka.partitioning import partition_of
-from connectors.kafka.publisher import DurablePublisher
-from connectors.kafka.state import PartitionStates
 from schemas import ids
 from schemas.reasons import Reason
 from schemas.records import (
     Cancellation,
     Channel,
-    Consent,
     ConsentChange,
-    ConsentScope,
-    ConsentSource,
     Content,
     Control,
     ControlAction,
@@ -38,107 +29,23 @@ from schemas.records import (
     LifecycleEvent,
     MessageClass,
     MessageStatus,
-    Record,
     Stage,
 )
-from schemas.topics import (
-    CONSENT,
-    CONTROL,
-    DEAD,
-    LIFECYCLE,
-    POLICY_ANCHOR,
-    POLICY_STATE,
-    deferral_topic,
-    dispatch_topic,
-    request_topic,
-)
+from schemas.topics import CONSENT, CONTROL, DEAD, LIFECYCLE, deferral_topic, dispatch_topic, request_topic
 from streams.control.backlogs import backlog, backlog_key
 from streams.control.switches import Aspect, control_key
-from streams.policy.config import PolicyConfig
-from streams.policy.stage import WHEEL_WINDOW, PolicyStage, window
-from tests.streams.cluster import CODEC, COUNTS, WAIT_S, own_cluster, records, until_committed
-from tests.streams.policy.installation import config, request
+from streams.policy.stage import WHEEL_WINDOW
+from tests.streams.cluster import CODEC, COUNTS, own_cluster, until_committed
+from tests.streams.policy.installation import config
 from tests.support.kafka import Kafka, Outgoing
-from tests.support.stage import quick_settings, running
 
-R = TypeVar("R", bound=Record)
+from .cluster import OTP, ask, found, opt, ours, person, policy, wall_ms
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Kafka]:
     with own_cluster(config().apps) as kafka:
         yield kafka
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-@asynccontextmanager
-async def policy(
-    kafka: Kafka,
-    datadir: Path,
-    *,
-    group: str,
-    configured: PolicyConfig | None = None,
-    topics: Mapping[str, int] | None = None,
-) -> AsyncIterator[PolicyStage]:
-    settings = quick_settings(kafka.bootstrap)
-    publisher = DurablePublisher(settings, name=f"policy-{group}")
-    await publisher.start()
-    await publisher.warm()
-    stage = PolicyStage(
-        configured or config(),
-        codec=CODEC,
-        publisher=publisher,
-        kafka=settings,
-        states=PartitionStates(POLICY_STATE, settings, publisher, directory=datadir / "state"),
-        partitions=COUNTS.recipient,
-        now_ms=wall_ms,
-    )
-    app = create_app(settings, group=group, anchor=POLICY_ANCHOR, window=window, datadir=datadir)
-    stage.register(app)
-    stage.read_strangers(topics or {})
-    await stage.start()
-    try:
-        async with running(app):
-            yield stage
-    finally:
-        await stage.stop()
-        await publisher.stop()
-
-
-def person(number: int) -> str:
-    return f"+41791{number:06d}"
-
-
-def ask(number: int, *, app: str = "login", urgent: bool = False, key: bytes | None = b"", **changes: Any) -> Outgoing:
-    """A request of the app to person `number`; with the person as its key unless told otherwise."""
-    asked = request(**{"recipient": person(number), "created_at": wall_ms(), **changes})
-    return Outgoing(
-        request_topic(app, urgent=urgent), CODEC.encode(asked), asked.recipient.encode() if key == b"" else key
-    )
-
-
-async def found(kafka: Kafka, topic: str, kind: type[R], wanted: Callable[[R], bool], count: int) -> list[R]:
-    """The records of this kind that are wanted, once there are so many."""
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        read = await asyncio.to_thread(records, kafka, topic)
-        matching = [record for record in read if isinstance(record, kind) and wanted(record)]
-        if len(matching) >= count:
-            return matching
-        assert time.monotonic() < deadline, f"{len(matching)} of {count} on {topic}"
-        await asyncio.sleep(0.1)
-
-
-OTP = dispatch_topic(MessageClass.CRITICAL)
-
-
-def ours(*numbers: int) -> Callable[[Any], bool]:
-    """Whether a record is about one of these people. Every test has people of its own."""
-    people = {person(number) for number in numbers}
-    return lambda record: record.recipient in people
 
 
 async def test_every_request_is_decided_once_and_its_offset_committed(cluster: Kafka, tmp_path: Path) -> None:
@@ -391,16 +298,3 @@ async def test_another_owner_knows_to_whom_a_whatsapp_sender_wrote_first_today(c
     told = await found(cluster, LIFECYCLE, LifecycleEvent, ours(2800, other), 3)
     reasons = [(each.recipient, each.reason) for each in sorted(told, key=lambda each: each.at)]
     assert reasons == [(person(2800), None), (person(other), Reason.WHATSAPP_DAILY_LIMIT), (person(2800), None)]
-
-
-def opt(number: int, change: ConsentChange, at: int) -> Outgoing:
-    """A person's change of consent to everything."""
-    record = Consent(
-        consent_id=f"{number}-{at}",
-        recipient=person(number),
-        change=change,
-        scope=ConsentScope.ALL,
-        source=ConsentSource.KEYWORD,
-        at=at,
-    )
-    return Outgoing(CONSENT, CODEC.encode(record), record.recipient.encode())
