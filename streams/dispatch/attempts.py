@@ -1,7 +1,8 @@
 """What the attempts log says of a message: pure.
 
 Each attempt has an INTENT before its POST and a RESULT after it. A RESULT beats the INTENT of the same attempt in any
-order: a process that was paused may append an INTENT late, whose POST its lease forbids.
+order: a process that was paused may append an INTENT late, whose POST its lease forbids. That Twilio accepted one
+attempt beats whatever is said of it or of any other: such a message must not be sent again.
 
 Such a process may append RESULTs late as well. Two of them prove less than they say. "Not started" speaks for the
 process that wrote it: its successor may have used the same number, for it had not read that INTENT. And a SID that
@@ -84,7 +85,7 @@ class History:
         results = [each for results in self._results.values() for each in results if self._is_its_own(each)]
         # Two owners may resolve one doubt; whoever found the message knows more than who did not.
         ends = [each for each in results if each.follows in (Follows.FINAL, Follows.WHEEL)]
-        end = max(ends, key=lambda each: (each.attempt, not _not_started(each)), default=None)
+        end = max(ends, key=lambda each: (_accepted(each), each.attempt, not _not_started(each)), default=None)
         left = self._open(results)
         if end is not None and not (_not_started(end) and left and left[-1].attempt >= end.attempt):
             return Ended(end)
@@ -111,6 +112,10 @@ class History:
     def last_attempt(self) -> int:
         """The highest number used so far."""
         return max((*self._intents, *self._results))
+
+
+def _accepted(result: Attempt) -> bool:
+    return result.outcome is AttemptOutcome.ACCEPTED
 
 
 def _not_started(result: Attempt) -> bool:

@@ -33,10 +33,11 @@ log = structlog.get_logger(__name__)
 SETTLE_S = 20.0
 """Twilio may still accept a request some seconds after our timeout of 10 s, and its list may lag behind."""
 DOUBT_ENDS_AFTER_S = 900.0
-"""A doubt that nothing has resolved by then is left to the category."""
+"""A doubt that nothing has resolved so long after it could first be looked at is given up. Its INTENT may be far older:
+a successor that starts an hour later must have looked before it sends anything again."""
 LISTINGS = {DoubtPolicy.RESEND: 1, DoubtPolicy.STOP: 2}
-"""How often a message must be missing from the list. A message that is only declared unknown, not sent again, can wait
-for a list that lags."""
+"""How often a message must be missing from a complete list. A message that is only declared unknown, not sent again,
+can wait for a list that lags."""
 LIST_AGAIN_S = 30.0
 TRY_AGAIN_S = 2.0
 """Pause after a list that could not be had or was disturbed."""
@@ -75,13 +76,15 @@ class Doubt:
         intents: time of the INTENT by attempt number, of its open attempts; epoch milliseconds.
         partition: of the attempts log.
         look_at: when it is looked at next, epoch milliseconds.
-        missing: how often the list did not show it.
+        first_look: when it could first be looked at, likewise.
+        missing: how often a complete list did not show it.
     """
 
     job: Job
     intents: dict[int, int]
     partition: int
     look_at: int
+    first_look: int
     missing: int = 0
 
     @property
@@ -101,12 +104,13 @@ class Outcomes:
 
     Attributes:
         found: Twilio has the message, made by this attempt.
-        missing: Twilio does not have it (as far as can be known): the category decides.
+        missing: Twilio does not have it as far as can be known: the category decides, and if no complete list was
+            read (the last argument), it may not be sent again.
         told: the log has a RESULT after all.
     """
 
     found: Callable[[Job, int, SentMessage], Awaitable[None]]
-    missing: Callable[[Job, tuple[int, ...]], Awaitable[None]]
+    missing: Callable[[Job, tuple[int, ...], bool], Awaitable[None]]
     told: Callable[[Job, Attempt], Awaitable[None]]
 
 
@@ -146,7 +150,8 @@ class DoubtDesk:
     def add(self, job: Job, intents: Mapping[int, int]) -> None:
         """A message is in doubt by these attempts (number → epoch milliseconds of the INTENT)."""
         ready_at = max(intents.values()) + INTENT_VALID_MS + int(self.settle_s * 1000)
-        self._open[job.key] = Doubt(job, dict(intents), job.records[0].message.partition, ready_at)
+        first_look = max(ready_at, self.now_ms())
+        self._open[job.key] = Doubt(job, dict(intents), job.records[0].message.partition, ready_at, first_look)
 
     def clear(self) -> None:
         """The partitions are another's."""
@@ -242,11 +247,9 @@ class DoubtDesk:
             self._close(doubt)
             await self.outcomes.found(job, attempt, message)
             return
-        doubt.missing += 1
-        enough = doubt.missing >= LISTINGS[job.order.doubt_policy] and listing.complete
-        if enough or self._overdue(doubt):
-            self._close(doubt)
-            await self.outcomes.missing(job, tuple(doubt.intents))
+        doubt.missing += listing.complete
+        if doubt.missing >= LISTINGS[job.order.doubt_policy] or self._overdue(doubt):
+            await self._give_up(doubt)
         else:
             doubt.look_at = self.now_ms() + int(LIST_AGAIN_S * 1000)
 
@@ -254,13 +257,16 @@ class DoubtDesk:
         """Leave to their categories those whose list could not be had for too long."""
         overdue = [doubt for doubt in group if self._overdue(doubt)]
         for doubt in overdue:
-            self._close(doubt)
-            await self.outcomes.missing(doubt.job, tuple(doubt.intents))
+            await self._give_up(doubt)
         return len(overdue) == len(group)
+
+    async def _give_up(self, doubt: Doubt) -> None:
+        self._close(doubt)
+        await self.outcomes.missing(doubt.job, tuple(doubt.intents), doubt.missing > 0)
 
     def _overdue(self, doubt: Doubt) -> bool:
         now_ms = self.now_ms()
-        return now_ms > doubt.job.deadline or now_ms - doubt.since > DOUBT_ENDS_AFTER_S * 1000
+        return now_ms > doubt.job.deadline or now_ms - doubt.first_look > DOUBT_ENDS_AFTER_S * 1000
 
     def _close(self, doubt: Doubt) -> None:
         if self._open.get(doubt.job.key) is doubt:

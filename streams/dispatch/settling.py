@@ -88,9 +88,10 @@ class Settler:
         """Twilio's list shows that an attempt in doubt was accepted."""
         await self.follow(job, await self._log.found(job, attempt, message))
 
-    async def missing(self, job: Job, attempts: tuple[int, ...]) -> None:
-        """Nothing shows what became of these attempts: the category decides."""
-        resend = job.order.doubt_policy is DoubtPolicy.RESEND and job.deadline >= self._now_ms()
+    async def missing(self, job: Job, attempts: tuple[int, ...], listed: bool) -> None:
+        """Nothing shows what became of these attempts: the category decides, or, if no complete list of Twilio's was
+        had (`listed`), it is `unknown`."""
+        resend = listed and job.order.doubt_policy is DoubtPolicy.RESEND and job.deadline >= self._now_ms()
         follows = Follows.RETRY if resend else Follows.FINAL
         for attempt in attempts:
             result = await self._log.not_found(job, attempt, follows)

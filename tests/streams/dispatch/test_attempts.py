@@ -167,6 +167,27 @@ def test_a_late_answer_is_believed_when_the_equal_text_turns_out_to_have_a_sid_o
         assert state.result.sid == "SM1"
 
 
+@pytest.mark.parametrize(
+    "other", [result(2, Follows.WHEEL, outcome=AttemptOutcome.NOT_STARTED), result(2, outcome=AttemptOutcome.REJECTED)]
+)
+def test_an_attempt_that_twilio_accepted_beats_all_that_is_said_of_others(other: Attempt) -> None:
+    """Its answer came late, after another owner had gone on: on the wheel it would be sent again."""
+    records = [intent(), intent(2), other, result(sid="SM1")]
+    for ordered in itertools.permutations(records):
+        state = state_of(*ordered)
+        assert isinstance(state, Ended)
+        assert state.result.sid == "SM1"
+
+
+@pytest.mark.parametrize("follows", [Follows.WHEEL, Follows.FINAL])
+def test_that_an_attempt_was_accepted_beats_what_another_owner_concluded_of_it(follows: Follows) -> None:
+    concluded = result(follows=follows, outcome=AttemptOutcome.IN_DOUBT, owner="other")
+    for ordered in itertools.permutations([intent(), concluded, result(sid="SM1")]):
+        state = state_of(*ordered)
+        assert isinstance(state, Ended)
+        assert state.result.sid == "SM1"
+
+
 def test_a_sid_is_free_again_when_its_message_turns_out_to_have_made_another() -> None:
     histories = Histories()
     given = result(sid="SM1", answered=False)

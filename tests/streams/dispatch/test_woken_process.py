@@ -17,8 +17,10 @@ from .simulation import order
 from .world import CODEC, PARTITION, FakeTwilio, World, sent_message, sid, wall_ms, world
 
 
-def write(kafka: RecordingPublisher, sent: Dispatch, kind: AttemptKind, owner: str, **fields: Any) -> None:
-    """A record of attempt 1 of a message."""
+def write(
+    kafka: RecordingPublisher, sent: Dispatch, kind: AttemptKind, owner: str, *, at: int | None = None, **fields: Any
+) -> None:
+    """A record of attempt 1 of a message, of now or of another time."""
     record = Attempt(
         kind=kind,
         message_id=sent.message_id,
@@ -26,7 +28,7 @@ def write(kafka: RecordingPublisher, sent: Dispatch, kind: AttemptKind, owner: s
         attempt=1,
         source_topic=dispatch_topic(sent.message_class),
         source_offset=0,
-        at=wall_ms(),
+        at=wall_ms() if at is None else at,
         lane=sent.lane,
         account=sent.account,
         recipient=sent.recipient,

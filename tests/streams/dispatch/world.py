@@ -65,7 +65,7 @@ def sent_message(order: Dispatch, number: int, *, at_ms: int | None = None) -> S
 
 class FakeTwilio:
     """Answers each POST by `answer(order, attempt, number)`; accepts all by default. `kept` is what its list shows,
-    `late_ms` how old that list is when it is had."""
+    `late_ms` how old that list is when it is had, `complete` whether it is all."""
 
     def __init__(self) -> None:
         self.posts: list[tuple[Dispatch, int | None, str | None]] = []
@@ -78,6 +78,7 @@ class FakeTwilio:
         self.connecting: asyncio.Event | None = None
         self.listing: asyncio.Event | None = None
         self.late_ms = 0
+        self.complete = True
         self.answer: Callable[[Dispatch, int, int], Answer] = lambda order, attempt, number: self.accepted(
             order, number
         )
@@ -116,9 +117,8 @@ class FakeTwilio:
         await (self.listing.wait() if self.listing is not None else asyncio.sleep(0))
         if self.unlisted is not None:
             return self.unlisted
-        return Listing(
-            tuple(each for each in self.kept if each.to == to), complete=True, date_ms=wall_ms() - self.late_ms
-        )
+        kept = tuple(each for each in self.kept if each.to == to)
+        return Listing(kept, complete=self.complete, date_ms=wall_ms() - self.late_ms)
 
 
 class Message(NamedTuple):
