@@ -1,6 +1,7 @@
 """A policy process: `python -m tests.streams.policy.worker <json>`.
 
-The JSON: bootstrap, group, datadir, and optionally instance (static membership).
+The JSON: bootstrap, group, datadir, and optionally instance (static membership), campaigns (senders of that pool),
+kafka (changes to the settings), fault (arguments of `fault_points.FaultPoints`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from connectors.health import HealthBoard
-from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.state import PartitionStates
 from connectors.kafka.worker import StageWorker, create_app
 from schemas.topics import POLICY_ANCHOR, POLICY_STATE
@@ -22,6 +22,7 @@ from streams.policy.stage import PolicyStage, window
 from tests.streams.cluster import CODEC, COUNTS
 from tests.support.stage import quick_settings
 
+from .fault_points import FaultPoints, FaultyPublisher
 from .installation import HOUR, config
 
 CAP = Cap(name="adverts", categories=frozenset({"marketing"}), window_ms=24 * HOUR, at_most=3, over=OverCap.DENY)
@@ -29,11 +30,15 @@ CAP = Cap(name="adverts", categories=frozenset({"marketing"}), window_ms=24 * HO
 
 def main(told: dict[str, Any]) -> int:
     logging.basicConfig(level="WARNING", format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    settings = quick_settings(told["bootstrap"])
+    settings = quick_settings(told["bootstrap"], **told.get("kafka", {}))
     datadir = Path(told["datadir"])
-    publisher = DurablePublisher(settings, name="policy")
+    points = FaultyPublisher.points = FaultPoints(*told.get("fault", ()))
+    publisher = FaultyPublisher(settings, name="policy")
+    pools = config().pools
+    if "campaigns" in told:
+        pools = {**pools, "campaigns": tuple(told["campaigns"])}
     stage = PolicyStage(
-        config(caps=(CAP,)),
+        config(caps=(CAP,), pools=pools),
         codec=CODEC,
         publisher=publisher,
         kafka=settings,
@@ -50,6 +55,7 @@ def main(told: dict[str, Any]) -> int:
         datadir=datadir,
     )
     stage.register(app)
+    points.around(app)
     board = HealthBoard()
     stage.board(board)
     return StageWorker(
