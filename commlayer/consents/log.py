@@ -11,16 +11,18 @@ from commlayer.topic_reader import ANSWER_WITHIN_S, KafkaUnreachable, TopicReade
 from connectors.kafka.settings import KafkaSettings
 from schemas.codec import Codec
 from schemas.errors import DecodeError
-from schemas.records import Consent
+from schemas.records import Consent, Record
 from schemas.topics import CONSENT
 from streams.consent import Ledger
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One record as it lies in its partition; `record` is None where it cannot be read."""
+    """One record as it lies in its partition, with the moment it was written there, epoch milliseconds UTC; `record` is
+    None where it cannot be read."""
 
     offset: int
+    written_at: int
     record: Consent | None
 
 
@@ -47,7 +49,7 @@ def folded(changes: Iterable[Written], before: Ledger | None = None) -> Ledger:
         if change.record is None:
             ledger = ledger.with_unreadable(change.offset)
         else:
-            ledger = ledger.folded(change.record, change.offset)
+            ledger = ledger.folded(change.record, change.offset, change.written_at)
     return ledger
 
 
@@ -86,8 +88,9 @@ def write(kafka: KafkaSettings, codec: Codec, records: Iterable[Consent]) -> Non
 
 
 def _written(reader: TopicReader, message: Message) -> Written:
+    record: Record | None
     try:
         record = reader.decoded(message.value() or b"")
     except DecodeError:
-        return Written(message.offset(), None)
-    return Written(message.offset(), record if isinstance(record, Consent) else None)
+        record = None
+    return Written(message.offset(), message.timestamp()[1], record if isinstance(record, Consent) else None)

@@ -32,6 +32,10 @@ _AS_IT_HAPPENS = frozenset({ConsentSource.KEYWORD, ConsentSource.FREE_TEXT})
 """The person wrote it to us: it is written down when it happens. Anything else may have happened long before, such as
 an opt-in of last year in an import of today."""
 
+CLOCKS_APART_MS = 2_000
+"""A START may carry a time so much before that of the STOP it answers: two bridges took them in, each by its clock.
+One that is older still was held up on its way, and the person has changed their mind since."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -43,7 +47,7 @@ class Entry:
         position: its offset in the person's partition: there stand source, evidence and actor.
         at: when it happened, epoch milliseconds UTC.
         expires_at: when it ends, epoch milliseconds UTC; None for never.
-        as_it_happened: the person's own words; its place in the log is its time.
+        as_it_happened: the person's own words.
     """
 
     change: ConsentChange
@@ -55,14 +59,19 @@ class Entry:
     as_it_happened: bool = False
 
     @classmethod
-    def of(cls, record: Consent, position: int) -> Entry:
-        """The entry of a record at its offset."""
+    def of(cls, record: Consent, position: int, written_at: int | None = None) -> Entry:
+        """The entry of a record at its offset.
+
+        Args:
+            written_at: when it was written to the log, epoch milliseconds UTC; None where that is not known. What
+                claims to happen later happened then: a no from the future could not be lifted until it came.
+        """
         return cls(
             change=record.change,
             scope=record.scope,
             value=plain_value(record.scope, record.scope_value),
             position=position,
-            at=record.at,
+            at=record.at if written_at is None else min(record.at, written_at),
             expires_at=record.expires_at,
             as_it_happened=record.source in _AS_IT_HAPPENS,
         )
@@ -91,10 +100,11 @@ class Ledger:
     position: int = -1
     unreadable: int | None = None
 
-    def folded(self, record: Consent, position: int) -> Ledger:
-        """With the record at this offset; the same when the offset was folded before. A record of an operator repairs
-        what could not be read before it."""
-        return self.folded_entry(Entry.of(record, position), repairs=record.source is ConsentSource.OPERATOR)
+    def folded(self, record: Consent, position: int, written_at: int | None = None) -> Ledger:
+        """With the record at this offset, written then (see `Entry.of`); the same when the offset was folded before. A
+        record of an operator repairs what could not be read before it."""
+        entry = Entry.of(record, position, written_at)
+        return self.folded_entry(entry, repairs=record.source is ConsentSource.OPERATOR)
 
     def folded_entry(self, entry: Entry, *, repairs: bool) -> Ledger:
         """The same for who keeps entries instead of records; `repairs`: it is an operator's."""
@@ -231,7 +241,7 @@ class Ledger:
 
 def _undoes(yes: Entry, no: Entry) -> bool:
     """Whether a yes is newer than a no: later in the log, and not only written down later."""
-    return yes.position > no.position and (yes.as_it_happened or yes.at > no.at)
+    return yes.position > no.position and yes.at > no.at - _grace(yes)
 
 
 def _reaches(yes: Entry, no: Entry) -> bool:
@@ -242,7 +252,11 @@ def _reaches(yes: Entry, no: Entry) -> bool:
 
 
 def _newer(yes: Entry, same: Entry) -> bool:
-    return yes.as_it_happened or yes.at >= same.at
+    return yes.at >= same.at - _grace(yes)
+
+
+def _grace(yes: Entry) -> int:
+    return CLOCKS_APART_MS if yes.as_it_happened else 0
 
 
 def _later(first: int | None, second: int | None) -> int | None:

@@ -133,7 +133,7 @@ class Changes:
             self._note(self._consent, recipient, _Change(partition, position, None, False))
         else:
             repairs = record.source is ConsentSource.OPERATOR
-            change = _Change(partition, position, Entry.of(record, position), repairs)
+            change = _Change(partition, position, Entry.of(record, position, message.timestamp()[1]), repairs)
             self._note(self._consent, record.recipient, change)
 
     def _note(self, table: dict[str, tuple[Any, ...]], key: str, change: Any) -> None:

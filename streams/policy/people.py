@@ -32,11 +32,13 @@ class Change:
     Attributes:
         recipient: their number.
         offset: where the record stands in their partition.
+        written_at: when it was written there, epoch milliseconds UTC.
         record: what it says, or what to do without one.
     """
 
     recipient: str
     offset: int
+    written_at: int
     record: Consent | Inbound | CustomerProfile | Nothing
 
 
@@ -79,7 +81,7 @@ class People:
         else:
             before = ledger
             if isinstance(record, Consent):
-                ledger = ledger.folded(record, change.offset)
+                ledger = ledger.folded(record, change.offset, change.written_at)
             else:
                 ledger = ledger.with_unreadable(change.offset)
             if ledger == before:  # it was folded in before a crash
@@ -91,12 +93,16 @@ class People:
 def _of(message: Any, record: Record | None) -> Change | None:
     if not isinstance(record, Consent | Inbound | CustomerProfile) or E164.fullmatch(record.recipient) is None:
         return None
-    return Change(record.recipient, message.offset, record)
+    return Change(record.recipient, message.offset, _written_at(message), record)
 
 
 def _of_key(message: Any, nothing: Nothing) -> Change | None:
     key = (message.key or b"").decode("ascii", "replace")
-    return Change(key, message.offset, nothing) if E164.fullmatch(key) else None
+    return Change(key, message.offset, _written_at(message), nothing) if E164.fullmatch(key) else None
+
+
+def _written_at(message: Any) -> int:
+    return int(message.timestamp * 1000)
 
 
 def _address(inbound: Inbound) -> str:

@@ -29,6 +29,7 @@ class Stored(NamedTuple):
     data: bytes
     in_partition: int = 0
     named: bytes = PERSON.encode()
+    written_at: int = 1_000_000
 
     def topic(self) -> str:
         return self.of
@@ -38,6 +39,9 @@ class Stored(NamedTuple):
 
     def offset(self) -> int:
         return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.written_at
 
     def key(self) -> bytes:
         return self.named
@@ -101,6 +105,20 @@ def test_a_start_after_the_stop_lets_it_go() -> None:
     world = World()
     world.put(change(), 5)
     world.put(change(ConsentChange.OPT_IN), 6)
+    assert world.refusal(message(**DECIDED)) is None
+
+
+def test_a_start_that_was_held_up_lifts_no_newer_stop() -> None:
+    world = World()
+    world.put(change(at=9_000), 5)
+    world.put(change(ConsentChange.OPT_IN, at=5_000), 6)
+    assert world.refusal(message(**DECIDED)) is Reason.OPTED_OUT
+
+
+def test_a_stop_from_the_future_happened_when_it_was_written() -> None:
+    world = World()
+    world.put(change(at=2**50), 5)
+    world.put(change(ConsentChange.OPT_IN, at=world.now_ms), 6)
     assert world.refusal(message(**DECIDED)) is None
 
 
