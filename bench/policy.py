@@ -1,128 +1,135 @@
 """How fast one policy process works off a backlog on a real Kafka, as a process of its own.
 
-    python -m bench.policy [requests]
+    python -m bench.policy [requests] [--rules thin|all]
 
-Measured from the first admission to the last, by the ends of the dispatch topics; start-up is not in it. CPU and
-memory are the process's own at the end.
+Measured from the first admission to the last, by the ends of the dispatch topic; start-up, and folding what is known of
+people, is not in it. CPU and memory are the process's own at the end. What `thin` and `all` are: `policy_load`.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import yaml
 
-from schemas.codec import SingleObjectCodec
-from schemas.records import Content, MessageClass, MessageRequest
-from schemas.topics import PartitionCounts, catalogue, dispatch_topic, request_topic
+from bench.policy_load import APP, MESSAGE_CLASS, Rules, backlog, configuration, people
+from schemas.topics import POLICY_STATE, PartitionCounts, catalogue, dispatch_topic
 from tests.support.brokers import start_own_broker
-from tests.support.kafka import Kafka, Outgoing
+from tests.support.kafka import Kafka
 from tests.support.processes import Child
 
 REQUESTS = 30_000
 COUNTS = PartitionCounts(recipient=16, dispatch=64, lifecycle=16, dead=4)
-PARTITION = 0
 GIVE_UP_AFTER_S = 120.0
 POLL_S = 0.25
 """The question costs the broker CPU that policy then waits for."""
 ROOT = Path(__file__).parents[1]
 
 
-def configuration(kafka: Kafka, folder: Path) -> dict[str, object]:
-    """One app with one sender; Twilio is never called."""
-    return {
-        "kafka": {"bootstrap": [kafka.bootstrap], "replication": 1, "session_timeout_s": 6, "request_timeout_s": 2},
-        "bridge": {"public_url": "http://127.0.0.1:1", "listen": "127.0.0.1:1"},
-        "accounts": {"main": {"sid": "AC" + "0" * 32, "auth_token": {"env": "BENCH_TOKEN"}}},
-        "senders": {
-            "main": {"account": "main", "address": "+18005550199", "type": "toll_free", "rate": 100, "partition": 0}
-        },
-        "pools": {"all": ["main"]},
-        "categories": {
-            "service": {"class": "normal", "doubt": "resend", "quiet_hours": "exempt"},
-            "otp": {"class": "critical", "doubt": "resend"},
-        },
-        "apps": {"shop": {"categories": ["service"], "pool": "all"}},
-        "countries": {"allow": ["US"]},
-        "health": {"policy": 0, "dispatch": 0, "feedback": 0},
-        "data_dir": str(folder / "data"),
-    }
-
-
-def fill(kafka: Kafka, requests: int) -> None:
-    """A backlog of requests to as many people."""
-    codec = SingleObjectCodec()
-    now_ms = int(time.time() * 1000)
-
-    def one(number: int) -> Outgoing:
-        recipient = f"+1415{2_000_000 + number:07d}"
-        request = MessageRequest(
-            recipient=recipient,
-            category="service",
-            content=Content(body=f"Your order {number} leaves today. Track it: shop.example/t/{number}"),
-            idempotency_key=f"order-{number}",
-            created_at=now_ms,
-        )
-        return Outgoing(request_topic("shop"), codec.encode(request), recipient.encode())
-
-    kafka.produce(one(number) for number in range(requests))
-
-
-def admitted(kafka: Kafka) -> int:
-    """Records in the dispatch topic of the only class, in the partition of the only sender."""
-    return kafka.end_offsets(dispatch_topic(MessageClass.NORMAL))[PARTITION]
-
-
-def main(requests: int) -> None:
+def main(requests: int, rules: Rules) -> None:
     broker = start_own_broker()
     try:
         kafka = Kafka(broker.bootstrap)
-        kafka.create_topics({topic.name: COUNTS.of(topic.count) for topic in catalogue(["shop"])})
-        fill(kafka, requests)
-        with tempfile.TemporaryDirectory() as place:
+        kafka.create_topics({topic.name: COUNTS.of(topic.count) for topic in catalogue([APP])})
+        with tempfile.TemporaryDirectory() as place, segment() as url:
             folder = Path(place)
             file = folder / "commlayer.yaml"
-            file.write_text(yaml.safe_dump(configuration(kafka, folder)))
-            policy = Child(
-                "policy",
-                [sys.executable, "-m", "commlayer", "--config", str(file), "run", "policy"],
-                log=folder / "policy.log",
-                cwd=ROOT,
-                env={**os.environ, "BENCH_TOKEN": "none"},
-            )
-            try:
-                measure(kafka, policy, requests)
-            finally:
-                policy.stop()
+            file.write_text(yaml.safe_dump(configuration(rules, kafka, folder, url)))
+            known = people(rules, requests)
+            if known:  # learnt by a process of its own, so that what follows is deciding and nothing else
+                kafka.produce(known)
+                with policy(file, folder) as process:
+                    wait(process, lambda: written(kafka, POLICY_STATE), COUNTS.recipient + len(known))
+            kafka.produce(backlog(rules, requests))
+            with policy(file, folder) as process:
+                measure(kafka, process, requests, rules)
     finally:
         broker.close()
 
 
-def measure(kafka: Kafka, policy: Child, requests: int) -> None:
+def measure(kafka: Kafka, process: Child, requests: int, rules: Rules) -> None:
     """Print the rate from the first admission seen to the last."""
-    give_up = time.monotonic() + GIVE_UP_AFTER_S
-    first: tuple[float, int, float] | None = None
-    while True:
-        done, now = admitted(kafka), time.monotonic()
-        if first is None and done:
-            first = (now, done, cpu_s(policy.pid))
-        if done >= requests:
-            break
-        if now > give_up or policy.returncode is not None:
-            raise SystemExit(f"policy stands at {done} of {requests}:\n{policy.output()}")
-        time.sleep(POLL_S)
-    assert first is not None
-    measured = done - first[1]
-    rate = measured / (now - first[0])
-    cpu_us = 1e6 * (cpu_s(policy.pid) - first[2]) / measured
+    topic = dispatch_topic(MESSAGE_CLASS[rules])
+
+    def admitted() -> int:
+        return written(kafka, topic)
+
+    first = wait(process, admitted, 1)
+    began, cpu = time.monotonic(), cpu_s(process.pid)
+    done = wait(process, admitted, requests)
+    measured = done - first
+    rate = measured / (time.monotonic() - began)
+    cpu_us = 1e6 * (cpu_s(process.pid) - cpu) / measured
     print(
-        f"policy, {requests:,} requests: {rate:,.0f} decisions/s by the clock, {cpu_us:.0f} us CPU each "
-        f"({1e6 / cpu_us:,.0f}/s on a core of its own), {memory_mb(policy.pid):.0f} MB"
+        f"policy, {rules} rules, {requests:,} requests: {rate:,.0f} decisions/s by the clock, {cpu_us:.0f} us CPU each "
+        f"({1e6 / cpu_us:,.0f}/s on a core of its own), {memory_mb(process.pid):.0f} MB"
     )
+
+
+def written(kafka: Kafka, topic: str) -> int:
+    """Records that were ever written to a topic."""
+    return sum(kafka.end_offsets(topic).values())
+
+
+def wait(process: Child, count: Callable[[], int], wanted: int) -> int:
+    """The count, once it is what was wanted."""
+    give_up = time.monotonic() + GIVE_UP_AFTER_S
+    while (found := count()) < wanted:
+        if time.monotonic() > give_up or process.returncode is not None:
+            raise SystemExit(f"policy stands at {found} of {wanted}:\n{process.output()}")
+        time.sleep(POLL_S)
+    return found
+
+
+@contextmanager
+def policy(file: Path, folder: Path) -> Iterator[Child]:
+    """A policy process, with the local state of the one before it."""
+    child = Child(
+        "policy",
+        [sys.executable, "-m", "commlayer", "--config", str(file), "run", "policy"],
+        log=folder / "policy.log",
+        cwd=ROOT,
+        env={**os.environ, "BENCH_TOKEN": "none"},
+    )
+    try:
+        yield child
+    finally:
+        child.stop()
+
+
+@contextmanager
+def segment() -> Iterator[str]:
+    """Segment's Profile API, where everybody has the same traits. Gives its address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body = b'{"traits": {"first_name": "Ada", "language": "en-US"}, "cursor": {"has_more": false}}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
 
 
 def cpu_s(pid: int) -> float:
@@ -137,4 +144,8 @@ def memory_mb(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("requests", nargs="?", type=int, default=REQUESTS)
+    parser.add_argument("--rules", type=Rules, choices=list(Rules), default=Rules.THIN)
+    arguments = parser.parse_args()
+    main(arguments.requests, arguments.rules)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -16,6 +16,7 @@ from .places import Place, country_zones
 
 _ENTRY_KEYS = frozenset({"open", "closed_on"})
 _OPENING_KEYS = frozenset({"days", "from", "until"})
+_KEPT_ANSWERS = 20_000  # of some hundred bytes; there are that many combinations of places only in theory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,9 @@ class QuietHours:
     countries: Mapping[str, Hours] = field(default_factory=dict)
     us_states: Mapping[str, Hours] = field(default_factory=dict)
     anywhere: Hours | None = None
+    _found: dict[frozenset[Place], frozenset[Local]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def none_at_all(self) -> bool:
@@ -48,8 +52,17 @@ class QuietHours:
             anywhere=self.anywhere,
         )
 
-    def at(self, places: Iterable[Place]) -> frozenset[Local]:
-        """What must be open for a person who may be at any of these places; empty: no hour is quiet there."""
+    def at(self, places: frozenset[Place]) -> frozenset[Local]:
+        """What must be open for a person who may be at any of these places; empty: no hour is quiet there. The same
+        answer is the same object, so that whoever keeps something by it need not compare."""
+        found = self._found.get(places)
+        if found is None:
+            if len(self._found) >= _KEPT_ANSWERS:
+                self._found.clear()
+            found = self._found[places] = self._at(places)
+        return found
+
+    def _at(self, places: frozenset[Place]) -> frozenset[Local]:
         return frozenset(
             Local(place.zone, hours)
             for place in places

@@ -19,6 +19,7 @@ from streams.policy.profile import Profile
 
 USA = "US"
 _NOBODY_KNOWS = number_zones.UNKNOWN_TIMEZONE
+_NOTHING = Profile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,28 @@ def candidates(e164: str, country: str, profile: Profile | None) -> frozenset[Pl
     Returns:
         at least one place; none only for a number of no country (satellite, +800) and a profile without zone.
     """
-    known = profile or Profile()
-    zone = known.time_zone if known.time_zone in zone_names() else None
-    state = known.state.upper() if known.state is not None and known.state.upper() in area_codes() else None
-    found = {
-        Place(each.country, each.state, zone or each.zone)
-        for each in _american(e164, state, zone)
-        if country == USA or known.country == USA
-    }
-    for each in {country, known.country or country} - {USA}:
-        of_number = _zones_of(e164) if each == country else ()
-        zones = (zone,) if zone is not None else of_number or country_zones().get(each, ())
+    known = profile or _NOTHING
+    area_code = e164[2:5] if e164.startswith("+1") else ""
+    of_number = () if country == USA else _zones_of(e164)
+    return _candidates(area_code, of_number, country, known.country, known.time_zone, known.state)
+
+
+@lru_cache(maxsize=20_000)  # people of one place are many; the same places also hash but once
+def _candidates(
+    area_code: str,
+    of_number: tuple[str, ...],
+    country: str,
+    known_country: str | None,
+    known_zone: str | None,
+    known_state: str | None,
+) -> frozenset[Place]:
+    zone = known_zone if known_zone in zone_names() else None
+    state = known_state.upper() if known_state is not None and known_state.upper() in area_codes() else None
+    found: set[Place] = set()
+    if USA in (country, known_country):
+        found |= {Place(USA, each.state, zone or each.zone) for each in _american(area_code, state, zone)}
+    for each in {country, known_country or country} - {USA}:
+        zones = (zone,) if zone is not None else (of_number if each == country else ()) or country_zones().get(each, ())
         found |= {Place(each, None, one) for one in zones}
     return frozenset(found)
 
@@ -85,8 +97,8 @@ def american_places() -> frozenset[Place]:
     return frozenset(Place(USA, state, zone) for state, zones in area_codes().items() for zone in zones)
 
 
-def _american(e164: str, state: str | None, zone: str | None) -> frozenset[Place]:
-    by_number = _by_area_code().get(e164[2:5] if e164.startswith("+1") else "", frozenset())
+def _american(area_code: str, state: str | None, zone: str | None) -> frozenset[Place]:
+    by_number = _by_area_code().get(area_code, frozenset())
     by_zone = frozenset(each for each in american_places() if each.zone == zone)
     if state is not None:
         of_state = frozenset(each for each in american_places() if each.state == state)
