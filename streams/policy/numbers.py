@@ -9,7 +9,7 @@ from functools import lru_cache
 import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumberType, phonenumberutil
 
-phonenumbers.enable_pattern_cache()  # the plans have more patterns than `re` remembers; making one anew takes a millisecond
+phonenumbers.enable_pattern_cache()  # the plans have more patterns than `re` keeps; making one anew takes a millisecond
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 """ITU-T E.164: a plus, the country code, at most 15 digits in all."""
@@ -43,7 +43,9 @@ def look_up(e164: str) -> Number | None:
     if country is None:
         return None
     # `phonenumbers.number_type` would find the country again, which is most of the work in North America.
-    plan = PhoneMetadata.metadata_for_region_or_calling_code(exact.country_code, country)
+    plan = PhoneMetadata.metadata_for_region_or_calling_code(int(exact.country_code or 0), country)
+    if plan is None:
+        return None
     kind = phonenumberutil._number_type_helper(phonenumbers.national_significant_number(exact), plan)
     return None if kind == PhoneNumberType.UNKNOWN else Number(country, kind == PhoneNumberType.FIXED_LINE)
 
