@@ -17,7 +17,7 @@ from streams.consent import Ledger
 from streams.policy.case import Entry
 from streams.policy.config import PolicyConfig
 from streams.policy.facts import Facts
-from streams.policy.memory import Memory, recipient_of
+from streams.policy.memory import EntryUnreadable, Memory, recipient_of
 from streams.policy.openings import Openings
 from streams.policy.profile import Profile
 from streams.policy.profile_sources import merged, profile_of_record
@@ -66,7 +66,6 @@ class Known:
             return Facts()
         home, recipient = entry.home, request.recipient
         _, last_inbound = self.memory.person(home, recipient)
-        cancellation = self.memory.cancellation(home, recipient, entry.message_id)
         earlier = self.earlier(request, entry)
         profile = self.memory.profile(home, recipient) if config.profiles_by_topic else None
         openings = Openings(config.senders.values())
@@ -76,7 +75,7 @@ class Known:
             ledger=self.consent[recipient],
             past=self.memory.past(home, recipient, without=entry.message_id),
             last_inbound=last_inbound,
-            cancelled=cancellation is not None and cancellation.app == entry.app,
+            cancelled=self.memory.is_cancelled(home, recipient, entry.message_id, entry.app),
             earlier_digest=None if earlier is None else earlier.digest,
             opened=openings.others(home, recipient, now_ms),
             paused_apps=self.switched.paused_apps,
@@ -88,7 +87,10 @@ class Known:
         """The decision about the message that the request's idempotency key names."""
         if entry.home is None or request.idempotency_key is None:
             return None
-        return self.memory.decision(entry.home, request.recipient, entry.message_id)
+        try:
+            return self.memory.decision(entry.home, request.recipient, entry.message_id)
+        except EntryUnreadable:
+            return None  # policy would deny the request
 
 
 def with_profile(facts: Facts, profile: Profile | None) -> Facts:

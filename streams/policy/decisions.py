@@ -18,6 +18,7 @@ from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
 from schemas import ids
 from schemas.codec import Codec, SingleObjectCodec
+from schemas.errors import DecodeError
 from schemas.reasons import Reason
 from schemas.records import Channel, Dispatch, MessageRequest, PolicyDecision, PolicyOutcome
 from schemas.topics import LIFECYCLE, deferral_topic, dispatch_topic
@@ -30,7 +31,7 @@ from .defect import denial, frames
 from .enrichment import EnrichmentUnavailable
 from .facts import NOTHING_KNOWN, Facts, Past
 from .idempotency import digest
-from .memory import Memory
+from .memory import EntryUnreadable, Memory
 from .openings import Openings
 from .profile import Profile
 from .profile_sources import merged, profile_of_record
@@ -63,9 +64,10 @@ class _Published:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """A decision, and what is written of it."""
+    """A decision, when it was made, and what is published of it."""
 
     decision: Decision
+    at: int
     published: _Published | None
     told: bytes
 
@@ -121,7 +123,11 @@ class Decisions:
         if entry.home is None:  # no number: it has no place of its own, and is denied the same whenever it comes
             await self._decide(event, request, entry, NOTHING_KNOWN, kind, None)
             return
-        earlier = self._memory.decision(entry.home, request.recipient, entry.message_id)
+        try:
+            earlier = self._memory.decision(entry.home, request.recipient, entry.message_id)
+        except EntryUnreadable as error:
+            await self._end_by_defect(event, error, request, entry, NOTHING_KNOWN, kind)
+            return
         meeting = meet(earlier, entry)
         if meeting is Meeting.NEW:
             await self._decide(event, request, entry, await self._facts(request, entry, earlier), kind, earlier)
@@ -143,7 +149,7 @@ class Decisions:
         """Serve a record without request whose round was decided: nothing but the decision is needed for that. False
         where it was not."""
         assert entry.home is not None
-        earlier = self._memory.decision(entry.home, recipient, entry.message_id)
+        earlier = self._known(entry.home, recipient, entry.message_id)
         meeting = meet(earlier, entry)
         if earlier is None or meeting is Meeting.NEW:
             return False
@@ -156,12 +162,21 @@ class Decisions:
 
     def request_of(self, home: int, recipient: str, message_id: str) -> MessageRequest | None:
         """The request of a message that came back without one, where it is remembered."""
-        earlier = self._memory.decision(home, recipient, message_id)
+        earlier = self._known(home, recipient, message_id)
         if earlier is None or earlier.request is None:
             return None
-        request = self._inner.decode(earlier.request)
-        assert isinstance(request, MessageRequest)
-        return request
+        try:
+            request = self._inner.decode(earlier.request)
+        except DecodeError:
+            return None
+        return request if isinstance(request, MessageRequest) else None
+
+    def _known(self, home: int, recipient: str, message_id: str) -> PolicyDecision | None:
+        """The last decision about a message of which nothing else is known. One that cannot be read helps nobody."""
+        try:
+            return self._memory.decision(home, recipient, message_id)
+        except EntryUnreadable:
+            return None
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
@@ -177,7 +192,6 @@ class Decisions:
             switched = self._switched()
         # Read after the wait for the profile: nothing can change for this person until the decision is written.
         ledger, last_inbound = self._memory.person(entry.home, request.recipient)
-        cancellation = self._memory.cancellation(entry.home, request.recipient, entry.message_id)
         known = self._memory.profile(entry.home, request.recipient)
         # A later round was let in before, and is not asked to pay again.
         turn = self._quotas.ask(entry.app) if self._quotas is not None and entry.round == 0 else NOW
@@ -194,7 +208,7 @@ class Decisions:
             past=self._past(request, entry),
             opened=self._opened(request, entry),
             last_inbound=last_inbound,
-            cancelled=cancellation is not None and cancellation.app == entry.app,
+            cancelled=self._memory.is_cancelled(entry.home, request.recipient, entry.message_id, entry.app),
         )
 
     def _past(self, request: MessageRequest, entry: Entry) -> tuple[Past, ...]:
@@ -239,39 +253,22 @@ class Decisions:
         kind: str,
         earlier: PolicyDecision | None,
     ) -> None:
-        message, now_ms = event.message, self._now_ms()
-        place = Origin(message.topic, message.partition, message.offset)
+        now_ms = self._now_ms()
         try:
-            outcome = self._outcome(decide(request, entry, self._config, now_ms, facts), request, entry, place, now_ms)
+            decision = decide(request, entry, self._config, now_ms, facts)
+            outcome = self._outcome(decision, event.message, request, entry, now_ms)
         except Exception as error:
-            if not await self._may_act(event):
-                return
-            denied = await self._defect(event, error, entry)
-            outcome = self._outcome(denied, request, entry, place, now_ms)
-        decision, published = outcome.decision, outcome.published
-        self._charge(decision, entry, facts)
-        opens = decision.dispatch.lane if isinstance(decision, Admitted) and decision.opens else None
-        if self._openings is not None and opens is not None and entry.home is not None:
-            self._openings.note(entry.home, opens, request.recipient, now_ms)
-        metrics.decision_seconds(kind).observe(max(0.0, now_ms / 1000 - message.timestamp))
-        if entry.home is not None:
-            kept = self._kept(outcome, request, entry, now_ms, earlier)
-            await self._memory.keep_decision(entry.home, request.recipient, kept, opens=opens)
-            if not await self._may_act(event):
-                return
-        await self._publish(event, entry, published, outcome.told)
-        self._count(decision, entry.app)
+            await self._end_by_defect(event, error, request, entry, facts, kind)
+            return
+        await self._write_down(event, outcome, request, entry, facts, kind, earlier)
 
-    def _outcome(
-        self, decision: Decision, request: MessageRequest, entry: Entry, place: Origin, now_ms: int
-    ) -> _Outcome:
-        told = tell(request, entry, decision, place, self._config, now_ms)
-        return _Outcome(decision, self._published(decision, request), self._codec.encode(told))
-
-    async def _defect(self, event: Any, error: Exception, entry: Entry) -> Denied:
-        """The denial of a message on which policy fails; its record is kept as a dead letter."""
+    async def _end_by_defect(
+        self, event: Any, error: Exception, request: MessageRequest, entry: Entry, facts: Facts, kind: str
+    ) -> None:
+        """Deny a message on which policy fails, and keep its record as a dead letter."""
+        if not await self._may_act(event):
+            return
         denied = denial(error)
-        deny = denied.deny
         log.error(
             "policy cannot decide on a message",
             app=entry.app,
@@ -281,13 +278,45 @@ class Decisions:
         )
         await self._intake.dead(
             event.message,
-            reason=deny.reason,
-            detail=deny.detail,
-            fix=deny.fix,
+            reason=denied.deny.reason,
+            detail=denied.deny.detail,
+            fix=denied.deny.fix,
             app=entry.app,
             message_id=entry.message_id,
         )
-        return denied
+        outcome = self._outcome(denied, event.message, request, entry, self._now_ms())
+        await self._write_down(event, outcome, request, entry, facts, kind, None)
+
+    async def _write_down(
+        self,
+        event: Any,
+        made: _Outcome,
+        request: MessageRequest,
+        entry: Entry,
+        facts: Facts,
+        kind: str,
+        earlier: PolicyDecision | None,
+    ) -> None:
+        decision = made.decision
+        self._charge(decision, entry, facts)
+        opens = decision.dispatch.lane if isinstance(decision, Admitted) and decision.opens else None
+        if self._openings is not None and opens is not None and entry.home is not None:
+            self._openings.note(entry.home, opens, request.recipient, made.at)
+        metrics.decision_seconds(kind).observe(max(0.0, made.at / 1000 - event.message.timestamp))
+        if entry.home is not None:
+            kept = self._kept(made, request, entry, earlier)
+            await self._memory.keep_decision(entry.home, request.recipient, kept, opens=opens)
+            if not await self._may_act(event):
+                return
+        await self._publish(event, entry, made.published, made.told)
+        self._count(decision, entry.app)
+
+    def _outcome(
+        self, decision: Decision, message: Any, request: MessageRequest, entry: Entry, now_ms: int
+    ) -> _Outcome:
+        place = Origin(message.topic, message.partition, message.offset)
+        told = tell(request, entry, decision, place, self._config, now_ms)
+        return _Outcome(decision, now_ms, self._published(decision, request), self._codec.encode(told))
 
     async def _publish_again(self, event: Any, earlier: PolicyDecision, entry: Entry, recipient: str) -> None:
         metrics.again.inc()
@@ -334,10 +363,9 @@ class Decisions:
         made: _Outcome,
         request: MessageRequest,
         entry: Entry,
-        now_ms: int,
         earlier: PolicyDecision | None,
     ) -> PolicyDecision:
-        decision, published = made.decision, made.published
+        decision, published, now_ms = made.decision, made.published, made.at
         until, deadline, on_service = now_ms, None, False
         # It counts for caps from its last admission on, whatever a later round decides; its lane was paid for then.
         admitted_at = earlier.admitted_at if earlier is not None else None

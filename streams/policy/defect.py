@@ -11,6 +11,7 @@ from traceback import extract_tb
 
 from schemas.reasons import Reason
 
+from .memory import EntryUnreadable
 from .verdict import Denied, Deny
 
 RULE = "decide"
@@ -19,10 +20,14 @@ RULE = "decide"
 
 def denial(error: Exception) -> Denied:
     """The decision on a message whose decision raised the error."""
+    if isinstance(error, EntryUnreadable):
+        what = f"What was decided on it before cannot be read ({error}), so it may have been sent."
+    else:
+        what = f"Policy failed on it: {type(error).__name__} at {frames(error)[-1]}."
     deny = Deny(
         Reason.INTERNAL_ERROR,
         None,
-        f"Policy failed on it: {type(error).__name__} at {frames(error)[-1]}.",
+        what,
         "Report it with its dead letter; when it is mended, ask again under a new idempotency key.",
     )
     return Denied(deny, RULE)

@@ -13,20 +13,32 @@ and one kind that lies by itself, so that a new owner finds it without reading e
 
 Values are in Avro single-object encoding whatever the topics use: they are read in the middle of a decision, where
 nobody can wait for a registry, and this encoding knows every released schema.
+
+An entry that cannot be read must stop one message or one person at most, and must let nothing through that it would
+have held back: an unreadable decision is raised (the message may have been sent), an unreadable person has opted out of
+everything, an unreadable cancellation counts. Customer data and the list of first words are passed over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Protocol, TypeVar
 
+import structlog
+
+from connectors.masking import mask_number
 from schemas.codec import SingleObjectCodec
+from schemas.errors import DecodeError
 from schemas.records import Cancellation, CustomerProfile, PolicyDecision, PolicyOpening, PolicyPerson, Record
 from streams.consent import Ledger
 
+from . import metrics
 from .config import CLOCKS_DIFFER_MS
 from .facts import Past
 from .whatsapp import WINDOW_MS
+
+log = structlog.get_logger(__name__)
 
 _DECISION = b"\x00d"
 _CANCELLATION = b"\x00x"
@@ -39,6 +51,10 @@ CANCELLATION_KEPT_MS = 430 * 24 * 3600 * 1000
 must be there when it comes back."""
 
 R = TypeVar("R", bound=Record)
+
+
+class EntryUnreadable(Exception):
+    """What is remembered cannot be read: bytes of another origin, or of a newer version. The text holds no value."""
 
 
 class State(Protocol):
@@ -62,8 +78,17 @@ class Memory:
         self._codec = SingleObjectCodec()
 
     def decision(self, home: int, recipient: str, message_id: str) -> PolicyDecision | None:
-        """The last decision about a message."""
-        return self._get(home, recipient.encode() + _DECISION + message_id.encode(), PolicyDecision)
+        """The last decision about a message.
+
+        Raises:
+            EntryUnreadable: there is one, and nobody can tell what it was.
+        """
+        key = recipient.encode() + _DECISION + message_id.encode()
+        try:
+            return self._get(home, key, PolicyDecision)
+        except EntryUnreadable as error:
+            self._tell(home, key, error)
+            raise
 
     async def keep_decision(
         self, home: int, recipient: str, decision: PolicyDecision, *, opens: str | None = None
@@ -80,24 +105,36 @@ class Memory:
     def openings(self, home: int) -> Iterator[tuple[str, str, int]]:
         """Sender, person and moment of everybody who was written to first, of late."""
         for key, value in self._state.scan(home, _OPENED):
-            _, sender, recipient = key.decode().split("\x00")
-            opening = self._codec.decode(value)
-            assert isinstance(opening, PolicyOpening)
+            try:
+                opening = self._read(value, PolicyOpening)
+                _, sender, recipient = key.decode().split("\x00")
+            except (EntryUnreadable, ValueError) as error:
+                self._tell(home, key, error)
+                continue
             yield sender, recipient, opening.at
 
     def past(self, home: int, recipient: str, *, without: str) -> tuple[Past, ...]:
         """The decisions about a person, oldest first, but for the message `without`."""
         found = []
-        for _, value in self._state.scan(home, recipient.encode() + _DECISION):
-            decision = self._codec.decode(value)
-            assert isinstance(decision, PolicyDecision)
+        for key, value in self._state.scan(home, recipient.encode() + _DECISION):
+            try:
+                decision = self._read(value, PolicyDecision)
+            except EntryUnreadable as error:
+                self._tell(home, key, error)
+                continue
             if decision.message_id != without:
                 found.append(_past(decision))
         return tuple(sorted(found, key=lambda past: past.at))
 
-    def cancellation(self, home: int, recipient: str, message_id: str) -> Cancellation | None:
-        """What took a message back, if anything did."""
-        return self._get(home, recipient.encode() + _CANCELLATION + message_id.encode(), Cancellation)
+    def is_cancelled(self, home: int, recipient: str, message_id: str, app: str) -> bool:
+        """Whether the app took the message back."""
+        key = recipient.encode() + _CANCELLATION + message_id.encode()
+        try:
+            found = self._get(home, key, Cancellation)
+        except EntryUnreadable as error:
+            self._tell(home, key, error)
+            return True
+        return found is not None and found.app == app
 
     async def keep_cancellation(self, home: int, cancellation: Cancellation) -> None:
         """Remember that a message was taken back. Its id must be known by now."""
@@ -107,8 +144,13 @@ class Memory:
 
     def person(self, home: int, recipient: str) -> tuple[Ledger, dict[str, int]]:
         """A person's consent, and when they last wrote to each of our addresses."""
-        found = self._get(home, recipient.encode() + _PERSON, PolicyPerson)
-        return (Ledger(), {}) if found is None else (Ledger.from_bytes(found.ledger), found.last_inbound)
+        key = recipient.encode() + _PERSON
+        try:
+            found = self._get(home, key, PolicyPerson)
+            return (Ledger(), {}) if found is None else (Ledger.from_bytes(found.ledger), found.last_inbound)
+        except (EntryUnreadable, ValueError) as error:
+            self._tell(home, key, error)
+            return Ledger().with_unreadable(0), {}
 
     async def keep_person(self, home: int, recipient: str, ledger: Ledger, last_inbound: dict[str, int]) -> None:
         """Remember a person."""
@@ -117,7 +159,12 @@ class Memory:
 
     def profile(self, home: int, recipient: str) -> CustomerProfile | None:
         """The last record of comms.profiles about a person."""
-        return self._get(home, recipient.encode() + _PROFILE, CustomerProfile)
+        key = recipient.encode() + _PROFILE
+        try:
+            return self._get(home, key, CustomerProfile)
+        except EntryUnreadable as error:
+            self._tell(home, key, error)
+            return None
 
     async def keep_profile(self, home: int, recipient: str, profile: CustomerProfile | None) -> None:
         """Remember it, or forget what was remembered."""
@@ -133,29 +180,44 @@ class Memory:
         return key.startswith(_OPENED)
 
     def useless(self, key: bytes, value: bytes, now_ms: int) -> bool:
-        """Whether nobody needs an entry any more. What is known of a person is kept for ever."""
+        """Whether nobody needs an entry any more. What is known of a person is kept for ever, and what cannot be read
+        until somebody has seen to it."""
+        try:
+            return self._until(key, value) < now_ms
+        except EntryUnreadable:
+            return False
+
+    # Inside
+
+    def _until(self, key: bytes, value: bytes) -> float:
+        """How long an entry is needed, epoch milliseconds UTC."""
         if key.startswith(_OPENED):
-            opening = self._codec.decode(value)
-            assert isinstance(opening, PolicyOpening)
-            return opening.at + WINDOW_MS + CLOCKS_DIFFER_MS < now_ms
+            return self._read(value, PolicyOpening).at + WINDOW_MS + CLOCKS_DIFFER_MS
         kind = key.partition(b"\x00")[2][:1]
         if kind == _DECISION[1:]:
-            decision = self._codec.decode(value)
-            assert isinstance(decision, PolicyDecision)
-            return decision.forget_at < now_ms
+            return self._read(value, PolicyDecision).forget_at
         if kind == _CANCELLATION[1:]:
-            cancellation = self._codec.decode(value)
-            assert isinstance(cancellation, Cancellation)
-            return cancellation.requested_at + CANCELLATION_KEPT_MS < now_ms
-        return False
+            return self._read(value, Cancellation).requested_at + CANCELLATION_KEPT_MS
+        return inf
 
     def _get(self, home: int, key: bytes, kind: type[R]) -> R | None:
         value = self._state.get(home, key)
-        if value is None:
-            return None
-        record = self._codec.decode(value)
-        assert isinstance(record, kind), f"a {record.AVRO_NAME} lies where a {kind.AVRO_NAME} should"
+        return None if value is None else self._read(value, kind)
+
+    def _read(self, value: bytes, kind: type[R]) -> R:
+        try:
+            record = self._codec.decode(value)
+        except DecodeError as error:
+            raise EntryUnreadable(str(error)) from error
+        if not isinstance(record, kind):
+            raise EntryUnreadable(f"a {record.AVRO_NAME} lies where a {kind.AVRO_NAME} should")
         return record
+
+    def _tell(self, home: int, key: bytes, error: Exception) -> None:
+        metrics.unreadable.inc()
+        kind = "opened" if self.is_opening(key) else key.partition(b"\x00")[2][:1].decode("ascii", "replace")
+        recipient = mask_number(recipient_of(key).decode("ascii", "replace"))
+        log.error("what is remembered cannot be read", partition=home, recipient=recipient, kind=kind, why=str(error))
 
     async def _put(self, home: int, key: bytes, record: Record) -> None:
         await self._state.put(home, {key: self._codec.encode(record)})

@@ -28,6 +28,9 @@ republished = Counter(
 repeats = Counter("commlayer_policy_repeats", "Requests whose idempotency key had been used for the same message.")
 again = Counter("commlayer_policy_again", "Decisions that were made before a crash or rebalance and published again.")
 consents = Counter("commlayer_policy_consents", "Changes of consent folded into what is remembered of a person.")
+unreadable = Counter(
+    "commlayer_policy_unreadable_entries", "Times that something remembered was needed and could not be read."
+)
 lateness = Histogram(
     "commlayer_policy_wheel_late_seconds",
     "How long after its due time a message left the wheel.",

@@ -21,10 +21,11 @@ from connectors.kafka.app import StageApp
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.state import PartitionNotOpen, PartitionStates
+from connectors.kafka.state import PartitionNotOpen, PartitionStates, Undecodable
 from connectors.kafka.topic_partition import TP
 from connectors.kafka.window import DEFAULT_WINDOW
 from schemas.codec import Codec
+from schemas.reasons import Reason
 from schemas.records import MessageRequest, Stage
 from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, PROFILES, app_of, deferral_topic, is_urgent, request_topic
 from streams.control.tail import ControlTail
@@ -113,6 +114,7 @@ class PolicyStage:
         self._now_ms = now_ms
         self._intake = Intake(stage=Stage.POLICY, codec=codec, publisher=publisher, now_ms=now_ms)
         self._states = states
+        states.tell_undecodable(self._dead_entry)
         self._customer_data = customer_data
         self._switchboard = Switchboard(config.senders.values(), now_ms=now_ms)
         self._quotas = Quotas(
@@ -289,6 +291,10 @@ class PolicyStage:
         except Exception as error:
             log.exception("policy cannot forget")
             await self._app.crash(error)
+
+    async def _dead_entry(self, record: Undecodable) -> None:
+        fix = "Find out who writes to it beside policy; the record is passed over."
+        await self._intake.dead(record, reason=Reason.UNDECODABLE, detail=record.why, fix=fix)
 
     async def _broken(self, error: Exception) -> None:
         await self._app.crash(error)

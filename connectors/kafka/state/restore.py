@@ -12,7 +12,6 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.topic_partition import TP
 
 from . import metrics
 from .envelope import BadEnvelope, opened
@@ -48,16 +47,17 @@ class OutsideLog(Exception):
     """The store reflects a position that the log does not have (any more): it is of another log."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Undecodable:
-    """A record that is none of ours, for `comms.dead`. `why` holds nothing of key or value."""
+    """A record that is none of ours, as `Intake.dead` takes it. `why` holds nothing of key or value."""
 
-    tp: TP
+    topic: str
+    partition: int
     offset: int
+    timestamp: float | None
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
-    timestamp_ms: int
     why: str
 
 
@@ -158,8 +158,8 @@ class StateLog:
             fold.skip_to(offset + 1)
             metrics.UNDECODABLE.labels(self._topic).inc()
             whole = tuple((name, data) for name, data in headers or () if data is not None)
-            tp = TP(self._topic, message.partition())
-            bad.append(Undecodable(tp, offset, key, value, whole, message.timestamp()[1], str(why)))
+            at = message.timestamp()[1] / 1000
+            bad.append(Undecodable(self._topic, message.partition(), offset, at, key, value, whole, str(why)))
         else:
             if outcomes is not None:
                 outcomes.append(outcome)

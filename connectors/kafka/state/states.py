@@ -53,8 +53,6 @@ class PartitionStates:
         publisher: started; writes to the topic. No other may write for this process.
         directory: of this process alone; each partition gets a folder in it.
         owner: name of this process in its CLAIMs, for people who read the log.
-        on_undecodable: told of each record that is none of ours, to write it to `comms.dead`; awaited. It is told again
-            whenever the partition is read from the start.
         delete_retention_s: `delete.retention.ms` of the topic. Deletions older than that are gone from the log, so a
             store that missed them cannot be resumed.
         room: memory and files; shared with other `PartitionStates` where given.
@@ -69,7 +67,6 @@ class PartitionStates:
         *,
         directory: Path,
         owner: str = "commlayer",
-        on_undecodable: OnUndecodable | None = None,
         delete_retention_s: float = DELETE_RETENTION_S,
         room: Room | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -78,7 +75,7 @@ class PartitionStates:
         self._publisher = publisher
         self._directory = directory
         self._owner = owner
-        self._on_undecodable = on_undecodable or _log_undecodable
+        self._on_undecodable: OnUndecodable = _log_undecodable
         self._delete_retention_s = delete_retention_s
         self._room = room or Room()
         self._now_ms = now_ms
@@ -88,6 +85,12 @@ class PartitionStates:
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # one opens or closes it at a time
         self._restores = ThreadPoolExecutor(RESTORES_AT_ONCE, thread_name_prefix=f"{topic}-restore")
         self._writes = ThreadPoolExecutor(2, thread_name_prefix=f"{topic}-store")
+
+    def tell_undecodable(self, to: OnUndecodable) -> None:
+        """Whom to tell of each record that is none of ours, to write it to `comms.dead`; awaited, and told again
+        whenever the partition is read from the start. To be called before any is opened; until then they are only
+        logged."""
+        self._on_undecodable = to
 
     @property
     def topic(self) -> str:
@@ -293,8 +296,8 @@ class _TooOld(Exception):
 async def _log_undecodable(record: Undecodable) -> None:
     log.error(
         "a record of the state topic is none of ours, passed over",
-        topic=record.tp.topic,
-        partition=record.tp.partition,
+        topic=record.topic,
+        partition=record.partition,
         offset=record.offset,
         why=record.why,
     )

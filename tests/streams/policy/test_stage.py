@@ -31,7 +31,16 @@ from schemas.records import (
     MessageStatus,
     Stage,
 )
-from schemas.topics import CONSENT, CONTROL, DEAD, LIFECYCLE, deferral_topic, dispatch_topic, request_topic
+from schemas.topics import (
+    CONSENT,
+    CONTROL,
+    DEAD,
+    LIFECYCLE,
+    POLICY_STATE,
+    deferral_topic,
+    dispatch_topic,
+    request_topic,
+)
 from streams.control.backlogs import backlog, backlog_key
 from streams.control.switches import Aspect, control_key
 from streams.policy.stage import WHEEL_WINDOW
@@ -94,6 +103,21 @@ async def test_poison_is_kept_and_its_neighbours_are_served(cluster: Kafka, tmp_
         [letter] = await found(cluster, DEAD, DeadLetter, lambda letter: letter.value == marker, 1)
         await until_committed(cluster, group, topic)
     assert (letter.stage, letter.reason, letter.source_topic) == (Stage.POLICY, Reason.UNDECODABLE, topic)
+
+
+async def test_what_lies_in_the_state_and_is_none_of_ours_is_kept_and_its_neighbours_are_served(
+    cluster: Kafka, tmp_path: Path
+) -> None:
+    marker = cluster.unique("no entry").encode()
+    key = person(420).encode()
+    garbage = Outgoing(POLICY_STATE, marker, key, partition_of(key, COUNTS.recipient))
+    await asyncio.to_thread(cluster.produce, [garbage])
+    async with policy(cluster, tmp_path, group=cluster.unique("policy")):
+        await asyncio.to_thread(cluster.produce, [ask(420)])
+        assert len(await found(cluster, OTP, Dispatch, ours(420), 1)) == 1
+        [letter] = await found(cluster, DEAD, DeadLetter, lambda letter: letter.value == marker, 1)
+    assert (letter.stage, letter.reason, letter.source_topic) == (Stage.POLICY, Reason.UNDECODABLE, POLICY_STATE)
+    assert (letter.key, letter.detail) == (key, "header 'epoch' is missing")
 
 
 async def test_what_an_unknown_app_wrote_is_denied_by_name(cluster: Kafka, tmp_path: Path) -> None:

@@ -141,7 +141,8 @@ async def test_a_record_that_is_none_of_ours_is_told_of_and_passed_over(make: Ma
     async def tell(record: Undecodable) -> None:
         told.append(record)
 
-    states = await make("a", on_undecodable=tell)
+    states = await make("a")
+    states.tell_undecodable(tell)
     await states.open(0)
     assert [(record.offset, record.why) for record in told] == [
         (0, "header 'epoch' is missing"),
