@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test demo
+.PHONY: help setup lint format test hazards demo
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -32,9 +32,14 @@ format: setup ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 TEST_WORKERS ?= 2
-test: lint ## lint, then every test; a real Kafka and registry by Docker, or Java 17 and Maven, or COMMLAYER_TEST_*
+test: lint ## lint, then every test but the long ones (make hazards); a real Kafka and registry by Docker, or Java 17 and Maven, or COMMLAYER_TEST_*
 	@$(BIN)/python -m tests.support.fetch
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+
+HAZARDS ?= tests/hazards/long
+hazards: setup ## the long tests at full size, one after the other (README, "Test it"); HAZARDS=<file> for one of them
+	@$(BIN)/python -m tests.support.fetch
+	$(BIN)/python -m pytest -m long $(HAZARDS)
 
 DEMO_SECONDS ?= 25
 BROKER ?= embedded

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
 _TIMEOUT_S = 60.0
 
@@ -82,6 +82,16 @@ class Kafka:
         deadline = time.monotonic() + _TIMEOUT_S
         while not all(self._led(name, count) for name, count in counts.items()):
             assert time.monotonic() < deadline, f"no leaders for {sorted(counts)}"
+            time.sleep(0.05)
+
+    def add_partitions(self, names: Iterable[str], count: int) -> None:
+        """Grow topics to so many partitions, and wait until the brokers lead all of them."""
+        names = list(names)
+        for done in self.admin.create_partitions([NewPartitions(name, count) for name in names]).values():
+            done.result(_TIMEOUT_S)
+        deadline = time.monotonic() + _TIMEOUT_S
+        while not all(self._led(name, count) for name in names):
+            assert time.monotonic() < deadline, f"no leaders for {sorted(names)}"
             time.sleep(0.05)
 
     def delete_topics(self, names: Iterable[str]) -> None:

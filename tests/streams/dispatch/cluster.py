@@ -48,22 +48,34 @@ def fleet_address(number: int) -> str:
     return f"+1500556{number:04d}"
 
 
-def fleet(rates: Mapping[str, float]) -> LaneTable:
+def fleet(rates: Mapping[str, float], partitions: int = COUNTS.dispatch) -> LaneTable:
     """Lanes with these rates, one group each, dealt out to the partitions."""
     return LaneTable.of(
         [Lane(name, "main", fleet_address(number), rate) for number, (name, rate) in enumerate(rates.items())],
-        [Group(name, number % COUNTS.dispatch) for number, name in enumerate(rates)],
-        partitions=COUNTS.dispatch,
+        [Group(name, number % partitions) for number, name in enumerate(rates)],
+        partitions=partitions,
     )
 
 
-def fleet_twin(rates: Mapping[str, float], *, faults: FaultSettings | None = None) -> TwinSettings:
-    """A twin that has the senders of a fleet."""
+def fleet_twin(
+    rates: Mapping[str, float],
+    *,
+    faults: FaultSettings | None = None,
+    concurrency: int | None = None,
+    tight: Mapping[str, SenderSettings] | None = None,
+) -> TwinSettings:
+    """A twin that has the senders of a fleet.
+
+    Args:
+        tight: by lane, senders that are set otherwise than the fleet believes.
+    """
+    senders = [
+        (tight or {}).get(name, SenderSettings(address=fleet_address(number), rate=rate))
+        for number, (name, rate) in enumerate(rates.items())
+    ]
     return TwinSettings(
-        accounts=(AccountSettings(sid=ACCOUNT_SID, auth_token=TOKEN),),
-        senders=tuple(
-            SenderSettings(address=fleet_address(number), rate=rate) for number, rate in enumerate(rates.values())
-        ),
+        accounts=(AccountSettings(sid=ACCOUNT_SID, auth_token=TOKEN, concurrency=concurrency),),
+        senders=tuple(senders),
         faults=faults or FaultSettings(),
     )
 
@@ -97,10 +109,11 @@ async def dispatch(
     table: LaneTable | None = None,
     token: str = TOKEN,
     settings: Mapping[str, Any] | None = None,
+    make_publisher: type[DurablePublisher] = DurablePublisher,
 ) -> AsyncIterator[DispatchStage]:
     """A stage in the test's own loop."""
     kafka_settings = quick_settings(kafka.bootstrap)
-    publisher = DurablePublisher(kafka_settings, name=f"dispatch-{group}")
+    publisher = make_publisher(kafka_settings, name=f"dispatch-{group}")
     await publisher.start()
     stage = DispatchStage(
         table or lanes(),

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from schemas.records import Attempt, AttemptKind, Dispatch, MessageClass
 from schemas.topics import ATTEMPTS
@@ -75,6 +76,14 @@ TROUBLE = FaultSettings(
 
 def sent_of(twin: Twin) -> Counter[tuple[str, str]]:
     return Counter((message.to, message.submitted) for message in twin.books.outbound())
+
+
+def posts_of(twin: Twin, callbacks: str) -> list[float]:
+    """When the twin received each POST, accepted or not, whose status callback goes to this URL: how a worker that has
+    one of its own is known."""
+    accepted = [(message.received, message.status_callback or "") for message in twin.books.outbound()]
+    refused = [(each.at, parse_qs(each.form.decode()).get("StatusCallback", [""])[0]) for each in twin.books.refusals]
+    return sorted(at for at, url in accepted + refused if url.startswith(callbacks))
 
 
 def wanted_of(made: list[Outgoing]) -> Counter[tuple[str, str]]:

@@ -6,18 +6,18 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from schemas.records import DoubtPolicy, MessageStatus
+from schemas.records import MessageStatus
 from tests.streams.cluster import own_cluster
 from tests.support.kafka import Kafka
 from tests.support.waiting import until
 from twin.server import Twin
 
+from . import ordeal
 from .cluster import (
     ADDRESSES,
     RATES,
@@ -32,8 +32,8 @@ from .cluster import (
 from .killing import TROUBLE, ids_of, orders, run_until, sent_of, wanted_of, worker
 from .simulation import order, worst_excess
 
-MESSAGES = 2_000
-KILLS = 4
+MESSAGES = 1_500
+DEATHS = 5
 
 
 @pytest.fixture(scope="module")
@@ -42,47 +42,24 @@ def cluster() -> Iterator[Kafka]:
         yield kafka
 
 
-async def test_killed_again_and_again_it_loses_nothing_and_sends_nothing_twice(cluster: Kafka, tmp_path: Path) -> None:
-    group, rnd = fresh_group(cluster), random.Random(4)
-    made = orders(MESSAGES, doubt_policy=DoubtPolicy.RESEND)
+async def test_workers_that_die_and_come_back_amid_every_trouble_lose_nothing_and_send_nothing_twice(
+    cluster: Kafka, tmp_path: Path
+) -> None:
+    group, made = fresh_group(cluster), ordeal.orders(MESSAGES)
     await asyncio.to_thread(cluster.produce, made)
-    async with Twin(twin_settings(faults=TROUBLE)) as twin:
-        for kill in range(KILLS):
-            target = MESSAGES * (kill + 1) // (KILLS + 2) + rnd.randrange(100)
-            await run_until(target, twin, worker(cluster, group, twin, tmp_path, instance="one"))
-        process = worker(cluster, group, twin, tmp_path, instance="one")
+    async with Twin(ordeal.twin_of_troubles()) as twin, ordeal.Callbacks() as callbacks:
+        trial = ordeal.Ordeal(cluster, group, twin, callbacks, tmp_path, random.Random(4))
         try:
-            ids = ids_of(made)
-            told = await until_ended(cluster, ids, 120)
-            await until_committed(cluster, group, 60)
+            await trial.run(["static-one", "two"], deaths=DEATHS, by=int(MESSAGES * 0.8))
+            await trial.finish(120)
         finally:
-            code = await asyncio.to_thread(process.stop)
-        assert code == 0, process.output()
-        sent, wanted = sent_of(twin), wanted_of(made)
-        assert sent - wanted == Counter(), "sent more often than asked for"
-        assert wanted - sent == Counter(), "lost"
-        assert {event.status for events in told.values() for event in events} == {MessageStatus.ACCEPTED}
-        sids = {message.sid for message in twin.books.outbound()}
-        assert {event.sid for events in told.values() for event in events} == sids
-        assert all(len({event.event_id for event in events}) == 1 for events in told.values())
-
-
-async def test_of_two_workers_one_is_killed_and_the_other_resolves_its_doubts(cluster: Kafka, tmp_path: Path) -> None:
-    group = fresh_group(cluster)
-    made = orders(1_500)
-    await asyncio.to_thread(cluster.produce, made)
-    async with Twin(twin_settings(faults=TROUBLE)) as twin:
-        processes = [worker(cluster, group, twin, tmp_path, instance=name) for name in ("one", "two")]
-        try:
-            await until(lambda: len(twin.books.messages) >= 500, 90)
-            await asyncio.to_thread(processes[0].kill)
-            told = await until_ended(cluster, ids_of(made), 120)
-            await until_committed(cluster, group, 60)
-        finally:
-            for process in processes:
-                await asyncio.to_thread(process.stop)
-        assert sent_of(twin) == wanted_of(made)
-        assert {event.status for events in told.values() for event in events} == {MessageStatus.ACCEPTED}
+            await trial.stop()
+        await asyncio.wait_for(twin.settled(), 30)
+        books = await asyncio.to_thread(ordeal.balance, cluster, twin, callbacks, made)
+    assert (books.lost, books.twice, books.left_open) == (0, 0, 0), books
+    assert books.found >= 1, books
+    assert books.not_found >= 1, books
+    assert trial.deaths.total() >= DEATHS
 
 
 async def test_a_worker_paused_longer_than_its_session_sends_nothing_when_it_wakes(

@@ -1,8 +1,13 @@
 """A dispatch process: `python -m tests.streams.dispatch.worker <json>`.
 
-The JSON: bootstrap, group, datadir, twin (URL), and optionally instance (static membership), settle_s, lanes (see
-`cluster.lanes`) or fleet (see `cluster.fleet`), kafka (changes to the settings), health_port, die_at (a step of
-`fault_points.STEPS` and how often it is passed).
+The JSON: bootstrap, group, datadir, twin (URL), and optionally
+
+* instance (static membership), settle_s, kafka (changes to the settings), health_port;
+* lanes (see `cluster.lanes`) or fleet (see `cluster.fleet`) with partitions;
+* die_at: a step of `fault_points.STEPS` and how often it is passed;
+* callbacks: base URL of status callbacks, which also tells the twin's books whose POST it was;
+* list_again_s: `doubts.LIST_AGAIN_S`;
+* served: a file that gets a line with the time whenever this process begins to send for partitions.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +23,7 @@ from connectors.health import HealthBoard
 from connectors.kafka.worker import StageWorker, create_app
 from connectors.twilio.http import HttpSettings
 from schemas.topics import ATTEMPTS, DISPATCH_ANCHOR
+from streams.dispatch import doubts
 from streams.dispatch.stage import DispatchSettings, DispatchStage
 from tests.streams.cluster import CODEC, COUNTS
 from tests.support.stage import quick_settings
@@ -28,16 +35,18 @@ from .fault_points import FaultPoints, FaultyPublisher
 def main(config: dict[str, Any]) -> int:
     logging.basicConfig(level="WARNING", format="%(asctime)s %(name)s %(levelname)s %(message)s")
     settings = quick_settings(config["bootstrap"], **config.get("kafka", {}))
+    doubts.LIST_AGAIN_S = config.get("list_again_s", doubts.LIST_AGAIN_S)
     points = FaultyPublisher.points = FaultPoints(*config.get("die_at", ()))
     publisher = FaultyPublisher(settings, name="dispatch")
+    partitions = config.get("partitions", COUNTS.dispatch)
     stage = DispatchStage(
-        fleet(config["fleet"]) if "fleet" in config else lanes(config.get("lanes")),
+        fleet(config["fleet"], partitions) if "fleet" in config else lanes(config.get("lanes")),
         accounts={"main": account(config["twin"])},
         kafka=settings,
         codec=CODEC,
         publisher=publisher,
         settings=DispatchSettings(
-            public_url=None,
+            public_url=config.get("callbacks"),
             http=HttpSettings(total_timeout_s=1.5, connect_timeout_s=1.0),
             settle_s=config.get("settle_s", 2.0),
         ),
@@ -53,6 +62,8 @@ def main(config: dict[str, Any]) -> int:
     )
     stage.register(app)
     points.around(stage, app)
+    if "served" in config:
+        note_openings(stage, Path(config["served"]))
     board = HealthBoard()
     stage.board(board)
     return StageWorker(
@@ -60,9 +71,20 @@ def main(config: dict[str, Any]) -> int:
         before_start=[publisher.start, stage.start],
         after_stop=[stage.stop, publisher.stop],
         health=board,
-        required_topics=dict.fromkeys((*stage.topics(), ATTEMPTS), COUNTS.dispatch),
+        required_topics=dict.fromkeys((*stage.topics(), ATTEMPTS), partitions),
         health_port=config.get("health_port"),
     ).run()
+
+
+def note_openings(stage: DispatchStage, file: Path) -> None:
+    open_engine = stage.engine.open
+
+    def noting_open(*args: Any, **more: Any) -> None:
+        with file.open("a") as lines:
+            lines.write(f"{time.time()}\n")
+        open_engine(*args, **more)
+
+    stage.engine.open = noting_open  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

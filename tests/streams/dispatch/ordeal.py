@@ -1,0 +1,339 @@
+"""An ordeal of dispatch: several workers send at once while they are killed at random instants and at named steps, or
+leave, and come back, and the twin makes every trouble it knows; and what the books must say afterwards.
+
+Nothing is lost, nothing is sent twice. A message that must not be sent again without certainty (`DoubtPolicy.STOP`) may
+end as `unknown`, and is then in the twin's books once or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from schemas.records import Attempt, AttemptKind, AttemptOutcome, DoubtPolicy, MessageClass, MessageStatus
+from schemas.topics import ATTEMPTS, deferral_topic
+from tests.streams.cluster import CODEC, records
+from tests.support.kafka import Kafka, Outgoing
+from tests.support.processes import Child
+from tests.support.waiting import until
+from twin.server import Twin
+from twin.settings import FaultSettings, ListingLag, RequestFault, SenderSettings, TwinSettings
+
+from .cluster import endings, fleet, fleet_address, fleet_twin, outgoing, until_committed, wall_ms
+from .fault_points import STEPS
+from .killing import worker
+from .simulation import order
+
+AttemptKey = tuple[str, int, int]
+RATES = {"a": 300.0, "b": 200.0, "c": 200.0, "d": 100.0, "e": 100.0, "tight": 60.0}
+TIGHT_RATE = 40.0
+"""What the sender `tight` really does; its queue takes 3 s of it. What is sent faster is refused with 21611."""
+SETTLE_S = 2.0
+"""The workers' HTTP timeout is 1.5 s."""
+LIST_AGAIN_S = 4.0
+LATE = "+1628"
+"""Messages to these are missing from the list when it is first asked, and there at the second time. They are messages
+that must not be sent again in doubt: of those that may, such a list makes two, as promised."""
+NEVER_PASSED_S = 20.0
+"""A process that has not come to its step by then is killed where it is."""
+
+
+def troubles() -> FaultSettings:
+    """Every trouble with requests, each often enough to meet a kill."""
+    return FaultSettings(
+        requests=(
+            RequestFault(kind="latency", delay_s=(0.01, 0.3), spread="long_tail"),
+            RequestFault(kind="throttle", share=0.5, from_s=5, until_s=6, every_s=15),
+            RequestFault(kind="throttle", share=0.01),
+            RequestFault(kind="error_before", share=0.003),
+            RequestFault(kind="error_after", share=0.003, status=500),
+            RequestFault(kind="reset_before", share=0.003),
+            RequestFault(kind="reset_after", share=0.003),
+            RequestFault(kind="hang_before", share=0.001, delay_s=(2.0, 4.0)),
+            RequestFault(kind="hang_after", share=0.001, delay_s=(2.0, 4.0)),
+            RequestFault(kind="drip", share=0.002, delay_s=(0.2, 3.0)),
+            RequestFault(kind="throttle", on="read", share=0.05),
+            RequestFault(kind="error_before", on="read", share=0.05),
+            RequestFault(kind="hang_before", on="read", share=0.01, delay_s=(2.0, 4.0)),
+        ),
+        listing_lags=(ListingLag(lag_s=(SETTLE_S + 1.5, SETTLE_S + 2.5), to_prefix=LATE),),
+        listing_lag_s=(0.0, 1.0),
+    )
+
+
+def twin_of_troubles() -> TwinSettings:
+    number = list(RATES).index("tight")
+    tight = SenderSettings(address=fleet_address(number), rate=TIGHT_RATE, queue_hours=3.0 / 3600)
+    return fleet_twin(RATES, faults=troubles(), concurrency=60, tight={"tight": tight})
+
+
+def orders(count: int) -> list[Outgoing]:
+    """Messages of all classes on all lanes, by their rates: a fifth of them equal texts to a few people, a tenth to
+    people who sleep, so that they go back to policy, a twentieth that must not be sent again in doubt."""
+    rnd, table = random.Random(count), fleet(RATES)
+    lanes = rnd.choices(list(RATES), [rate if name != "tight" else 8.0 for name, rate in RATES.items()], k=count)
+    made = []
+    for number, lane in enumerate(lanes):
+        kind = number % 20
+        equal, sleeps, late = kind % 5 == 0, kind in (7, 13), kind == 11
+        people = max(1, count // 50)
+        each = order(
+            lane=lane,
+            message_class=list(MessageClass)[number % 4],
+            app="xyz"[number % 3],
+            recipient=f"+1415{5_000_000 + number % people}" if equal else f"{LATE if late else '+1415'}{number:07d}",
+            body="the same text" if equal else f"text {number}",
+            deadline=wall_ms() + 3_600_000,
+            doubt_policy=DoubtPolicy.STOP if late else DoubtPolicy.RESEND,
+        )
+        each.sender = fleet_address(list(RATES).index(lane))
+        if sleeps:
+            each.allowed_until = wall_ms() - 1
+        made.append(outgoing(each, table.partition_of(lane)))
+    return made
+
+
+@dataclass
+class Callbacks:
+    """Takes the twin's status callbacks of all workers; `url(worker)` is where that worker's go."""
+
+    told: defaultdict[str, set[tuple[str, str, str, str]]] = field(default_factory=lambda: defaultdict(set))
+    """By status: (message id, round, attempt, SID)."""
+    _port: int = 0
+    _runner: web.AppRunner | None = None
+
+    def url(self, worker: str) -> str:
+        return f"http://127.0.0.1:{self._port}/{worker}"
+
+    async def __aenter__(self) -> Callbacks:
+        app = web.Application()
+        app.router.add_post("/{worker}/twilio/status", self._take)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024).start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        query, form = request.query, parse_qs(await request.text())
+        told = (query["m"], query["r"], query["a"], form["MessageSid"][0])
+        self.told[form["MessageStatus"][0]].add(told)
+        return web.Response(status=204)
+
+
+@dataclass
+class Ordeal:
+    """Workers, and how they die.
+
+    Attributes:
+        deaths: what came of every end: "random instant", "left", or the name of a step.
+    """
+
+    kafka: Kafka
+    group: str
+    twin: Twin
+    callbacks: Callbacks
+    folder: Path
+    rnd: random.Random
+    deaths: Counter[str] = field(default_factory=Counter)
+    processes: dict[str, Child] = field(default_factory=dict)
+    _steps: dict[str, str | None] = field(default_factory=dict)
+
+    def start(self, name: str, step: str | None = None) -> None:
+        """Start a worker, which dies at this step. `static…` keep their membership over a restart, others do not."""
+        self._steps[name] = step
+        self.processes[name] = worker(
+            self.kafka,
+            self.group,
+            self.twin,
+            self.folder,
+            instance=name,
+            static=name.startswith("static"),
+            fleet=RATES,
+            settle_s=SETTLE_S,
+            list_again_s=LIST_AGAIN_S,
+            callbacks=self.callbacks.url(name),
+            die_at=[step, self.rnd.randint(1, STEPS[step])] if step is not None else [],
+        )
+
+    async def run(self, names: Sequence[str], deaths: int, by: int) -> None:
+        """Start these workers and end one after the other, `deaths` times in all, evenly until the twin has `by`
+        messages: two of three at a step of the send loop, the others at a random instant, or by leaving."""
+        steps = self._all_steps()
+        for name in names:
+            self.start(name)
+        for number in range(deaths):
+            target = by * (number + self.rnd.random()) / deaths
+            await until(lambda: self._accepted() >= target, 180, f"{target:.0f} messages")  # noqa: B023
+            name = names[number % len(names)]
+            await self._end(name)
+            self.start(name, next(steps) if number % 3 else None)
+
+    async def finish(self, timeout_s: float) -> None:
+        """Let workers that do not die finish everything, and leave."""
+        for name, step in list(self._steps.items()):
+            if step is not None:
+                await self._end(name)
+                self.start(name)
+        await until_committed(self.kafka, self.group, timeout_s)
+        for process in self.processes.values():
+            assert await asyncio.to_thread(process.stop) == 0, process.output()
+
+    async def stop(self) -> None:
+        """End what is left of a run that broke off."""
+        for process in self.processes.values():
+            await asyncio.to_thread(process.kill)
+
+    def _all_steps(self) -> Iterator[str]:
+        while True:
+            yield from self.rnd.sample(list(STEPS), len(STEPS))
+
+    def _accepted(self) -> int:
+        for name, process in self.processes.items():
+            if process.returncode is not None:
+                self._died(name)
+                self.start(name)
+        return len(self.twin.books.messages)
+
+    async def _end(self, name: str) -> None:
+        process = self.processes[name]
+        if self._steps[name] is not None:
+            with contextlib.suppress(AssertionError):
+                await until(lambda: process.returncode is not None, NEVER_PASSED_S)
+        elif not name.startswith("static") and self.rnd.random() < 0.5:
+            assert await asyncio.to_thread(process.stop) == 0, process.output()
+            self.deaths["left"] += 1
+            return
+        if process.returncode is None:
+            self._steps[name] = None
+            await asyncio.to_thread(process.kill)
+        self._died(name)
+
+    def _died(self, name: str) -> None:
+        process = self.processes[name]
+        assert process.returncode == -signal.SIGKILL, process.output()
+        self.deaths[self._steps[name] or "random instant"] += 1
+
+
+@dataclass(frozen=True)
+class Books:
+    """What an ordeal came to.
+
+    Attributes:
+        lost: texts that were asked for and neither sent nor ended otherwise.
+        twice: texts that were sent more often than asked for.
+        found, not_found: attempts in doubt, by whether Twilio's list had them.
+        left_open: attempts that nobody has resolved.
+        unknown: messages whose end nobody can know.
+    """
+
+    requested: int
+    sent: int
+    lost: int
+    twice: int
+    found: int
+    not_found: int
+    left_open: int
+    unknown: int
+    back_to_policy: int
+    troubles: Mapping[str, int]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.requested:,} messages, {self.sent:,} sent, {self.back_to_policy:,} back to policy, "
+            f"{self.lost} lost, {self.twice} sent twice; attempts in doubt: {self.found} found, "
+            f"{self.not_found} not found, {self.left_open} left open; {self.unknown} messages unknown; "
+            f"answers of the twin: {dict(self.troubles)}"
+        )
+
+
+def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgoing]) -> Books:
+    """Hold what was asked for against the twin's books, the log of attempts, what was told, and the callbacks. Asserts
+    what must hold of each message by itself."""
+    asked = {each.message_id: each for each in (CODEC.decode(one.value or b"") for one in made)}
+    sleeping = {message_id for message_id, each in asked.items() if each.allowed_until is not None}
+    told = endings(kafka, asked)
+    statuses = {message_id: _only(event.status for event in events) for message_id, events in told.items()}
+    unknown = {message_id for message_id, status in statuses.items() if status is MessageStatus.UNKNOWN}
+
+    assert statuses.keys() == asked.keys() - sleeping, "each has an end"
+    assert all(len({event.event_id for event in events}) == 1 for events in told.values()), "and one only"
+    assert set(statuses.values()) <= {MessageStatus.ACCEPTED, MessageStatus.UNKNOWN}
+    assert all(asked[message_id].doubt_policy is DoubtPolicy.STOP for message_id in unknown)
+    back = [each for each in records(kafka, deferral_topic("1s")) if each.message_id in asked]
+    assert {each.message_id for each in back} == sleeping, "policy is asked again about those who sleep, and no others"
+    assert {each.round for each in back} == {1}
+
+    sent = Counter((message.to, message.submitted) for message in twin.books.outbound())
+    wanted = Counter((each.recipient, each.body) for key, each in asked.items() if key not in sleeping)
+    may_be_missing = Counter((asked[key].recipient, asked[key].body) for key in unknown)
+    sids = {message.sid for message in twin.books.outbound()}
+    told_sids = {_only(event.sid for event in told[key]) for key in statuses.keys() - unknown}
+    assert len(told_sids) == len(statuses) - len(unknown), "each SID is told of one message"
+    assert told_sids == sids, "and each that Twilio has is told"
+
+    intents, results = _attempts(kafka, asked)
+    _hold_against(callbacks, sids, intents)
+    in_doubt = [_only(outcomes) for outcomes in results.values() if None not in outcomes]
+    refused = Counter(str(each.code or each.message) for each in twin.books.refusals)
+    return Books(
+        requested=len(asked),
+        sent=sent.total(),
+        lost=(wanted - sent - may_be_missing).total(),
+        twice=(sent - wanted).total(),
+        found=in_doubt.count(AttemptOutcome.ACCEPTED),
+        not_found=in_doubt.count(AttemptOutcome.IN_DOUBT),
+        left_open=len(intents - results.keys()),
+        unknown=len(unknown),
+        back_to_policy=len(sleeping),
+        troubles=refused,
+    )
+
+
+def _only(values: Iterable[Any]) -> Any:
+    [value] = set(values)
+    return value
+
+
+def _attempts(
+    kafka: Kafka, ids: Container[str]
+) -> tuple[set[AttemptKey], dict[AttemptKey, set[AttemptOutcome | None]]]:
+    """Every INTENT, and the outcome of every RESULT that resolved a doubt (None of others: they were answered)."""
+    intents: set[AttemptKey] = set()
+    results: defaultdict[AttemptKey, set[AttemptOutcome | None]] = defaultdict(set)
+    for each in records(kafka, ATTEMPTS):
+        assert isinstance(each, Attempt)
+        if each.message_id not in ids:
+            continue
+        key = (each.message_id, each.round, each.attempt)
+        if each.kind is AttemptKind.INTENT:
+            intents.add(key)
+            continue
+        # Twilio's date is known of an answer, not of a row of its list.
+        from_list = each.outcome is AttemptOutcome.ACCEPTED and each.twilio_date is None
+        doubtful = from_list or each.outcome is AttemptOutcome.IN_DOUBT
+        results[key].add(each.outcome if doubtful else None)
+    return intents, results
+
+
+def _hold_against(callbacks: Callbacks, sids: set[str], intents: set[AttemptKey]) -> None:
+    """Each message that Twilio has was made by an attempt that was written down before, and has one end."""
+    for told in callbacks.told.values():
+        assert {(message_id, int(round), int(attempt)) for message_id, round, attempt, _ in told} <= intents
+    ends = Counter(sid for _, _, _, sid in callbacks.told["delivered"])
+    assert ends.keys() == sids
+    assert set(ends.values()) == {1}
