@@ -15,7 +15,8 @@ from streams.policy.verdict import ALLOW, Deny, Verdict
 def check(case: Case) -> Verdict:
     """Deny for a suppressed number, for an opt-out that covers the message, and where a needed opt-in is missing.
 
-    The sender that would be chosen is part of the question. Who opted out of it is not sent to by another one instead.
+    The sender that would be chosen is part of the question. Who opted out of any sender that could carry the message is
+    not sent to by another one instead: which of them is chosen hangs on backlogs, health and quotas as well.
     """
     ledger, message = case.facts.ledger, about(case)
     suppression = ledger.suppressed(message, case.now_ms)
@@ -29,7 +30,7 @@ def check(case: Case) -> Verdict:
     wanted = case.category.consent
     if wanted is ConsentRule.REQUIRED_BY_LAW:
         return ALLOW
-    opt_out = ledger.opted_out(message, case.now_ms)
+    opt_out = _opted_out(case, message)
     if opt_out is not None:
         return Deny(
             Reason.OPTED_OUT,
@@ -52,6 +53,22 @@ def about(case: Case) -> About:
     sender = senders.choose(case)
     if not isinstance(sender, Sender):
         return About(channel=case.request.channel, category=case.category.name)
+    return _from(sender, case)
+
+
+def _opted_out(case: Case, message: About) -> Entry | None:
+    ledger = case.facts.ledger
+    opt_out = ledger.opted_out(message, case.now_ms)
+    if opt_out is not None or not ledger.entries:
+        return opt_out
+    able = senders.able(case)
+    if isinstance(able, Deny):
+        return None
+    others = (ledger.opted_out(_from(sender, case), case.now_ms) for sender in able)
+    return next((other for other in others if other is not None), None)
+
+
+def _from(sender: Sender, case: Case) -> About:
     return About(
         channel=case.request.channel,
         category=case.category.name,

@@ -8,6 +8,7 @@ import pytest
 from schemas.reasons import Reason
 from schemas.records import Channel, Consent, ConsentChange, ConsentScope, ConsentSource
 from streams.consent import Ledger
+from streams.policy.case import Case
 from streams.policy.config import ConsentRule, PolicyConfig
 from streams.policy.facts import Facts
 from streams.policy.rules import consent as rule
@@ -24,8 +25,8 @@ def installation(consent: ConsentRule = ConsentRule.OPT_OUT, **changes: Any) -> 
     return replace(plain, categories=categories, **changes)
 
 
-def ledger(change: ConsentChange, scope: ConsentScope, value: str | None) -> Ledger:
-    record = Consent(
+def record_of(change: ConsentChange, scope: ConsentScope, value: str | None) -> Consent:
+    return Consent(
         consent_id="c",
         recipient=MOBILE,
         change=change,
@@ -34,7 +35,10 @@ def ledger(change: ConsentChange, scope: ConsentScope, value: str | None) -> Led
         source=ConsentSource.KEYWORD,
         at=1,
     )
-    return Ledger().folded(record, 0)
+
+
+def ledger(change: ConsentChange, scope: ConsentScope, value: str | None) -> Ledger:
+    return Ledger().folded(record_of(change, scope, value), 0)
 
 
 def reason(known: Ledger, configured: PolicyConfig | None = None, **request: Any) -> Reason | None:
@@ -74,13 +78,38 @@ def test_each_kind_of_category_asks_for_what_it_needs(
     assert reason(known, installation(needed)) == expected
 
 
-def test_a_stop_to_one_sender_concerns_that_sender_and_is_not_evaded_by_another() -> None:
-    chosen = choose(shop_case(configured=installation()))
-    assert not isinstance(chosen, Deny)
-    other = {"promo-a": "promo-b", "promo-b": "promo-a"}[chosen.name]
-    addresses = {name: sender.address for name, sender in installation().senders.items()}
-    assert reason(ledger(ConsentChange.OPT_OUT, ConsentScope.SENDER, chosen.address)) is Reason.OPTED_OUT
-    assert reason(ledger(ConsentChange.OPT_OUT, ConsentScope.SENDER, addresses[other])) is None
+ADDRESSES = {name: sender.address for name, sender in config().senders.items()}
+
+
+def test_a_stop_to_one_sender_of_a_pool_is_not_evaded_by_another() -> None:
+    assert choose(without("promo-a")) != choose(without("promo-b")), "either may be chosen"
+    for name in ("promo-a", "promo-b"):
+        stopped = ledger(ConsentChange.OPT_OUT, ConsentScope.SENDER, ADDRESSES[name])
+        assert reason(stopped) is Reason.OPTED_OUT
+        for unhealthy in ("promo-a", "promo-b"):
+            asked = without(unhealthy)
+            asked.facts = replace(asked.facts, ledger=stopped)
+            verdict = rule.check(asked)
+            assert isinstance(verdict, Deny)
+            assert verdict.reason is Reason.OPTED_OUT
+
+
+def without(unhealthy: str) -> Case:
+    asked = shop_case(configured=installation())
+    asked.facts = Facts(unhealthy=frozenset({unhealthy}))
+    return asked
+
+
+def test_a_start_to_the_sender_that_was_stopped_opens_its_pool_again() -> None:
+    stopped = ledger(ConsentChange.OPT_OUT, ConsentScope.SENDER, ADDRESSES["promo-a"])
+    start = replace(record_of(ConsentChange.OPT_IN, ConsentScope.SENDER, ADDRESSES["promo-a"]), at=2)
+    assert reason(stopped.folded(start, 1)) is None
+
+
+def test_a_stop_to_a_sender_that_could_not_carry_the_message_does_not_concern_it() -> None:
+    assert reason(ledger(ConsentChange.OPT_OUT, ConsentScope.SENDER, ADDRESSES["wa"])) is None
+    other = ledger(ConsentChange.OPT_OUT, ConsentScope.SENDER, ADDRESSES["promo-b"])
+    assert reason(other, sender="promo-a") is None, "the app named its sender"
 
 
 def test_a_stop_to_a_messaging_service_concerns_what_it_sends() -> None:
