@@ -1,8 +1,8 @@
 """A server that accepts every message at once, or after a given time, and does no more than that, so that a benchmark
 measures its client: `python -m bench.dispatch_sink <port> <latency ms> [certificate key]`.
 
-GET /stats answers {"count", "times"}: epoch seconds of the first request and of every hundredth one. GET /reset
-forgets them.
+GET /stats answers {"count", "times", "senders"}: epoch seconds of the first request and of every hundredth one, of all
+and of each From. GET /reset forgets them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Sink(asyncio.Protocol):
     count = 0
     latency_s = 0.0
     times: list[float] = []  # noqa: RUF012 shared by all connections on purpose
+    senders: dict[str, tuple[int, list[float]]] = {}  # noqa: RUF012
 
     def __init__(self) -> None:
         self._data = b""
@@ -43,24 +44,35 @@ class Sink(asyncio.Protocol):
                 length = int(head[at + 15 :].split(b"\r\n", 1)[0])
             if len(self._data) < end + 4 + length:
                 return
+            body = self._data[end + 4 : end + 4 + length]
             self._data = self._data[end + 4 + length :]
-            self._serve(head)
+            self._serve(head, body)
 
-    def _serve(self, head: bytes) -> None:
+    def _serve(self, head: bytes, form: bytes) -> None:
         if head.startswith(b"GET /stats"):
-            self._answer(200, json.dumps({"count": Sink.count, "times": Sink.times}).encode())
+            told = {"count": Sink.count, "times": Sink.times, "senders": Sink.senders}
+            self._answer(200, json.dumps(told).encode())
         elif head.startswith(b"GET /reset"):
-            Sink.count, Sink.times = 0, []
+            Sink.count, Sink.times, Sink.senders = 0, [], {}
             self._answer(200, b"{}")
         else:
             if Sink.count % EVERY == 0:
                 Sink.times.append(time.time())
             Sink.count += 1
+            self._note(form)
             body = _MESSAGE % Sink.count
             if Sink.latency_s:
                 asyncio.get_running_loop().call_later(Sink.latency_s, self._answer, 201, body)
             else:
                 self._answer(201, body)
+
+    def _note(self, form: bytes) -> None:
+        at = form.find(b"From=%2B")
+        sender = "+" + form[at + 8 : form.find(b"&", at) if b"&" in form[at:] else len(form)].decode()
+        count, times = Sink.senders.get(sender, (0, []))
+        if count % EVERY == 0:
+            times.append(time.time())
+        Sink.senders[sender] = (count + 1, times)
 
     def _answer(self, status: int, body: bytes) -> None:
         if not self._transport.is_closing():

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import TopicPartition
 
@@ -49,9 +50,17 @@ class Server:
     stats_url: str
 
     def seen(self) -> tuple[int, list[float]]:
-        with urllib.request.urlopen(f"{self.stats_url}/stats", timeout=10) as answer:
-            told = json.load(answer)
+        told = self._stats()
         return told["count"], told["times"]
+
+    def senders(self) -> dict[str, tuple[int, list[float]]]:
+        """The same of each From."""
+        return {sender: (count, times) for sender, (count, times) in self._stats()["senders"].items()}
+
+    def _stats(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.stats_url}/stats", timeout=10) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
 
     def reset(self) -> None:
         urllib.request.urlopen(f"{self.stats_url}/reset", timeout=10).close()

@@ -91,7 +91,9 @@ async def test_an_answer_drips_and_the_message_is_accepted_before_it(twin: Twin,
     assert twin.books.refusals == []
 
 
-async def test_who_does_not_wait_for_the_end_of_a_dripping_answer_is_in_the_books(twin: Twin, caller: Caller) -> None:
+async def test_who_does_not_wait_for_the_end_of_a_dripping_answer_is_in_the_books(
+    twin: Twin, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
     _plan(twin, kind="drip", delay_s=20, first=1)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.7):
@@ -99,6 +101,8 @@ async def test_who_does_not_wait_for_the_end_of_a_dripping_answer_is_in_the_book
     await until(lambda: twin.books.refusals)
     (refusal,) = twin.books.refusals
     assert (refusal.accepted_sid, refusal.status) == (twin.books.messages[0].sid, 0)
+    await twin.hang_up()
+    assert caplog.records == [], "that is no error of the twin's"
 
 
 async def test_a_trouble_comes_again(twin: Twin, caller: Caller) -> None:

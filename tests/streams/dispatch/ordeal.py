@@ -191,7 +191,7 @@ class Ordeal:
                 self.start(name)
         await until_committed(self.kafka, self.group, timeout_s)
         for process in self.processes.values():
-            assert await asyncio.to_thread(process.stop) == 0, process.output()
+            await _leave(process)
 
     async def stop(self) -> None:
         """End what is left of a run that broke off."""
@@ -215,7 +215,7 @@ class Ordeal:
             with contextlib.suppress(AssertionError):
                 await until(lambda: process.returncode is not None, NEVER_PASSED_S)
         elif not name.startswith("static") and self.rnd.random() < 0.5:
-            assert await asyncio.to_thread(process.stop) == 0, process.output()
+            await _leave(process)
             self.deaths["left"] += 1
             return
         if process.returncode is None:
@@ -227,6 +227,16 @@ class Ordeal:
         process = self.processes[name]
         assert process.returncode == -signal.SIGKILL, process.output()
         self.deaths[self._steps[name] or "random instant"] += 1
+
+
+async def _leave(process: Child) -> None:
+    process.signal(signal.SIGTERM)
+    try:
+        await until(lambda: process.returncode is not None, 30)
+    except AssertionError:
+        process.signal(signal.SIGUSR1)
+        await asyncio.sleep(1.0)
+    assert process.returncode == 0, process.output(12_000)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ nothing is sent twice, by the twin's own books."""
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from schemas.records import MessageStatus
 from tests.streams.cluster import own_cluster
 from tests.support.kafka import Kafka
+from tests.support.processes import Child
 from tests.support.waiting import until
 from twin.server import Twin
 
@@ -29,7 +32,7 @@ from .cluster import (
     until_ended,
     wall_ms,
 )
-from .killing import TROUBLE, ids_of, orders, run_until, sent_of, wanted_of, worker
+from .killing import TROUBLE, ids_of, orders, posts_of, run_until, sent_of, wanted_of, worker
 from .simulation import order, worst_excess
 
 MESSAGES = 1_500
@@ -65,18 +68,27 @@ async def test_workers_that_die_and_come_back_amid_every_trouble_lose_nothing_an
 async def test_a_worker_paused_longer_than_its_session_sends_nothing_when_it_wakes(
     cluster: Kafka, tmp_path: Path
 ) -> None:
+    """Nothing until it is given partitions anew: it wakes up with messages that its successor is sending."""
     group = fresh_group(cluster)
-    made = orders(1_600)
+    made, served = orders(1_600), tmp_path / "served"
     await asyncio.to_thread(cluster.produce, made)
-    async with Twin(twin_settings(faults=TROUBLE)) as twin:
-        first = worker(cluster, group, twin, tmp_path, instance="one")
+    async with Twin(twin_settings(faults=TROUBLE)) as twin, ordeal.Callbacks() as callbacks:
+
+        def start(name: str) -> Child:
+            return worker(
+                cluster, group, twin, tmp_path, instance=name, callbacks=callbacks.url(name), served=str(served / name)
+            )
+
+        served.mkdir()
+        first = start("one")
         second = None
         try:
-            await until(lambda: len(twin.books.messages) >= 300, 90)
+            await until(lambda: len(posts_of(twin, callbacks.url("one"))) >= 300, 90)
             first.signal(signal.SIGSTOP)
-            paused_with = len(twin.books.messages)
-            second = worker(cluster, group, twin, tmp_path, instance="two")
-            await until(lambda: len(twin.books.messages) >= paused_with + 300, 90)
+            second = start("two")
+            await until(lambda: len(posts_of(twin, callbacks.url("two"))) >= 300, 90)
+            assert len(twin.books.messages) < len(made), "there is something to send"
+            woken = time.time()
             first.signal(signal.SIGCONT)
             told = await until_ended(cluster, ids_of(made), 120)
             await until_committed(cluster, group, 60)
@@ -84,6 +96,8 @@ async def test_a_worker_paused_longer_than_its_session_sends_nothing_when_it_wak
             for process in (first, second):
                 if process is not None:
                     await asyncio.to_thread(process.stop)
+        again = min((at for at in map(float, (served / "one").read_text().split()) if at > woken), default=math.inf)
+        assert [at - woken for at in posts_of(twin, callbacks.url("one")) if woken < at < again] == []
         assert sent_of(twin) == wanted_of(made)
         assert {event.status for events in told.values() for event in events} == {MessageStatus.ACCEPTED}
 

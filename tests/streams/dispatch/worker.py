@@ -12,8 +12,10 @@ The JSON: bootstrap, group, datadir, twin (URL), and optionally
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
+import signal
 import sys
 import time
 from pathlib import Path
@@ -33,6 +35,7 @@ from .fault_points import FaultPoints, FaultyPublisher
 
 
 def main(config: dict[str, Any]) -> int:
+    faulthandler.register(signal.SIGUSR1)  # a test that waits for this process in vain may ask where it is
     logging.basicConfig(level="WARNING", format="%(asctime)s %(name)s %(levelname)s %(message)s")
     settings = quick_settings(config["bootstrap"], **config.get("kafka", {}))
     doubts.LIST_AGAIN_S = config.get("list_again_s", doubts.LIST_AGAIN_S)
