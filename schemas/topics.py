@@ -90,6 +90,7 @@ class Topic:
         compacted: `cleanup.policy=compact`.
         min_compaction_lag_ms: a late write of a fenced process must not survive alone.
         segment_ms: a segment is closed after so long; an open one is not compacted. None: Kafka's default, 7 days.
+        stamped_by_broker: a record's time is when it was appended, not when its writer made it.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Topic:
     explicit: bool = False
     min_compaction_lag_ms: int = 0
     segment_ms: int | None = None
+    stamped_by_broker: bool = False
 
     def settings(self) -> dict[str, str]:
         """Kafka topic settings, names and values as the broker reports them."""
@@ -116,6 +118,8 @@ class Topic:
             settings["retention.ms"] = str(self.retention_ms)
         if self.segment_ms is not None:
             settings["segment.ms"] = str(self.segment_ms)
+        if self.stamped_by_broker:
+            settings["message.timestamp.type"] = "LogAppendTime"
         return settings
 
 
@@ -252,6 +256,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             ("dispatch",),
             4 * _DAY_MS,
             explicit=True,
+            stamped_by_broker=True,  # so that dispatch sees when a policy process that had slept wrote one
         )
         for message_class in MessageClass
     ]

@@ -20,6 +20,12 @@ from .positions import IntentPositions
 from .settling import Settler
 from .tenure import Tenure, UnderWay
 
+LATE_MS = 5_000
+"""A record that was appended so long after its decision may be a copy: policy's process slept, or could not reach
+Kafka, and its successor may have published the decision meanwhile (flagged `again`, which the late one is not). Below
+what a session outlasts a lease (10 s), for no successor comes sooner; above what hosts' clocks differ by, for each late
+record has the log read."""
+
 
 class Reception:
     """All methods belong to one event loop.
@@ -71,7 +77,7 @@ class Reception:
         history = self.histories.take(job.key)
         if history is not None:
             self._resume(job, history)
-        elif order.again:
+        elif order.again or _is_late(order, record):
             self._under_way.spawn(self._look_up(job))
         elif astray is not None:
             self._under_way.spawn(self._settler.queue(job))
@@ -107,3 +113,7 @@ class Reception:
             self._resume(job, history)
         else:
             await self._settler.queue(job)
+
+
+def _is_late(order: Dispatch, record: Any) -> bool:
+    return bool(record.message.timestamp * 1000 - order.decided_at > LATE_MS)

@@ -88,6 +88,12 @@ def test_settings_say_how_the_topic_is_kept(name: str) -> None:
         assert settings["retention.ms"] == str(days * _DAY_MS)
 
 
+def test_dispatch_records_tell_when_they_were_appended_whatever_their_writers_clock_says() -> None:
+    stamped = {name for name, topic in _TOPICS.items() if "message.timestamp.type" in topic.settings()}
+    assert stamped == {dispatch_topic(message_class) for message_class in MessageClass}
+    assert all(_TOPICS[name].settings()["message.timestamp.type"] == "LogAppendTime" for name in stamped)
+
+
 def test_what_every_process_reads_at_its_start_is_compacted_within_hours() -> None:
     assert _TOPICS["comms.control"].settings()["segment.ms"] == "3600000"
 

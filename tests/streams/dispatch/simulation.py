@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random as randomness
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -47,7 +48,7 @@ def order(
         segments=segments,
         encoding=Encoding.GSM7,
         requested_at=0,
-        decided_at=0,
+        decided_at=time.time_ns() // 1_000_000,
         deadline=deadline,
         doubt_policy=doubt_policy,
         rule_version="1",

@@ -16,6 +16,7 @@ from schemas.reasons import Reason
 from schemas.records import Attempt, AttemptKind, Dispatch, DoubtPolicy, Follows, MessageStatus
 from schemas.topics import ATTEMPTS, LIFECYCLE
 from streams.dispatch.matching import CLOCKS_APART_MS
+from streams.dispatch.reception import LATE_MS
 from tests.support.kafka import Outgoing
 from tests.support.published import RecordingPublisher
 
@@ -389,17 +390,23 @@ async def test_two_copies_queued_before_either_has_an_intent_are_sent_once() -> 
         assert len(here.twilio.posts) == 1
 
 
-async def test_a_copy_that_policy_publishes_hours_later_is_looked_up_in_the_log_and_not_sent() -> None:
+@pytest.mark.parametrize(
+    ("again", "after_ms"), [(True, 0), (False, LATE_MS + 1)], ids=["by a successor", "by a process that had slept"]
+)
+async def test_a_copy_that_policy_publishes_later_is_looked_up_in_the_log_and_not_sent(
+    again: bool, after_ms: int
+) -> None:
     sent, twilio = order(), FakeTwilio()
     kafka = DyingKafka()
     async with world(kafka=kafka, twilio=twilio) as here:
-        record = here.take(sent)
+        record = here.take(sent, at_ms=sent.decided_at + LATE_MS)
         await here.until(lambda: record.finished)
+        assert here.read_back == 0, "the log is read for late ones only"
         here.engine.drop()
     async with world(kafka=kafka, twilio=twilio) as here:
         # The first copy was committed: nothing of it was read at assignment.
         here.engine.reception.histories.take((sent.message_id, 0))
-        copy = here.take(replace_again(sent))
+        copy = here.take(replace_again(sent) if again else sent, at_ms=sent.decided_at + after_ms)
         await here.until(lambda: copy.finished)
         assert len(twilio.posts) == 1
         _once(MessageStatus.ACCEPTED, here, sent.message_id)

@@ -127,6 +127,7 @@ class Message(NamedTuple):
     topic: str
     partition: int
     offset: int
+    timestamp: float
 
     @property
     def tp(self) -> TP:
@@ -136,8 +137,8 @@ class Message(NamedTuple):
 class Consumed:
     """A consumed record that remembers whether it was finished."""
 
-    def __init__(self, topic: str, offset: int) -> None:
-        self.message = Message(topic, PARTITION, offset)
+    def __init__(self, topic: str, offset: int, at_ms: int) -> None:
+        self.message = Message(topic, PARTITION, offset, at_ms / 1000)
         self.finished = 0
 
     def ack(self) -> None:
@@ -152,14 +153,19 @@ class World:
     engine: Engine
     allowed: bool = True
     broken: list[Exception] = field(default_factory=list)
+    read_back: int = 0
     _offsets: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
     def troubles(self) -> Troubles:
         return self.engine.troubles
 
-    def take(self, order: Dispatch, astray: Reason | None = None, *, closed: bool = False) -> Consumed:
-        record = Consumed(dispatch_topic(order.message_class), next(self._offsets))
+    def take(
+        self, order: Dispatch, astray: Reason | None = None, *, closed: bool = False, at_ms: int | None = None
+    ) -> Consumed:
+        """Take in a record that was appended at this time, now by default."""
+        appended = wall_ms() if at_ms is None else at_ms
+        record = Consumed(dispatch_topic(order.message_class), next(self._offsets), appended)
         self.engine.take(order, record, astray, closed=closed)
         return record
 
@@ -217,6 +223,7 @@ async def world(
         made.broken.append(error)
 
     async def find(partition: int, since_ms: int, needles: Iterable[str]) -> list[tuple[Attempt, int]]:
+        made.read_back += 1
         wanted = list(needles)
         recent = [each for each in log_of(log) if each[0].at >= since_ms]
         return [each for each in recent if each[0].message_id in wanted or each[0].recipient in wanted]
