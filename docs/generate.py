@@ -104,7 +104,7 @@ def _kept(topic: Topic) -> str:
         lag = topic.min_compaction_lag_ms // _HOUR_MS
         return "compacted" + (f", not before {lag} h" if lag else "")
     days = topic.retention_ms // (24 * _HOUR_MS)
-    return f"{days // 365} years" if days >= 365 else f"{days} days"
+    return f"{days // 366} years" if days >= 366 else f"{days} days"
 
 
 if __name__ == "__main__":

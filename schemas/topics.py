@@ -215,7 +215,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             (Consent,),
             ("bridge", "feedback", "policy", "dispatch", "crm"),
             ("policy", "dispatch", "consumers", "operator"),
-            5 * 365 * _DAY_MS,
+            5 * 366 * _DAY_MS,  # five years whatever leap days they have
         ),
         Topic(CANCELLATIONS, "recipient", Count.RECIPIENT, (Cancellation,), ("policy",), ("dispatch",), 4 * _DAY_MS),
         Topic(INBOUND, "recipient", Count.RECIPIENT, (Inbound,), ("bridge",), ("feedback", "policy"), 7 * _DAY_MS),
