@@ -42,7 +42,7 @@ from .quotas import Quotas
 from .sweep import sweep
 from .switchboard import Switchboard
 from .turns import Turns
-from .wheel import TIER_OF_TOPIC, Waiting
+from .wheel import TIER_OF_TOPIC, Waiting, let_go_at
 
 log = structlog.get_logger(__name__)
 
@@ -228,7 +228,7 @@ class PolicyStage:
         if message.topic not in ABOUT_PEOPLE and not self._doors.may_enter(message.partition, event):
             return
         if tier_ms is not None:
-            self._held.add(int(message.timestamp * 1000) + tier_ms, event)
+            self._held.add(let_go_at(int(message.timestamp * 1000), tier_ms, self._now_ms()), event)
         else:
             self._take_turn(event, urgent=is_urgent(message.topic))
 

@@ -29,6 +29,12 @@ def tier_for(remaining_ms: int) -> str:
     return _SHORTEST
 
 
+def let_go_at(written_at: int, tier_ms: int, now_ms: int) -> int:
+    """When a record of a tier has waited its time, epoch milliseconds UTC: never later than that time from now, however
+    far ahead the clock of whoever wrote it was."""
+    return min(written_at, now_ms) + tier_ms
+
+
 T = TypeVar("T")
 
 

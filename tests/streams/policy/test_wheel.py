@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import DEFERRAL_TIERS_MS
-from streams.policy.wheel import SHORTEST_MS, TIER_OF_TOPIC, Waiting, tier_for
+from streams.policy.wheel import SHORTEST_MS, TIER_OF_TOPIC, Waiting, let_go_at, tier_for
+
+NOW = 1_800_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,11 @@ def test_what_went_to_another_worker_is_forgotten() -> None:
     waiting.drop(lambda number: number % 2 == 0)
     assert len(waiting) == 5
     assert list(waiting.due(100)) == [1, 3, 5, 7, 9]
+
+
+@pytest.mark.parametrize(
+    ("written_at", "expected"),
+    [(NOW, NOW + 60_000), (NOW - 50_000, NOW + 10_000), (NOW - 90_000, NOW - 30_000), (NOW + 86_400_000, NOW + 60_000)],
+)
+def test_a_record_waits_its_tiers_time_and_no_longer_whatever_clock_wrote_it(written_at: int, expected: int) -> None:
+    assert let_go_at(written_at, 60_000, NOW) == expected
