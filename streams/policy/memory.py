@@ -3,9 +3,9 @@
 Keys begin with the number and a zero byte, so that one person's entries lie together:
 
     <recipient> 00 d <message id>    the last decision about a message        PolicyDecision
-    <recipient> 00 x <message id>    a message that its app took back         Cancellation
     <recipient> 00 f                 customer data of comms.profiles          CustomerProfile
     <recipient> 00 p                 consent, and when they wrote to us       PolicyPerson
+    <recipient> 00 x <message id> 00 <app>    what an app took back           Cancellation
 
 and one kind that lies by itself, so that a new owner finds it without reading everybody's:
 
@@ -128,18 +128,19 @@ class Memory:
 
     def is_cancelled(self, home: int, recipient: str, message_id: str, app: str) -> bool:
         """Whether the app took the message back."""
-        key = recipient.encode() + _CANCELLATION + message_id.encode()
+        key = _key_of_cancellation(recipient, message_id, app)
         try:
-            found = self._get(home, key, Cancellation)
+            return self._get(home, key, Cancellation) is not None
         except EntryUnreadable as error:
             self._tell(home, key, error)
             return True
-        return found is not None and found.app == app
 
     async def keep_cancellation(self, home: int, cancellation: Cancellation) -> None:
-        """Remember that a message was taken back. Its id must be known by now."""
+        """Remember that an app took a message back. Both must be known by now. Whose the message is may not be known
+        yet, so each app's word has a place of its own: another's does not take it."""
         assert cancellation.message_id is not None
-        key = cancellation.recipient.encode() + _CANCELLATION + cancellation.message_id.encode()
+        assert cancellation.app is not None
+        key = _key_of_cancellation(cancellation.recipient, cancellation.message_id, cancellation.app)
         await self._put(home, key, cancellation)
 
     def person(self, home: int, recipient: str) -> tuple[Ledger, dict[str, int]]:
@@ -226,6 +227,10 @@ class Memory:
 def recipient_of(key: bytes) -> bytes:
     """The number whose entry a key names, as it is the key of their records."""
     return key.rpartition(b"\x00")[2] if key.startswith(_OPENED) else key.partition(b"\x00")[0]
+
+
+def _key_of_cancellation(recipient: str, message_id: str, app: str) -> bytes:
+    return b"".join((recipient.encode(), _CANCELLATION, message_id.encode(), b"\x00", app.encode()))
 
 
 def _past(decision: PolicyDecision) -> Past:

@@ -333,6 +333,18 @@ async def test_a_cancellation_is_passed_on_under_its_app_and_message_id() -> Non
     assert event.acked
 
 
+async def test_another_apps_cancellation_does_not_take_the_place_of_the_owners() -> None:
+    counter = Counter()
+    message_id = ids.message_id_by_key("login", MOBILE, "k")
+    await counter.serve(asked(Cancellation(recipient=MOBILE, idempotency_key="k", requested_at=NOW)))
+    others = Cancellation(recipient=MOBILE, message_id=message_id, requested_at=NOW)
+    await counter.serve(asked(others, topic="comms.requests.shop", offset=43))
+    await counter.serve(asked(request(idempotency_key="k"), offset=44))
+    told = counter.written[-1][1]
+    assert isinstance(told, LifecycleEvent)
+    assert (told.message_id, told.status) == (message_id, MessageStatus.CANCELED)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

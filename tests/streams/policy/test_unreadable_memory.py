@@ -105,7 +105,7 @@ async def test_who_cannot_be_read_has_opted_out_until_an_operator_says_otherwise
 
 @UNREADABLE
 async def test_a_cancellation_that_cannot_be_read_counts(value: bytes) -> None:
-    counter = remembering(b"\0x" + KEYED.encode(), value)
+    counter = remembering(b"\0x" + KEYED.encode() + b"\0login", value)
     await counter.serve(asked(request(idempotency_key="k")))
     assert told(counter) == [(MessageStatus.CANCELED, Reason.CANCELED)]
 
@@ -141,9 +141,11 @@ def test_the_error_names_no_value() -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_a_readable_cancellation_is_its_apps_alone() -> None:
-    taken_back = Cancellation(recipient=MOBILE, message_id="m-7", app="login", requested_at=NOW)
-    memory = Memory(remembering(b"\0xm-7", CODEC.encode(taken_back)).state)
+async def test_a_readable_cancellation_is_its_apps_alone() -> None:
+    memory = Memory(Counter().state)
+    for app in ("login", "other"):
+        taken_back = Cancellation(recipient=MOBILE, message_id="m-7", app=app, requested_at=NOW)
+        await memory.keep_cancellation(HOME, taken_back)
     assert memory.is_cancelled(HOME, MOBILE, "m-7", "login")
     assert not memory.is_cancelled(HOME, MOBILE, "m-7", "shop")
 
