@@ -13,7 +13,7 @@ from schemas.codec import Codec
 from schemas.errors import DecodeError
 from schemas.records import Consent, Record
 from schemas.topics import CONSENT
-from streams.consent import Ledger
+from streams.consent import Effect, Ledger, effect_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,10 @@ def folded(changes: Iterable[Written], before: Ledger | None = None) -> Ledger:
     """What policy makes of a person's changes, on top of what it remembers."""
     ledger = before or Ledger()
     for change in changes:
-        if change.record is None:
+        effect = effect_of(change.record)
+        if change.record is None or effect is Effect.OPT_OUT_OF_EVERYTHING:
             ledger = ledger.with_unreadable(change.offset)
-        else:
+        elif effect is Effect.FOLDED:
             ledger = ledger.folded(change.record, change.offset, change.written_at)
     return ledger
 

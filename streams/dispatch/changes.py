@@ -16,9 +16,9 @@ from connectors.masking import mask_numbers
 from schemas.codec import Codec
 from schemas.errors import DecodeError, RegistryUnavailable, SchemaNotLoaded
 from schemas.reasons import Reason
-from schemas.records import Cancellation, Consent, ConsentSource, Dispatch, Record
+from schemas.records import Cancellation, Consent, ConsentChange, ConsentSource, Dispatch, Record
 from schemas.topics import CANCELLATIONS, CONSENT
-from streams.consent import About, Entry, Ledger
+from streams.consent import About, Effect, Entry, Ledger, effect_of, named_by
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +29,8 @@ FRESH_S = 1.0
 WHILE_STALE = frozenset({"otp", "security"})
 """Twilio intents that do not wait while it is unknown what changed: a code that comes late is as good as none, and a
 person who stops them is rare and harmed little by one more. No others: that a STOP wins is promised for them."""
+
+_YES = frozenset({ConsentChange.OPT_IN, ConsentChange.UNSUPPRESS})
 
 
 class _Change(NamedTuple):
@@ -127,11 +129,15 @@ class Changes:
 
     def _take_consent(self, record: Consent | None, message: Any) -> None:
         partition, position = message.partition(), message.offset()
-        if record is None:
-            recipient = (message.key() or b"").decode("utf-8", "replace")
+        recipient, effect = named_by(record, message.key()), effect_of(record)
+        if recipient is None or effect is Effect.NOTHING:
+            log.error("consent cannot be used", partition=partition, position=position)
+        elif record is None or effect is Effect.OPT_OUT_OF_EVERYTHING:
             log.error("consent cannot be read: opted out of everything", partition=partition, position=position)
             self._note(self._consent, recipient, _Change(partition, position, None, False))
         else:
+            if record.change in _YES and record.recipient not in self._consent:
+                return  # it could only lift an earlier no, and there is none: an import may hold millions of them
             repairs = record.source is ConsentSource.OPERATOR
             change = _Change(partition, position, Entry.of(record, position, message.timestamp()[1]), repairs)
             self._note(self._consent, record.recipient, change)

@@ -8,8 +8,10 @@ from typing import Any
 
 from connectors.kafka.intake import Intake
 from schemas.errors import DecodeError
+from schemas.reasons import Reason
 from schemas.records import Channel, Consent, CustomerProfile, Inbound, Record
 from schemas.topics import CONSENT, PROFILES
+from streams.consent import Effect, effect_of, fault_of, named_by
 
 from . import metrics
 from .memory import Memory
@@ -20,7 +22,8 @@ class Nothing(Enum):
     """What stands in place of a record."""
 
     UNREADABLE_CONSENT = auto()
-    """A record of comms.consent that cannot be read: opt-out from everything, until an operator's record repairs it."""
+    """A record of comms.consent that cannot be read or used: opt-out from everything, until an operator's record
+    repairs it."""
     NO_PROFILE = auto()
     """Customer data forgot the person."""
 
@@ -51,19 +54,44 @@ class People:
 
     async def read(self, message: Any) -> Change | None:
         """The change in a record of comms.consent, comms.inbound or comms.profiles. None when it is about nobody that
-        could be sent to, or says nothing. What cannot be read was dead-lettered; that of comms.inbound is feedback's
-        to tell."""
+        could be sent to, or says nothing. What cannot be read or used was dead-lettered; that of comms.inbound is
+        feedback's to tell."""
         if message.topic == CONSENT:
-            record = await self._intake.read(message, (Consent,))
-            return _of_key(message, Nothing.UNREADABLE_CONSENT) if record is None else _of(message, record)
+            return await self._consent(message)
         if message.topic == PROFILES:
             if message.value is None:
                 return _of_key(message, Nothing.NO_PROFILE)
-            return _of(message, await self._intake.read(message, (CustomerProfile,)))
+            return await self._profile(message)
         try:
             return _of(message, await self._intake.decode(message.value or b""))
         except DecodeError:
             return None
+
+    async def _consent(self, message: Any) -> Change | None:
+        record = await self._intake.read(message, (Consent,))
+        assert record is None or isinstance(record, Consent)
+        fault = None if record is None else fault_of(record)
+        if fault is not None:
+            reason = Reason.INVALID_RECIPIENT if fault.field == "recipient" else Reason.INVALID_FIELD
+            await self._intake.dead(message, reason=reason, detail=fault.detail, field=fault.field, fix=fault.fix)
+        recipient, effect = named_by(record, message.key), effect_of(record)
+        if recipient is None or effect is Effect.NOTHING:
+            return None
+        counts = record if record is not None and effect is Effect.FOLDED else Nothing.UNREADABLE_CONSENT
+        return Change(recipient, message.offset, _written_at(message), counts)
+
+    async def _profile(self, message: Any) -> Change | None:
+        record = await self._intake.read(message, (CustomerProfile,))
+        change = _of(message, record)
+        if change is None and record is not None:
+            await self._intake.dead(
+                message,
+                reason=Reason.INVALID_RECIPIENT,
+                detail="it is no E.164 number",
+                field="recipient",
+                fix="write + and country code, with no prefix and no spaces",
+            )
+        return change
 
     async def keep(self, home: int, change: Change) -> None:
         """Fold a change in. The caller has the person's turn."""

@@ -151,6 +151,17 @@ def test_what_cannot_be_read_stops_everything_to_the_person_in_its_key_until_an_
     assert world.refusal(message(**DECIDED)) is None
 
 
+@pytest.mark.parametrize(
+    "fields", [{"recipient": "whatsapp:" + PERSON}, {"scope": ConsentScope.SENDER}, {"scope": ConsentScope.CATEGORY}]
+)
+def test_a_no_that_does_not_tell_whose_or_of_what_stops_everything_and_a_yes_nothing(fields: dict[str, Any]) -> None:
+    world = World()
+    world.put(change(**fields), 5)
+    world.put(change(ConsentChange.OPT_IN, **fields), 6)
+    assert world.refusal(message(**DECIDED)) is Reason.OPTED_OUT
+    assert world.changes.held == 1
+
+
 def test_a_cancellation_stops_its_message_if_it_is_the_same_apps() -> None:
     world = World()
     mine, others = message(), message()
@@ -193,6 +204,20 @@ def test_changes_are_forgotten_when_no_message_is_that_old() -> None:
     world.put(change(recipient="+14155550124"), 7)
     assert world.changes.held == 1
     assert world.refusal(message()) is None
+
+
+def test_a_yes_to_somebody_who_said_no_no_is_not_held() -> None:
+    world = World()
+    for at, kind in enumerate((ConsentChange.OPT_IN, ConsentChange.UNSUPPRESS, ConsentChange.OPT_IN)):
+        world.put(change(kind), at)
+    assert world.changes.held == 0
+    world.put(change(), 5)
+    world.put(change(ConsentChange.OPT_IN, recipient="+14155550124"), 6)
+    assert world.changes.held == 1
+    assert world.refusal(message(**DECIDED)) is Reason.OPTED_OUT
+    world.put(change(ConsentChange.OPT_IN), 7)
+    assert world.changes.held == 2
+    assert world.refusal(message(**DECIDED)) is None
 
 
 def test_while_the_registry_is_away_a_change_of_unknown_schema_waits() -> None:
