@@ -140,6 +140,14 @@ class Ledger:
         that no later no overrode whole. Where scopes cross, `opted_out` and `suppressed` decide for a message."""
         return tuple(entry for entry in self.entries if entry.holds(now_ms) and not self._overridden(entry, now_ms))
 
+    def ends_of_consent(self, now_ms: int) -> list[int]:
+        """The moments to come at which a yes ends, in order, epoch milliseconds UTC: what is allowed now may not be
+        from one of them on."""
+        yes = _LIFTED_BY.values()
+        return sorted(
+            {e.expires_at for e in self.entries if e.change in yes and e.expires_at and e.expires_at > now_ms}
+        )
+
     # Bytes ------------------------------------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:

@@ -10,7 +10,7 @@ from .case import Case, Entry
 from .config import Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts
 from .fallback import OF_THE_CHANNEL, next_request
-from .rules import RULES, RULES_VERSION, quiet_hours
+from .rules import RULES, RULES_VERSION, consent, quiet_hours
 from .verdict import Admitted, Allow, Decision, Defer, Deferred, Denied, Deny
 from .whatsapp import needs_window, opens, window_end
 from .wording import Wording
@@ -123,8 +123,12 @@ def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
 
 
 def _allowed_until(case: Case, sender: Sender) -> int | None:
-    """When the next quiet hours begin or WhatsApp's window closes, whichever comes first."""
-    ends = [quiet_hours.allowed_until(case), window_end(case, sender) if needs_window(case) else None]
+    """When the next quiet hours begin, the person's consent ends or WhatsApp's window closes, whichever comes first."""
+    ends = [
+        quiet_hours.allowed_until(case),
+        consent.allowed_until(case),
+        window_end(case, sender) if needs_window(case) else None,
+    ]
     return min((end for end in ends if end is not None), default=None)
 
 

@@ -18,8 +18,23 @@ def check(case: Case) -> Verdict:
     The sender that would be chosen is part of the question. Who opted out of any sender that could carry the message is
     not sent to by another one instead: which of them is chosen hangs on backlogs, health and quotas as well.
     """
+    return _judged(case, case.now_ms)
+
+
+def allowed_until(case: Case) -> int | None:
+    """When the consent that an admitted message rests on ends, epoch milliseconds UTC; None: not before its
+    deadline."""
+    for end in case.facts.ledger.ends_of_consent(case.now_ms):
+        if end > case.deadline:
+            return None
+        if _judged(case, end) is not ALLOW:
+            return end
+    return None
+
+
+def _judged(case: Case, now_ms: int) -> Verdict:
     ledger, message = case.facts.ledger, about(case)
-    suppression = ledger.suppressed(message, case.now_ms)
+    suppression = ledger.suppressed(message, now_ms)
     if suppression is not None:
         return Deny(
             Reason.SUPPRESSED,
@@ -30,7 +45,7 @@ def check(case: Case) -> Verdict:
     wanted = case.category.consent
     if wanted is ConsentRule.REQUIRED_BY_LAW:
         return ALLOW
-    opt_out = _opted_out(case, message)
+    opt_out = _opted_out(case, message, now_ms)
     if opt_out is not None:
         return Deny(
             Reason.OPTED_OUT,
@@ -38,7 +53,7 @@ def check(case: Case) -> Verdict:
             f"The person opted out of {_scope(opt_out)}.",
             "Do not ask again; only the person can opt in.",
         )
-    if wanted is ConsentRule.OPT_IN and ledger.opted_in(message, case.now_ms) is None:
+    if wanted is ConsentRule.OPT_IN and ledger.opted_in(message, now_ms) is None:
         return Deny(
             Reason.NO_OPT_IN,
             "recipient",
@@ -56,15 +71,15 @@ def about(case: Case) -> About:
     return _from(sender, case)
 
 
-def _opted_out(case: Case, message: About) -> Entry | None:
+def _opted_out(case: Case, message: About, now_ms: int) -> Entry | None:
     ledger = case.facts.ledger
-    opt_out = ledger.opted_out(message, case.now_ms)
+    opt_out = ledger.opted_out(message, now_ms)
     if opt_out is not None or not ledger.entries:
         return opt_out
     able = senders.able(case)
     if isinstance(able, Deny):
         return None
-    others = (ledger.opted_out(_from(sender, case), case.now_ms) for sender in able)
+    others = (ledger.opted_out(_from(sender, case), now_ms) for sender in able)
     return next((other for other in others if other is not None), None)
 
 

@@ -10,11 +10,12 @@ from schemas.records import Channel, Consent, ConsentChange, ConsentScope, Conse
 from streams.consent import Ledger
 from streams.policy.case import Case
 from streams.policy.config import ConsentRule, PolicyConfig
+from streams.policy.decide import decide
 from streams.policy.facts import Facts
 from streams.policy.rules import consent as rule
 from streams.policy.senders import choose
-from streams.policy.verdict import ALLOW, Deny
-from tests.streams.policy.installation import MOBILE, config, shop_case
+from streams.policy.verdict import ALLOW, Admitted, Deny
+from tests.streams.policy.installation import HOUR, MOBILE, NOW, config, shop_case
 
 SERVICE = "MG" + "1" * 32
 
@@ -131,3 +132,31 @@ def test_a_stop_to_a_brand_concerns_all_its_senders() -> None:
 def test_where_no_sender_can_be_chosen_the_wider_scopes_still_count() -> None:
     assert reason(STOP_ALL, channel=Channel.MMS, sender="wa") is Reason.OPTED_OUT
     assert reason(Ledger(), channel=Channel.MMS, sender="wa") is None
+
+
+def leaves_before(known: Ledger, needed: ConsentRule) -> int | None:
+    asked = shop_case(configured=installation(needed))
+    decision = decide(asked.request, asked.entry, asked.config, NOW, Facts(ledger=known))
+    assert isinstance(decision, Admitted), decision
+    return decision.dispatch.allowed_until
+
+
+def ending(change: ConsentChange, ends: int, at: int = 2) -> Consent:
+    return replace(record_of(change, ConsentScope.ALL, None), at=at, expires_at=ends)
+
+
+def test_an_admitted_message_leaves_before_the_opt_in_it_needs_ends() -> None:
+    known = Ledger().folded(ending(ConsentChange.OPT_IN, NOW + HOUR), 0)
+    assert leaves_before(known, ConsentRule.OPT_IN) == NOW + HOUR
+    assert leaves_before(known, ConsentRule.OPT_OUT) is None
+    of_category = record_of(ConsentChange.OPT_IN, ConsentScope.CATEGORY, "service")
+    assert leaves_before(known.folded(of_category, 1), ConsentRule.OPT_IN) is None, "another one still holds then"
+    late = Ledger().folded(ending(ConsentChange.OPT_IN, NOW + 48 * HOUR), 0)
+    assert leaves_before(late, ConsentRule.OPT_IN) is None, "not before its deadline"
+
+
+def test_an_admitted_message_leaves_before_what_lifted_a_no_ends() -> None:
+    opted_out = STOP_ALL.folded(ending(ConsentChange.OPT_IN, NOW + HOUR), 1)
+    suppressed = SUPPRESSED.folded(ending(ConsentChange.UNSUPPRESS, NOW + HOUR), 1)
+    assert leaves_before(opted_out, ConsentRule.OPT_OUT) == NOW + HOUR
+    assert leaves_before(suppressed, ConsentRule.REQUIRED_BY_LAW) == NOW + HOUR
