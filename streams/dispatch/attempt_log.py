@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.kafka.publisher import DurablePublisher, Position
 from connectors.kafka.topic_partition import TP
-from connectors.twilio.answers import SentMessage
 from schemas.codec import Codec
 from schemas.reasons import Reason
 from schemas.records import Attempt, AttemptKind, AttemptOutcome, Follows, MessageStatus
@@ -18,6 +17,20 @@ from schemas.topics import ATTEMPTS
 from .jobs import Job
 from .positions import IntentPositions
 from .verdict import Verdict
+
+
+class Made(NamedTuple):
+    """A message that Twilio turned out to have made for an attempt in doubt.
+
+    Attributes:
+        sid: its SID.
+        status: as Twilio last said.
+        segments: as Twilio counts them, where it told.
+    """
+
+    sid: str
+    status: str
+    segments: int | None
 
 
 class AttemptLog:
@@ -103,15 +116,15 @@ class AttemptLog:
             result.twilio_date = accepted.date_ms
         return result, self._write(job, result)
 
-    async def found(self, job: Job, attempt: int, message: SentMessage) -> Attempt:
-        """RESULT of an attempt in doubt that Twilio's list shows to be accepted."""
+    async def found(self, job: Job, attempt: int, made: Made) -> Attempt:
+        """RESULT of an attempt in doubt that Twilio's list or a callback shows to be accepted."""
         result = self._record(job, AttemptKind.RESULT, self._now_ms(), attempt)
         result.outcome = AttemptOutcome.ACCEPTED
         result.follows = Follows.FINAL
         result.final_status = MessageStatus.ACCEPTED.value
-        result.sid = message.sid
-        result.status = message.status
-        result.segments = message.num_segments or job.segments
+        result.sid = made.sid
+        result.status = made.status
+        result.segments = made.segments or job.segments
         await self._write(job, result)
         return result
 

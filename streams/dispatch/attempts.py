@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from connectors.kafka.topic_partition import TP
 from schemas.records import Attempt, AttemptKind, AttemptOutcome, Follows
 
+from .correspondence import Address
+
 Key = tuple[str, int]
 """(message id, round)."""
 
@@ -61,12 +63,14 @@ class History:
 
     Attributes:
         key: the message.
+        address: whom it is for, by which lane.
         source, offset: the dispatch record that it was sent for, by the first attempt that was read.
         first_position: lowest offset in the attempts log of any of its records.
         claims: whose each SID is.
     """
 
     key: Key
+    address: Address
     source: TP
     offset: int
     first_position: int
@@ -169,6 +173,7 @@ class Histories:
     def __init__(self) -> None:
         self._known: dict[Key, History] = {}
         self._by_source: dict[TP, dict[int, Key]] = {}
+        self._doubtful: dict[Address, set[Key]] | None = None  # found out when first asked for
         self.claims = Claims()
 
     def __len__(self) -> int:
@@ -180,11 +185,13 @@ class Histories:
         history = self._known.get(key)
         if history is None:
             source = TP(record.source_topic, partition)
-            history = self._known[key] = History(key, source, record.source_offset, position, self.claims)
+            address = (record.lane, record.recipient)
+            history = self._known[key] = History(key, address, source, record.source_offset, position, self.claims)
             self._by_source.setdefault(source, {})[record.source_offset] = key
         if record.sid is not None:
             self.claims.add(record)
         history.add(record, position)
+        self._doubtful = None
 
     def get(self, key: Key) -> History | None:
         """What is known of a message."""
@@ -192,15 +199,34 @@ class Histories:
 
     def take(self, key: Key) -> History | None:
         """What was known of a message that from now on has a life of its own here."""
-        return self._known.pop(key, None)
+        history = self._known.pop(key, None)
+        if history is not None:
+            self._forget_doubt(history)
+        return history
+
+    def in_doubt(self, address: Address) -> bool:
+        """Whether a message to this person is in doubt that has not been taken yet."""
+        if self._doubtful is None:
+            self._doubtful = {}
+            for history in self._known.values():
+                if isinstance(history.state(), Doubtful):
+                    self._doubtful.setdefault(history.address, set()).add(history.key)
+        return address in self._doubtful
 
     def committed(self, tp: TP, offset: int) -> None:
         """Forget the messages whose records lie below a committed offset: they do not come again."""
         sources = self._by_source.get(tp)
         if sources:
             for done in [each for each in sources if each < offset]:
-                self._known.pop(sources.pop(done), None)
+                self.take(sources.pop(done))
 
     def all(self) -> list[History]:
         """Everything known."""
         return list(self._known.values())
+
+    def _forget_doubt(self, history: History) -> None:
+        keys = (self._doubtful or {}).get(history.address)
+        if keys is not None:
+            keys.discard(history.key)
+            if not keys and self._doubtful is not None:
+                del self._doubtful[history.address]

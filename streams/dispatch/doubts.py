@@ -2,8 +2,11 @@
 lane together.
 
 Order of one resolution: nothing to that person under way → what the attempts log says by now (an answer that a former
-owner wrote late, SIDs claimed by others) → Twilio's list → pairs. If a POST to that person begins meanwhile, all of it
-is done again.
+owner wrote late, SIDs claimed by others) → Twilio's list → pairs → before one is given up, the callbacks that came for
+it. If a POST to that person begins meanwhile, all of it is done again.
+
+"All messages to one person" are also those that a former owner left in doubt and whose records have not come yet: of
+texts that Twilio rewrites, one alone could be taken for another.
 """
 
 from __future__ import annotations
@@ -11,20 +14,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
-from connectors.masking import mask_numbers
-from connectors.outage import Outage
-from connectors.twilio.account import Account
-from connectors.twilio.answers import Listing, Rejected, SentMessage, Unavailable
-from schemas.records import Attempt, Channel, DoubtPolicy
+from connectors.twilio.answers import Listing
+from schemas.records import Attempt, Callback, DoubtPolicy
 
+from . import metrics
+from .attempt_log import Made
 from .attempts import Ended, Histories, Key
-from .bucket import Bucket
 from .correspondence import Address, Correspondence, Watch
 from .jobs import Job
+from .listing import Lister
 from .look import INTENT_VALID_MS
 from .matching import CLOCKS_APART_MS, OpenAttempt, match
 
@@ -41,12 +42,14 @@ can wait for a list that lags."""
 LIST_AGAIN_S = 30.0
 TRY_AGAIN_S = 2.0
 """Pause after a list that could not be had or was disturbed."""
-LISTS_PER_S = 10.0
-"""Requests for lists per account: a crash leaves some hundred messages in doubt, and sending goes on beside."""
+SIBLINGS_WITHIN_S = 120.0
+"""How long a doubt waits for the records of others to the same person. They lie near its own, among what a former owner
+held; one that does not come (a window was made smaller) must not hold it for ever."""
+SILENCE_AFTER_S = 30.0
+"""A doubt about somebody who is written to all the time: after so long nothing more is begun to them until Twilio's
+list was read once."""
 AT_ONCE = 50
 """People resolved in one go: they share one reading of the attempts log."""
-LISTING_MARGIN_MS = 900_000
-"""Lists are asked for from so much earlier: Twilio's clock may be apart from ours, and its answer tells by how much."""
 CLAIMS_FROM_MS = 2 * CLOCKS_APART_MS
 """The log is read from so long before the first INTENT: whatever message of the list may still match, the RESULT that
 claims it must be among what was read. A list's date leaves out the fraction of its second and is as old as the answer
@@ -54,17 +57,10 @@ took, so that messages of more than CLOCKS_APART_MS before seem to match."""
 TICK_S = 0.2
 
 
-class Lists(Protocol):
-    """What lists; `connectors.twilio.messages.Messages`."""
-
-    async def list_to(
-        self, account: Account, to: str, since_ms: int, *, channel: Channel = Channel.SMS
-    ) -> Listing | Rejected | Unavailable:
-        """Messages to one address."""
-
-
 Find = Callable[[int, int, Iterable[str]], Awaitable[list[tuple[Attempt, int]]]]
 """`Replay.find`."""
+Callbacks = Callable[[Mapping[str, int]], Awaitable[list[Callback]]]
+"""`Replay.callbacks`."""
 
 
 @dataclass(slots=True)
@@ -105,13 +101,39 @@ class Outcomes:
     Attributes:
         found: Twilio has the message, made by this attempt.
         missing: Twilio does not have it as far as can be known: the category decides, and if no complete list was
-            read (the last argument), it may not be sent again.
+            read (the last argument), it may not be sent again. Returns whether it is.
         told: the log has a RESULT after all.
     """
 
-    found: Callable[[Job, int, SentMessage], Awaitable[None]]
-    missing: Callable[[Job, tuple[int, ...], bool], Awaitable[None]]
+    found: Callable[[Job, int, Made], Awaitable[None]]
+    missing: Callable[[Job, tuple[int, ...], bool], Awaitable[bool]]
     told: Callable[[Job, Attempt], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Case:
+    """One person's doubts in one resolution.
+
+    Attributes:
+        group: the doubts; those that the log settles leave it.
+        histories: what the log says.
+        watch: whether anything to them was begun since before the log was read.
+        listing: Twilio's list; None where it cannot be had.
+        found: what the list shows of each message, with the attempt that made it.
+        again: all of it must be done again.
+    """
+
+    group: list[Doubt]
+    histories: Histories
+    watch: Watch
+    listing: Listing | None = None
+    found: dict[Key, list[tuple[int, Made]]] = field(default_factory=dict)
+    again: bool = False
+
+    def given(self) -> set[str]:
+        """SIDs that belong to some message."""
+        listed = {made.sid for founds in self.found.values() for _, made in founds}
+        return self.histories.claims.taken() | listed
 
 
 @dataclass(slots=True)
@@ -119,30 +141,28 @@ class DoubtDesk:
     """Resolves doubts, on one event loop.
 
     Args:
-        lists: asks Twilio.
+        lister: asks Twilio.
         find: reads the attempts log.
-        accounts: by name.
+        callbacks: reads what Twilio's callbacks said.
         correspondence: what is under way.
+        awaited: whether a former owner left a message to this person in doubt whose record has not come yet.
         outcomes: what follows.
         may_act: this process still owns the partitions.
-        clock: monotonic seconds.
         now_ms: epoch milliseconds.
         settle_s: from an INTENT to the first list; longer than a request may take.
     """
 
-    lists: Lists
+    lister: Lister
     find: Find
-    accounts: Mapping[str, Account]
+    callbacks: Callbacks
     correspondence: Correspondence
+    awaited: Callable[[Address], bool]
     outcomes: Outcomes
     may_act: Callable[[], bool]
-    clock: Callable[[], float]
     now_ms: Callable[[], int]
     settle_s: float = SETTLE_S
-    resolved: int = 0
     _open: dict[Key, Doubt] = field(default_factory=dict)
-    _budgets: dict[str, Bucket] = field(default_factory=dict)
-    _trouble: Outage = field(default_factory=lambda: Outage("Twilio's message list"))
+    _kept_waiting: dict[Address, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -152,19 +172,37 @@ class DoubtDesk:
         ready_at = max(intents.values()) + INTENT_VALID_MS + int(self.settle_s * 1000)
         first_look = max(ready_at, self.now_ms())
         self._open[job.key] = Doubt(job, dict(intents), job.records[0].message.partition, ready_at, first_look)
+        self._show()
 
     def clear(self) -> None:
         """The partitions are another's."""
         self._open.clear()
+        self._kept_waiting.clear()
+        self._show()
+
+    def wants_silence(self, lane: str, recipient: str) -> bool:
+        """Nothing more may be begun to this person: a doubt about them has waited for silence long enough."""
+        if not self._kept_waiting:
+            return False
+        since = self._kept_waiting.get((lane, recipient))
+        return since is not None and self.now_ms() - since > SILENCE_AFTER_S * 1000
 
     async def run(self) -> None:
         """Resolve what is ready, until cancelled."""
         while True:
             ready = self._ready() if self._open and self.may_act() else []
+            self._show()
             if ready:
                 await self._resolve_all(ready)
             else:
                 await asyncio.sleep(TICK_S)
+
+    def _show(self) -> None:
+        metrics.doubts_open.set(len(self._open))
+        oldest = min((doubt.since for doubt in self._open.values()), default=self.now_ms())
+        metrics.oldest_doubt.set(max(0, self.now_ms() - oldest) / 1000)
+
+    # When -------------------------------------------------------------------------------------------------------------
 
     def _ready(self) -> list[list[Doubt]]:
         """Groups of doubts about one person, ready and with nothing under way."""
@@ -174,60 +212,103 @@ class DoubtDesk:
         for doubt in self._open.values():
             if doubt.address in due:
                 groups.setdefault(doubt.address, []).append(doubt)
+        return [group for address, group in groups.items() if self._is_ready(address, group, now_ms)][:AT_ONCE]
+
+    def _is_ready(self, address: Address, group: list[Doubt], now_ms: int) -> bool:
         # Siblings are resolved together, so the youngest decides when.
-        return [
-            group
-            for address, group in groups.items()
-            if all(doubt.look_at <= now_ms for doubt in group) and not self.correspondence.busy(address)
-        ][:AT_ONCE]
+        if self.correspondence.busy(address) or any(doubt.look_at > now_ms for doubt in group):
+            self._kept_waiting.setdefault(address, now_ms)
+            return False
+        waited_ms = now_ms - min(doubt.first_look for doubt in group)
+        return waited_ms > SIBLINGS_WITHIN_S * 1000 or not self.awaited(address)
+
+    def _later(self, group: Iterable[Doubt], seconds: float) -> None:
+        for doubt in group:
+            doubt.look_at = max(doubt.look_at, self.now_ms() + int(seconds * 1000))
+
+    # How --------------------------------------------------------------------------------------------------------------
 
     async def _resolve_all(self, groups: list[list[Doubt]]) -> None:
         watches = [self.correspondence.watch(group[0].address) for group in groups]
         try:
-            by_partition: dict[int, list[Doubt]] = {}
-            for group in groups:
-                for doubt in group:
-                    by_partition.setdefault(doubt.partition, []).append(doubt)
-            known: dict[int, list[tuple[Attempt, int]]] = {}
-            for partition, doubts in by_partition.items():
-                since = min(doubt.since for doubt in doubts) - CLAIMS_FROM_MS
-                known[partition] = await self.find(partition, since, {doubt.job.order.recipient for doubt in doubts})
-            for group, watch in zip(groups, watches, strict=True):
-                if not await self._resolve(group, known[group[0].partition], watch):
-                    self._later(group, TRY_AGAIN_S)
+            histories = await self._read_log(groups)
+            cases = [
+                _Case(group, histories[group[0].partition], watch) for group, watch in zip(groups, watches, strict=True)
+            ]
+            async with asyncio.TaskGroup() as asking:
+                for case in cases:
+                    asking.create_task(self._ask(case))
+            proofs = await self._proofs(cases)
+            async with asyncio.TaskGroup() as concluding:
+                for case in cases:
+                    concluding.create_task(self._conclude(case, proofs))
         finally:
             for watch in watches:
                 self.correspondence.unwatch(watch)
 
-    async def _resolve(self, group: list[Doubt], known: list[tuple[Attempt, int]], watch: Watch) -> bool:
-        """Resolve one person's doubts. False if it must be done again."""
-        histories = Histories()
-        for record, position in known:
-            histories.add(record, group[0].partition, position)
-        told = [doubt for doubt in group if await self._told_by_log(doubt, histories)]
-        left = [doubt for doubt in group if doubt not in told]
-        if not left:
-            return True
-        listing = await self._list(left)
-        if watch.disturbed or not self.may_act():
-            return False
-        if listing is None:
-            return await self._give_up_overdue(left)
+    async def _read_log(self, groups: list[list[Doubt]]) -> dict[int, Histories]:
+        by_partition: dict[int, list[Doubt]] = {}
+        for group in groups:
+            for doubt in group:
+                by_partition.setdefault(doubt.partition, []).append(doubt)
+        read: dict[int, Histories] = {}
+        for partition, doubts in by_partition.items():
+            since = min(doubt.since for doubt in doubts) - CLAIMS_FROM_MS
+            histories = read[partition] = Histories()
+            for record, position in await self.find(partition, since, {each.job.order.recipient for each in doubts}):
+                histories.add(record, partition, position)
+        return read
+
+    async def _ask(self, case: _Case) -> None:
+        """What log and list say of one person's doubts."""
+        told = [doubt for doubt in case.group if await self._told_by_log(doubt, case.histories)]
+        case.group = [doubt for doubt in case.group if doubt not in told]
+        if not case.group:
+            return
+        address = case.watch.address
+        listing = await self.lister.list(case.group[0].job.order, min(doubt.since for doubt in case.group))
+        case.again = case.watch.disturbed
+        if case.again:
+            self._kept_waiting.setdefault(address, self.now_ms())
+            return
+        self._kept_waiting.pop(address, None)
+        if listing is not None:
+            case.listing = listing
+            self._match(case, listing)
+
+    def _match(self, case: _Case, listing: Listing) -> None:
         ahead_ms = listing.date_ms - self.now_ms() if listing.date_ms is not None else 0
         attempts = [
             OpenAttempt((doubt, attempt), doubt.job.order, intent_at + ahead_ms)
-            for doubt in left
+            for doubt in case.group
             for attempt, intent_at in doubt.intents.items()
         ]
-        found: dict[Key, list[tuple[int, SentMessage]]] = {}
-        for paired, message in match(attempts, listing.messages, histories.claims.taken()):
+        for paired, message in match(attempts, listing.messages, case.histories.claims.taken()):
             doubt, attempt = paired.owner
-            found.setdefault(doubt.job.key, []).append((attempt, message))
-        for doubt in left:
-            if not self.may_act():
-                return False  # the process was paused meanwhile: a successor reads the list for itself
-            await self._conclude(doubt, found.get(doubt.job.key, []), listing)
-        return True
+            made = Made(message.sid, message.status, message.num_segments)
+            case.found.setdefault(doubt.job.key, []).append((attempt, made))
+        for doubt in case.group:
+            if doubt.job.key not in case.found:
+                doubt.missing += listing.complete
+
+    async def _proofs(self, cases: list[_Case]) -> dict[tuple[Key, int], Callback]:
+        """Callbacks for attempts of messages that would be given up now: only an accepted message has any."""
+        wanted = {
+            doubt.job.order.message_id: doubt.since - CLOCKS_APART_MS
+            for case in cases
+            if not case.again
+            for doubt in case.group
+            if doubt.job.key not in case.found and self._is_over(doubt)
+        }
+        if not wanted:
+            return {}
+        return {
+            ((each.message_id, each.round), each.attempt): each
+            for each in await self.callbacks(wanted)
+            if each.attempt is not None
+        }
+
+    # What follows -----------------------------------------------------------------------------------------------------
 
     async def _told_by_log(self, doubt: Doubt, histories: Histories) -> bool:
         history = histories.get(doubt.job.key)
@@ -236,62 +317,56 @@ class DoubtDesk:
             return False
         self._close(doubt)
         await self.outcomes.told(doubt.job, state.result)
+        metrics.doubts_resolved.labels("told_by_log").inc()
         return True
 
-    async def _conclude(self, doubt: Doubt, found: list[tuple[int, SentMessage]], listing: Listing) -> None:
-        job = doubt.job
-        if found:
-            if len(found) > 1:
-                log.error("a message was sent more than once", message_id=job.order.message_id, times=len(found))
-            attempt, message = found[0]
-            self._close(doubt)
-            await self.outcomes.found(job, attempt, message)
-            return
-        doubt.missing += listing.complete
-        if doubt.missing >= LISTINGS[job.order.doubt_policy] or self._overdue(doubt):
-            await self._give_up(doubt)
-        else:
-            doubt.look_at = self.now_ms() + int(LIST_AGAIN_S * 1000)
+    async def _conclude(self, case: _Case, proofs: Mapping[tuple[Key, int], Callback]) -> None:
+        for doubt in case.group:
+            # If the process was paused meanwhile, a successor reads the list for itself.
+            if case.again or not self.may_act():
+                self._later([doubt], TRY_AGAIN_S)
+            elif found := case.found.get(doubt.job.key):
+                if len(found) > 1:
+                    log.error("a message was sent twice", message_id=doubt.job.order.message_id, times=len(found))
+                await self._found(doubt, *found[0], "found_in_list")
+            elif not self._is_over(doubt):
+                self._later([doubt], TRY_AGAIN_S if case.listing is None else LIST_AGAIN_S)
+            elif proof := self._proof(doubt, case, proofs):
+                attempt, made = proof
+                # From here on it is nobody else's: two messages of one person are concluded one after the other.
+                case.found[doubt.job.key] = [proof]
+                await self._found(doubt, attempt, made, "told_by_callback")
+            else:
+                await self._give_up(doubt)
 
-    async def _give_up_overdue(self, group: list[Doubt]) -> bool:
-        """Leave to their categories those whose list could not be had for too long."""
-        overdue = [doubt for doubt in group if self._overdue(doubt)]
-        for doubt in overdue:
-            await self._give_up(doubt)
-        return len(overdue) == len(group)
+    def _proof(self, doubt: Doubt, case: _Case, proofs: Mapping[tuple[Key, int], Callback]) -> tuple[int, Made] | None:
+        given = case.given()
+        for attempt in doubt.intents:
+            said = proofs.get((doubt.job.key, attempt))
+            # A SID that an equal text was given is not this one's any more.
+            if said is not None and said.sid not in given:
+                return attempt, Made(said.sid, said.status, said.num_segments)
+        return None
+
+    async def _found(self, doubt: Doubt, attempt: int, made: Made, how: str) -> None:
+        self._close(doubt)
+        await self.outcomes.found(doubt.job, attempt, made)
+        metrics.doubts_resolved.labels(how).inc()
 
     async def _give_up(self, doubt: Doubt) -> None:
         self._close(doubt)
-        await self.outcomes.missing(doubt.job, tuple(doubt.intents), doubt.missing > 0)
+        sent_again = await self.outcomes.missing(doubt.job, tuple(doubt.intents), doubt.missing > 0)
+        metrics.doubts_resolved.labels("sent_again" if sent_again else "unknown").inc()
 
-    def _overdue(self, doubt: Doubt) -> bool:
+    def _is_over(self, doubt: Doubt) -> bool:
+        """Missing from as many lists as its category asks for, or too old."""
+        if doubt.missing >= LISTINGS[doubt.job.order.doubt_policy]:
+            return True
         now_ms = self.now_ms()
         return now_ms > doubt.job.deadline or now_ms - doubt.first_look > DOUBT_ENDS_AFTER_S * 1000
 
     def _close(self, doubt: Doubt) -> None:
         if self._open.get(doubt.job.key) is doubt:
             del self._open[doubt.job.key]
-        self.resolved += 1
-
-    def _later(self, group: list[Doubt], seconds: float) -> None:
-        for doubt in group:
-            doubt.look_at = max(doubt.look_at, self.now_ms() + int(seconds * 1000))
-
-    async def _list(self, group: list[Doubt]) -> Listing | None:
-        order = group[0].job.order
-        account = self.accounts.get(order.account)
-        if account is None:
-            self._trouble.began(f"account {order.account} is not configured")
-            return None
-        budget = self._budgets.setdefault(order.account, Bucket(LISTS_PER_S))
-        wait_s = budget.due(1) - self.clock()
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-        budget.charge(1, self.clock())
-        since = min(doubt.since for doubt in group) - LISTING_MARGIN_MS
-        answer = await self.lists.list_to(account, order.recipient, since, channel=order.channel)
-        if isinstance(answer, Listing):
-            self._trouble.ended()
-            return answer
-        self._trouble.began(answer.why if isinstance(answer, Unavailable) else mask_numbers(answer.error.message))
-        return None
+            if all(other.address != doubt.address for other in self._open.values()):
+                self._kept_waiting.pop(doubt.address, None)

@@ -16,7 +16,8 @@ from schemas.records import Dispatch
 from .attempt_log import AttemptLog
 from .attempts import Histories
 from .correspondence import Correspondence
-from .doubts import SETTLE_S, DoubtDesk, Find, Lists, Outcomes
+from .doubts import SETTLE_S, Callbacks, DoubtDesk, Find, Outcomes
+from .listing import Lister, Lists
 from .outbox import Outbox
 from .positions import IntentPositions
 from .reception import Reception
@@ -36,6 +37,7 @@ class Engine:
 
     Args:
         find: reads the attempts log (`Replay.find`).
+        callbacks: reads what Twilio's callbacks said (`Replay.callbacks`).
         owner: name of this process in the attempts log.
         broken: given an exception that no part can handle; the process must end.
         finished: told of each message that has left.
@@ -51,6 +53,7 @@ class Engine:
         codec: Codec,
         publisher: DurablePublisher,
         find: Find,
+        callbacks: Callbacks,
         world: Surroundings,
         owner: str,
         broken: Callable[[Exception], Awaitable[None]],
@@ -91,13 +94,13 @@ class Engine:
             now_ms=world.now_ms,
         )
         self.doubts = self.sender.doubts = DoubtDesk(
-            lists=twilio,
+            lister=Lister(twilio, world.accounts, world.clock),
             find=find,
-            accounts=world.accounts,
+            callbacks=callbacks,
             correspondence=correspondence,
+            awaited=lambda address: self.reception.histories.in_doubt(address),
             outcomes=Outcomes(settler.found, settler.missing, settler.follow),
             may_act=world.may_act,
-            clock=world.clock,
             now_ms=world.now_ms,
             settle_s=settle_s,
         )

@@ -58,6 +58,16 @@ tail_age = Gauge(
     "commlayer_dispatch_consent_tail_age_seconds",
     "Changes of consent and cancellations younger than this may be unknown.",
 )
+doubts_open = Gauge("commlayer_dispatch_doubts_open", "Messages whose answer was lost and not yet found out.")
+oldest_doubt = Gauge(
+    "commlayer_dispatch_oldest_doubt_seconds", "Time since the oldest INTENT of a message in doubt; 0 with none."
+)
+doubts_resolved = Counter(
+    "commlayer_dispatch_doubts_resolved",
+    "Messages no longer in doubt, by what settled it: told_by_log, found_in_list, told_by_callback; or given up: "
+    "sent_again, unknown.",
+    ["how"],
+)
 given_back = Counter(
     "commlayer_dispatch_given_back",
     "Messages given back to policy that may not be sent from here, by reason.",

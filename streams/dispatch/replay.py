@@ -15,12 +15,13 @@ from typing import Protocol, TypeVar, runtime_checkable
 import structlog
 from confluent_kafka import Message
 
+from connectors.kafka.partitioning import partition_of
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topic_partition import TP
 from schemas.codec import Codec
 from schemas.errors import DecodeError, RegistryUnavailable, SchemaNotLoaded
-from schemas.records import Attempt
-from schemas.topics import ATTEMPTS
+from schemas.records import Attempt, Callback, Record
+from schemas.topics import ATTEMPTS, LIFECYCLE
 from streams.feedback.log_reader import LogReader, Stopped, Stretch
 
 from .attempts import Histories
@@ -91,6 +92,11 @@ class Replay:
         wanted = [needle.encode() for needle in needles]
         return await self._in_thread(lambda reader: self._find(reader, partition, since_ms, wanted))
 
+    async def callbacks(self, wanted: Mapping[str, int]) -> list[Callback]:
+        """What Twilio's callbacks said of these messages (id → from when on, epoch milliseconds), in the order of the
+        log."""
+        return await self._in_thread(lambda reader: self._callbacks(reader, wanted))
+
     # In a thread ------------------------------------------------------------------------------------------------------
 
     def _restore(self, reader: LogReader, starts: Mapping[int, int | None]) -> Restored:
@@ -137,7 +143,29 @@ class Replay:
         reader.read(stretches, take)
         return found
 
+    def _callbacks(self, reader: LogReader, wanted: Mapping[str, int]) -> list[Callback]:
+        count = reader.partitions(LIFECYCLE)
+        since: dict[TP, int] = {}
+        for message_id, since_ms in wanted.items():
+            tp = TP(LIFECYCLE, partition_of(message_id.encode(), count))
+            since[tp] = min(since.get(tp, since_ms), since_ms)
+        keys = {message_id.encode() for message_id in wanted}
+        found: list[Callback] = []
+
+        def take(message: Message) -> None:
+            if message.key() in keys:
+                record = self._record(message)
+                if isinstance(record, Callback):
+                    found.append(record)
+
+        reader.read(reader.recent(since, max(0, min(since.values())), EVERYTHING), take)
+        return found
+
     def _decoded(self, message: Message) -> Attempt | None:
+        record = self._record(message)
+        return record if isinstance(record, Attempt) else None
+
+    def _record(self, message: Message) -> Record | None:
         data = message.value() or b""
         while True:
             try:
@@ -145,16 +173,17 @@ class Replay:
             except SchemaNotLoaded as missing:
                 self._load(missing.schema_id)
             except DecodeError as error:
-                # Only this stage writes there, so it is damage; what it said of its message is lost with it.
+                # Only we write there, so it is damage; what it said of its message is lost with it.
                 log.error(
-                    "attempts record cannot be read",
+                    "record cannot be read again",
+                    topic=message.topic(),
                     partition=message.partition(),
                     offset=message.offset(),
                     why=str(error),
                 )
                 return None
             else:
-                return record if isinstance(record, Attempt) else None
+                return record
 
     def _load(self, schema_id: int) -> None:
         assert isinstance(self._codec, _LoadsSchemas), "only a codec that can load schemas asks for one"

@@ -153,8 +153,9 @@ class Sender:
         return job.refusal is None
 
     def _prepare(self, job: Job) -> None:
-        changes = self._world.changes
-        if changes is not None and changes.waits(job.order):
+        changes, order = self._world.changes, job.order
+        unseen = changes is not None and changes.waits(order)
+        if unseen or self.doubts.wants_silence(order.lane, order.recipient):
             self._scheduler.postpone(job, self._world.clock() + UNSEEN_WAIT_S)
             return
         self._log.intent(job).add_done_callback(lambda done: self._intended(job, done))

@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from connectors.twilio.answers import SentMessage
 from connectors.twilio.errors import ErrorPolicy
 from schemas.reasons import Reason
-from schemas.records import Attempt, Deferral, DoubtPolicy, Follows, MessageStatus, Stage
+from schemas.records import Attempt, AttemptOutcome, Deferral, DoubtPolicy, Follows, MessageStatus, Stage
 from streams.policy.returning import request_of
 
 from . import metrics
-from .attempt_log import AttemptLog
+from .attempt_log import AttemptLog, Made
 from .jobs import Job
 from .look import Refusal
 from .outbox import Outbox
@@ -84,13 +83,13 @@ class Settler:
         else:
             await self.follow(job, result)
 
-    async def found(self, job: Job, attempt: int, message: SentMessage) -> None:
-        """Twilio's list shows that an attempt in doubt was accepted."""
-        await self.follow(job, await self._log.found(job, attempt, message))
+    async def found(self, job: Job, attempt: int, made: Made) -> None:
+        """Twilio's list or a callback shows that an attempt in doubt was accepted."""
+        await self.follow(job, await self._log.found(job, attempt, made))
 
-    async def missing(self, job: Job, attempts: tuple[int, ...], listed: bool) -> None:
+    async def missing(self, job: Job, attempts: tuple[int, ...], listed: bool) -> bool:
         """Nothing shows what became of these attempts: the category decides, or, if no complete list of Twilio's was
-        had (`listed`), it is `unknown`."""
+        had (`listed`), it is `unknown`. Returns whether it is sent again."""
         resend = listed and job.order.doubt_policy is DoubtPolicy.RESEND and job.deadline >= self._now_ms()
         follows = Follows.RETRY if resend else Follows.FINAL
         for attempt in attempts:
@@ -99,11 +98,15 @@ class Settler:
             await self.again(job, 0.0)
         else:
             await self.follow(job, result)
+        return resend
 
     async def follow(self, job: Job, result: Attempt) -> None:
         """Do what a final RESULT says follows, and finish; also again, after a crash."""
         if result.follows is Follows.WHEEL:
             await self._to_wheel(job, result)
+            return
+        # What Twilio itself said is true whoever tells it; of what was only concluded here a successor may know more.
+        if result.outcome in (AttemptOutcome.NOT_STARTED, AttemptOutcome.IN_DOUBT) and not await self._is_ours(job):
             return
         said = told_of_person(result, job.order, self._errors)
         if said is not None:
@@ -213,7 +216,7 @@ class Settler:
 
     async def _is_ours(self, job: Job) -> bool:
         """Asked once the RESULT is acknowledged: if the lease held then, every successor reads it. If not, one may have
-        sent the message by now, and there must be no next round."""
+        sent the message by now: there must be no next round, and no other end."""
         while self._tenure.holds(job) and not self._tenure.closing:
             if self._may_act():
                 return True
@@ -223,6 +226,8 @@ class Settler:
     async def _end(
         self, job: Job, attempt: int | None, status: MessageStatus, reason: Reason, detail: str | None
     ) -> None:
+        if not await self._is_ours(job):
+            return  # a successor may have sent it in time
         now_ms = self._now_ms()
         event = ending(job.order, attempt=attempt, status=status, now_ms=now_ms, reason=reason, detail=detail)
         await self._outbox.tell(event, job.order.traceparent)

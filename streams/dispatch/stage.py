@@ -157,6 +157,7 @@ class DispatchStage:
             codec=codec,
             publisher=publisher,
             find=self._replay.find,
+            callbacks=self._replay.callbacks,
             world=Surroundings(
                 accounts=accounts,
                 public_url=settings.public_url,
@@ -344,6 +345,8 @@ class DispatchStage:
         }
         began = time.monotonic()
         restored = await self._replay.restore(starts)
+        for tp, commit in committed.items():
+            restored.histories.committed(tp, commit.offset)  # nobody needs to wait for what does not come again
         await self._control.caught_up()
         try:
             self.moving.check()

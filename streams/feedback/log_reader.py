@@ -97,6 +97,16 @@ class LogReader:
         with self._consumer() as consumer:
             return {tp: Stretch(*self._bounds(consumer, tp)) for tp in partitions}
 
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            Stopped: told to.
+            KafkaException: Kafka refuses for good.
+        """
+        with self._consumer() as consumer:
+            return len(self._answer(lambda: consumer.list_topics(topic, ASK_TIMEOUT_S)).topics[topic].partitions)
+
     def read(self, stretches: Mapping[TP, Stretch], take: Callable[[Message], None]) -> int:
         """Give every record of the stretches to `take`, in the order of its partition. Returns how many there were.
 

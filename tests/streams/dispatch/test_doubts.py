@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
-from connectors.twilio.answers import Unavailable
+from connectors.twilio.answers import Answer, Unavailable
 from schemas.reasons import Reason
-from schemas.records import AttemptKind, DoubtPolicy, MessageStatus
+from schemas.records import AttemptKind, Callback, CallbackSource, Dispatch, DoubtPolicy, MessageStatus
+from schemas.topics import LIFECYCLE
+from streams.dispatch.doubts import TICK_S
+from streams.dispatch.listing import LISTS_AT_ONCE, LISTS_PER_S
 from tests.support.published import RecordingPublisher
 
 from .simulation import order
 from .test_woken_process import write
-from .world import FakeTwilio, sent_message, sid, wall_ms, world
+from .world import CODEC, Consumed, FakeTwilio, sent_message, sid, wall_ms, world
 
 AN_HOUR_MS = 3_600_000
 
@@ -55,3 +63,202 @@ async def test_without_one_complete_list_a_doubt_ends_as_unknown_whatever_the_ca
         assert twilio.posts == []
         [event] = here.told()
         assert (event.status, event.reason) == (MessageStatus.UNKNOWN, Reason.IN_DOUBT)
+
+
+# -- several to one person
+
+
+def rewritten(body: str) -> Dispatch:
+    """A messaging service may send it with another text than it was given."""
+    return replace(order(body=body), sender=None, messaging_service_sid="MG" + "1" * 32)
+
+
+async def test_a_text_is_not_taken_for_a_rewritten_other_one_whose_record_has_not_come_yet() -> None:
+    twilio, kafka = FakeTwilio(), RecordingPublisher()
+    sent, never_left = rewritten("X"), rewritten("Y")
+    for each in (sent, never_left):
+        write(kafka, each, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    twilio.kept.append(sent_message(sent, 1))
+    async with world(kafka=kafka, twilio=twilio) as here:
+        first = here.take(never_left)
+        await asyncio.sleep(4 * TICK_S)
+        assert twilio.lists == []
+        second = here.take(sent)
+        await here.until(lambda: first.finished and second.finished)
+        assert [each.body for each, _, _ in twilio.posts] == ["Y"]
+        assert here.ends()[sent.message_id].sid == sid(1)
+
+
+async def test_a_record_that_never_comes_holds_a_doubt_about_the_same_person_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.dispatch.doubts.SIBLINGS_WITHIN_S", 0.5)
+    twilio, kafka = FakeTwilio(), RecordingPublisher()
+    comes, never_comes = order(body="X"), order(body="Y")
+    for each in (comes, never_comes):
+        write(kafka, each, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    async with world(kafka=kafka, twilio=twilio) as here:
+        record = here.take(comes)
+        await here.until(lambda: record.finished)
+
+
+async def test_a_message_that_the_list_got_while_it_was_read_is_not_taken_for_the_lost_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its POST began after the log was read, which therefore does not tell whose it is."""
+    monkeypatch.setattr("streams.dispatch.doubts.TRY_AGAIN_S", 0.1)
+    twilio, kafka = FakeTwilio(), RecordingPublisher()
+    lost, other = order(body="same"), order(body="same")
+    write(kafka, lost, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    twilio.listing = asyncio.Event()
+    async with world(kafka=kafka, twilio=twilio) as here:
+        records = [here.take(lost)]
+        await here.until(lambda: twilio.lists)
+        records.append(here.take(other))
+        await here.until(lambda: records[1].finished)
+        twilio.listing.set()
+        await here.until(lambda: records[0].finished)
+        assert len(twilio.kept) == 2
+        assert len({event.sid for event in here.told()}) == 2
+
+
+async def test_a_doubt_about_somebody_who_is_written_to_all_the_time_gets_the_silence_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.dispatch.doubts.SILENCE_AFTER_S", 0.3)
+
+    class Slow(FakeTwilio):
+        async def create(self, *args: Any, **options: Any) -> Answer:
+            answer = await super().create(*args, **options)
+            await asyncio.sleep(0.1)
+            return answer
+
+    twilio, kafka, lost = Slow(), RecordingPublisher(), order()
+    write(kafka, lost, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    async with world(kafka=kafka, twilio=twilio) as here:
+        others: list[Consumed] = []
+
+        async def always_another() -> None:
+            while True:
+                others.append(here.take(order()))
+                await asyncio.sleep(0.02)
+
+        busy = asyncio.create_task(always_another())
+        await here.until(lambda: here.engine.sender._correspondence.busy(("a", lost.recipient)))
+        record = here.take(lost)
+        await here.until(lambda: record.finished)
+        busy.cancel()
+        await here.until(lambda: all(other.finished for other in others))
+
+
+# -- callbacks
+
+
+def called_back(kafka: RecordingPublisher, sent: Dispatch, of: str, *, attempt: int = 1) -> None:
+    """Twilio's callback for an attempt, as the bridge writes it."""
+    said = Callback(
+        message_id=sent.message_id,
+        round=sent.round,
+        attempt=attempt,
+        source=CallbackSource.STATUS_CALLBACK,
+        sid=of,
+        account_sid="AC" + "0" * 32,
+        status="sent",
+        received_at=wall_ms(),
+    )
+    kafka.publish(LIFECYCLE, CODEC.encode(said), key=sent.message_id.encode())
+
+
+@pytest.mark.parametrize("unlisted", [Unavailable("HTTP 503"), None], ids=["no list can be had", "the list lags"])
+async def test_a_callback_proves_that_twilio_has_a_message_that_its_list_does_not_show(
+    unlisted: Unavailable | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.dispatch.doubts.DOUBT_ENDS_AFTER_S", 0.2)
+    monkeypatch.setattr("streams.dispatch.doubts.TRY_AGAIN_S", 0.1)
+    sent, twilio, kafka = order(doubt_policy=DoubtPolicy.RESEND), FakeTwilio(), RecordingPublisher()
+    twilio.unlisted = unlisted
+    write(kafka, sent, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    called_back(kafka, sent, sid(7))
+    async with world(kafka=kafka, twilio=twilio) as here:
+        record = here.take(sent)
+        await here.until(lambda: record.finished)
+        assert twilio.posts == []
+        assert [(event.status, event.sid) for event in here.told()] == [(MessageStatus.ACCEPTED, sid(7))]
+
+
+@pytest.mark.parametrize(("round_of_callback", "attempt"), [(0, 2), (1, 1)], ids=["another attempt", "another round"])
+async def test_a_callback_for_another_attempt_proves_nothing_of_this_one(round_of_callback: int, attempt: int) -> None:
+    sent, twilio, kafka = order(), FakeTwilio(), RecordingPublisher()
+    write(kafka, sent, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    called_back(kafka, replace(sent, round=round_of_callback), sid(7), attempt=attempt)
+    async with world(kafka=kafka, twilio=twilio) as here:
+        record = here.take(sent)
+        await here.until(lambda: record.finished)
+        assert len(twilio.posts) == 1
+
+
+async def test_a_callbacks_sid_that_the_list_has_given_to_an_equal_text_is_not_counted_twice() -> None:
+    twilio, kafka = FakeTwilio(), RecordingPublisher()
+    never_left, sent = order(body="same"), order(body="same")
+    write(kafka, never_left, AttemptKind.INTENT, "dead", at=wall_ms() - 6_000)
+    write(kafka, sent, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    twilio.kept.append(sent_message(sent, 9))
+    called_back(kafka, sent, sid(9))
+    async with world(kafka=kafka, twilio=twilio) as here:
+        records = [here.take(never_left), here.take(sent)]
+        await here.until(lambda: all(record.finished for record in records))
+        assert len(twilio.kept) == 2
+        assert len({event.sid for event in here.told()}) == 2
+
+
+# -- many people
+
+
+async def test_lists_of_several_people_are_asked_for_side_by_side_within_their_budget() -> None:
+    twilio, kafka = FakeTwilio(), RecordingPublisher()
+    sent = [order(recipient=f"+1415555{number:04d}") for number in range(LISTS_AT_ONCE + 4)]
+    for each in sent:
+        write(kafka, each, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    twilio.listing = asyncio.Event()
+    async with world(kafka=kafka, twilio=twilio) as here:
+        began = time.monotonic()
+        records = [here.take(each) for each in sent]
+        await here.until(lambda: len(twilio.lists) == LISTS_AT_ONCE)
+        assert time.monotonic() - began >= (LISTS_AT_ONCE - 1) / LISTS_PER_S - 0.01
+        await asyncio.sleep(3 / LISTS_PER_S)
+        assert len(twilio.lists) == LISTS_AT_ONCE, "no more are under way"
+        twilio.listing.set()
+        await here.until(lambda: all(record.finished for record in records))
+
+
+# -- what is shown
+
+
+async def test_the_metrics_tell_how_many_are_in_doubt_for_how_long_and_what_settled_them() -> None:
+    def shown(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"commlayer_dispatch_{name}", labels) or 0.0
+
+    def settled() -> Counter[str]:
+        ways = ("told_by_log", "found_in_list", "told_by_callback", "sent_again", "unknown")
+        return Counter({how: int(shown("doubts_resolved_total", how=how)) for how in ways})
+
+    before, twilio, kafka = settled(), FakeTwilio(), RecordingPublisher()
+    found, missing, called, stopped = (
+        order(recipient=f"+1415555010{number}", doubt_policy=policy)
+        for number, policy in enumerate([*[DoubtPolicy.RESEND] * 3, DoubtPolicy.STOP])
+    )
+    twilio.kept.append(sent_message(found, 1))
+    called_back(kafka, called, sid(2))
+    for each in (found, missing, called, stopped):
+        write(kafka, each, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    twilio.listing = asyncio.Event()
+    async with world(kafka=kafka, twilio=twilio) as here:
+        stopped.deadline = wall_ms() + 1_000
+        records = [here.take(each) for each in (found, missing, called, stopped)]
+        assert shown("doubts_open") == 4
+        assert 5.0 <= shown("oldest_doubt_seconds") < 60.0
+        await here.until(lambda: wall_ms() > stopped.deadline)
+        twilio.listing.set()
+        await here.until(lambda: all(record.finished for record in records))
+        await here.until(lambda: not shown("doubts_open") and not shown("oldest_doubt_seconds"))
+    assert settled() - before == Counter(found_in_list=1, told_by_callback=1, sent_again=1, unknown=1)

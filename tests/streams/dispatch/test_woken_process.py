@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from connectors.kafka.publisher import Position
-from schemas.records import Attempt, AttemptKind, AttemptOutcome, Dispatch, Follows, MessageStatus
+from schemas.records import Attempt, AttemptKind, AttemptOutcome, Dispatch, DoubtPolicy, Follows, MessageStatus
 from schemas.topics import ATTEMPTS, dispatch_topic
 from tests.support.published import RecordingPublisher
 
@@ -54,7 +56,10 @@ async def test_what_it_did_not_start_hides_no_post_of_its_successor() -> None:
         assert [event.sid for event in third.told()] == [sid(1)]
 
 
-async def test_an_answer_that_comes_late_does_not_end_a_message_whose_text_was_taken_for_an_equal_one() -> None:
+async def test_an_answer_that_comes_late_does_not_end_a_message_whose_text_was_taken_for_an_equal_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.dispatch.doubts.SIBLINGS_WITHIN_S", 0.0)
     twilio, kafka = FakeTwilio(), RecordingPublisher()
     given, taken = order(body="same"), order(body="same")
     for sent in (given, taken):
@@ -111,3 +116,33 @@ async def test_it_concludes_no_more_of_what_it_read_in_twilios_list_before() -> 
         await asyncio.sleep(0.2)
         kinds = Counter(kind for kind, _, _ in here.attempts())
         assert kinds == {"intent": 3, "result": 1}
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before an attempt", "after its intent"])
+async def test_it_does_not_declare_expired_what_its_successor_may_have_sent_in_time(begun: bool) -> None:
+    sent, kafka = order(deadline=wall_ms() + 200), RecordingPublisher()
+    async with world(kafka=kafka) as here:
+        here.allowed = False
+        record = here.take(sent)
+        if begun:
+            here.engine.sender._log.intent(here.engine.tenure.held[sent.message_id, 0])
+        await here.until(lambda: not here.engine.scheduler.next_expiry_ms())
+        await asyncio.sleep(0.1)
+        assert here.told() == []
+        assert not record.finished
+        here.allowed = True  # its lease was only late: the partitions are still its own
+        await here.until(lambda: record.finished)
+        assert [event.status for event in here.told()] == [MessageStatus.EXPIRED]
+
+
+async def test_it_does_not_declare_unknown_what_its_successor_may_have_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.dispatch.doubts.LISTINGS", dict.fromkeys(DoubtPolicy, 1))
+    sent, twilio, kafka = order(doubt_policy=DoubtPolicy.STOP), FakeTwilio(), FreezingKafka()
+    write(kafka, sent, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    async with world(kafka=kafka, twilio=twilio) as here:
+        kafka.here = here
+        record = here.take(sent)
+        await here.until(lambda: not here.allowed)
+        await asyncio.sleep(0.1)
+        assert here.told() == []
+        assert not record.finished

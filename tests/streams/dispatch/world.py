@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from connectors.twilio.account import Account
 from connectors.twilio.answers import Accepted, Answer, Listing, NotSent, Rejected, SentMessage, Unavailable
 from schemas.codec import SingleObjectCodec
 from schemas.reasons import Reason
-from schemas.records import Attempt, Channel, Dispatch, LifecycleEvent, Record
+from schemas.records import Attempt, Callback, Channel, Dispatch, LifecycleEvent, Record
 from schemas.topics import ATTEMPTS, LIFECYCLE, dispatch_topic
 from streams.dispatch.attempts import Histories
 from streams.dispatch.engine import Engine
@@ -171,7 +171,7 @@ class World:
 
     def told(self, topic: str = LIFECYCLE) -> list[Any]:
         decoded: list[Record] = [CODEC.decode(each.value or b"") for each in self.kafka.records if each.topic == topic]
-        return decoded
+        return [each for each in decoded if not isinstance(each, Callback)]
 
     def attempts(self) -> list[tuple[str, str, int]]:
         """(kind, outcome or "", attempt) of the attempts log."""
@@ -228,12 +228,18 @@ async def world(
         recent = [each for each in log_of(log) if each[0].at >= since_ms]
         return [each for each in recent if each[0].message_id in wanted or each[0].recipient in wanted]
 
+    async def callbacks(wanted: Mapping[str, int]) -> list[Callback]:
+        said = [CODEC.decode(each.value or b"") for each in log.records if each.topic == LIFECYCLE]
+        callbacks = [each for each in said if isinstance(each, Callback) and each.message_id in wanted]
+        return [each for each in callbacks if each.received_at >= wanted[each.message_id]]
+
     engine = Engine(
         plan,
         twilio=twilio,
         codec=CODEC,
         publisher=log,
         find=find,
+        callbacks=callbacks,
         world=Surroundings(
             accounts={name: Account(name, "AC" + "0" * 32, "user", "password") for name in plan.accounts},
             public_url="https://bridge.example",
