@@ -17,6 +17,7 @@ from yarl import URL
 
 from twin.accounts import Account
 from twin.addresses import parse
+from twin.arrival import waited_s
 from twin.books import Refusal
 from twin.errors import ApiError, refuse
 from twin.exchange import Exchange
@@ -86,7 +87,7 @@ class Envelope:
         """Answer a request with an operation; None is a method that the path does not have."""
         began = time.perf_counter()
         exchange = self._exchange
-        received, request_id = exchange.clock.now(), _request_id()
+        received, request_id = self._arrived(request), _request_id()
         sid = request.match_info["account"]
         account = exchange.directory.accounts.authenticate(sid, request.headers.get(hdrs.AUTHORIZATION), request.path)
         if isinstance(account, ApiError):
@@ -121,6 +122,11 @@ class Envelope:
     async def not_found(self, request: web.Request) -> web.StreamResponse:
         """Answer a path that does not exist."""
         return self._respond(refuse(20404, path=request.path), time.perf_counter(), 1, _request_id())
+
+    def _arrived(self, request: web.Request) -> float:
+        clock = self._exchange.clock
+        # A virtual clock stands still while the network does not.
+        return clock.now() - (0.0 if clock.virtual else waited_s(request.transport))
 
     async def _perform(
         self, call: Call, operation: Operation, trouble: RequestTrouble

@@ -21,8 +21,9 @@ from yarl import URL
 
 from .deadlines import Deadlines
 
-Wanted = Callable[[], bool]
-"""Asked right before the first byte of a request is written; False withholds it."""
+Turn = Callable[[], float | None]
+"""Asked right before the first byte of a request is written: 0 lets it be written in the same step; more are the
+seconds after which to ask again, the connection kept; None withholds the request."""
 
 
 Headers = tuple[tuple[str, str], ...]
@@ -87,7 +88,7 @@ class Exchange:
         url: URL,
         headers: Headers,
         body: bytes | None,
-        wanted: Wanted | None = None,
+        turn: Turn | None = None,
         timeout_s: float | None = None,
     ) -> Answered:
         """Send one request.
@@ -95,7 +96,7 @@ class Exchange:
         Args:
             headers: those that HTTP demands are added.
             body: None where there is none.
-            wanted: asked when the connection is there, in the same step in which the request is then written.
+            turn: asked when the connection is there.
             timeout_s: instead of the session's.
 
         Raises:
@@ -104,21 +105,25 @@ class Exchange:
         """
         deadlines = self._deadlines if timeout_s is None else Deadlines(timeout_s)
         connection: Connection | None = None
+        begun = False
         try:
             target = self._target(method, url, headers)
             with deadlines.limit():
                 connection = await self._connection(target)
-                if wanted is not None and not wanted():
-                    connection.release()
-                    raise RequestWithheld("no longer wanted when it was its turn")
+                while turn is not None and (wait_s := turn()) != 0:
+                    if wait_s is None:
+                        connection.release()
+                        raise RequestWithheld("no longer wanted when it was its turn")
+                    await asyncio.sleep(wait_s)
+                begun = True
                 answered = await self._exchange(connection, _whole(target.head, body))
             connection.release()
             return answered
         except RequestNotSent:
             raise
         except Exception as error:  # of any kind: a POST that is believed lost and was not is a second message
-            # From a connection that was there bytes may have been read, however soon it was closed.
-            raise (RequestNotSent if connection is None else AnswerLost)(_why(error)) from error
+            # From a connection that was used bytes may have been read, however soon it was closed.
+            raise (AnswerLost if begun else RequestNotSent)(_why(error)) from error
         finally:
             if connection is not None:
                 connection.close()  # without effect where it was released

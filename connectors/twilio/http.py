@@ -21,9 +21,9 @@ from twilio.rest import Client
 from yarl import URL
 
 from .account import Account
-from .exchange import AnswerLost, Exchange, RequestNotSent, RequestWithheld, Wanted
+from .exchange import AnswerLost, Exchange, RequestNotSent, RequestWithheld, Turn
 
-__all__ = ["AnswerLost", "Form", "HttpSettings", "RequestNotSent", "RequestWithheld", "TwilioSession", "Wanted"]
+__all__ = ["AnswerLost", "Form", "HttpSettings", "RequestNotSent", "RequestWithheld", "Turn", "TwilioSession"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +112,16 @@ class Form:
 
     Attributes:
         body: the fields as application/x-www-form-urlencoded.
-        wanted: the request is withheld (RequestWithheld) unless it is still wanted when it is written. Between the call
-            and the write may lie a connection to be made: time enough for a process to be paused, and to wake up as
-            somebody who must not send any more.
+        turn: decides when the request is written, and whether at all (RequestWithheld). Between the call and the write
+            may lie a connection to be made: time enough for a process to be paused, to wake up as somebody who must not
+            send any more, and for requests that were called for one after the other to come at once.
     """
 
-    __slots__ = ("body", "wanted")
+    __slots__ = ("body", "turn")
 
-    def __init__(self, fields: Sequence[tuple[str, str]], wanted: Wanted | None = None) -> None:
+    def __init__(self, fields: Sequence[tuple[str, str]], turn: Turn | None = None) -> None:
         self.body = URL().with_query(fields).raw_query_string.encode()
-        self.wanted = wanted
+        self.turn = turn
 
 
 class SteadyClient(Client):  # type: ignore[misc]  # the SDK has no types
@@ -182,9 +182,9 @@ class LeanHttpClient(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no t
         """
         place = self._place(f"{url}?{urlencode(params, doseq=True)}" if params else url)
         form = Form(_fields(data)) if isinstance(data, Mapping) else data
-        body, wanted = (form.body, form.wanted) if form is not None else (None, None)
+        body, turn = (form.body, form.turn) if form is not None else (None, None)
         all_headers = tuple({**(headers or {}), **self._own_headers}.items())
-        answered = await self._exchange.send(method, place, all_headers, body, wanted, timeout)
+        answered = await self._exchange.send(method, place, all_headers, body, turn, timeout)
         return Response(answered.status, answered.body.decode("utf-8", "replace"), answered.headers)
 
 

@@ -25,7 +25,7 @@ from .answers import (
     read_message,
 )
 from .errors import ErrorPolicy, TwilioError
-from .http import AnswerLost, Form, RequestNotSent, RequestWithheld, TwilioSession, Wanted
+from .http import AnswerLost, Form, RequestNotSent, RequestWithheld, Turn, TwilioSession
 from .parameters import ParameterError, create_parameters
 
 PAGE_SIZE = 1000
@@ -55,7 +55,7 @@ class Messages:
         *,
         status_callback: str | None,
         attempt: int | None = None,
-        wanted: Wanted | None = None,
+        turn: Turn | None = None,
     ) -> Answer:
         """POST one message, once.
 
@@ -66,7 +66,7 @@ class Messages:
             order: what to send.
             status_callback: URL for status callbacks.
             attempt: total number of tries of this message, this one included; informational.
-            wanted: asked right before the first byte is written; if it says no, the answer is `NotSent(withheld=True)`.
+            turn: asked right before the first byte is written; if it says None, the answer is `NotSent(withheld=True)`.
         """
         try:
             parameters = create_parameters(
@@ -76,7 +76,7 @@ class Messages:
             return Rejected(TwilioError(error.code, str(error), None, self._policy.classify(error.code)))
         url = f"{TWILIO_API}/2010-04-01/Accounts/{account.sid}/Messages.json"
         try:
-            form = Form(parameters, wanted)
+            form = Form(parameters, turn)
             response = await self._session.client(account).request_async("POST", url, data=form)
         except RequestNotSent as error:
             return NotSent(str(error), withheld=isinstance(error, RequestWithheld))

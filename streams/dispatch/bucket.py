@@ -47,6 +47,10 @@ class Bucket:
             self.largest = segments
         self.paid_at = (self.paid_at if self.paid_at > now else now) + segments / self.rate
 
+    def postpone(self, late_s: float) -> None:
+        """What was charged last starts so much later."""
+        self.paid_at += late_s
+
     def hand_over(self, paid_at: float, largest: int) -> None:
         """Take over what a predecessor charged: never less debt than before."""
         self.paid_at = max(self.paid_at, paid_at)

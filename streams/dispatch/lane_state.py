@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from .breaker import FOREVER, Breaker
-from .bucket import AHEAD_S, ALL_THE_ROOM, Bucket
+from .bucket import AHEAD_S, ALL_THE_ROOM, RESOLUTION_S, Bucket
 from .concurrency import Concurrency
 from .fair_queue import FairQueue
 from .jobs import Job, JobState
@@ -14,6 +14,9 @@ from .shares import CLASSES, CRITICAL, ClassShares
 
 AGED_AFTER_S: tuple[float, ...] = (FOREVER, 30.0, 120.0, 600.0)
 """A class whose next message has waited this long, by rank, is starved and earns its share faster."""
+TURN_WITHIN_S = 0.5
+"""A job that could not be written in its slot waits so long for another one, holding its connection. Then its INTENT is
+about to be too old, and another attempt finds the connection in the pool."""
 _RANKS = range(len(CLASSES))
 
 
@@ -196,6 +199,8 @@ class LaneState:
         "group",
         "in_flight",
         "lane",
+        "late",
+        "late_until",
         "pace",
         "parked",
         "planned",
@@ -223,6 +228,8 @@ class LaneState:
         self.parked: dict[Parking, int] = {}
         self.planned = 0
         self.in_flight = 0
+        self.late: Job | None = None
+        self.late_until = 0.0
         self.wake_at = FOREVER
         self.dirty = False
         self.started_messages = 0
@@ -303,12 +310,49 @@ class LaneState:
         self.shares.served(job.rank, job.segments, heads, aged)
         self.ready[job.rank].popleft()
         self.unplan(job)
-        self.pace.bucket.charge(job.segments, now)
-        if self.group is not None:
-            self.group.pace.bucket.charge(job.segments, now)
+        self._charge(job, now)
         self.in_flight += 1
         self.started_messages += 1
         self.started_segments += job.segments
+
+    def restart(self, job: Job, now: float) -> float | None:
+        """A started job could not be written when it was charged. Returns when it may be (asked again then); None when
+        that is too far away.
+
+        Where nothing was charged since, or it is late by what nobody can tell, its place moves on to now. Else the pace
+        has gone on without it: what it was charged is lost, like a slot that nobody used, and it takes the next one.
+        One job of a lane at a time has taken such a slot; were they several, each that is woken late would lose its own
+        to the others.
+        """
+        late_s = now - job.charged_at
+        bucket, shared = self.pace.bucket, None if self.group is None else self.group.pace.bucket
+        if late_s <= RESOLUTION_S or job.paid == self._paid():
+            bucket.postpone(late_s)
+            if shared is not None:
+                shared.postpone(late_s)
+            job.charged_at, job.paid = now, self._paid()
+            if self.late is job:
+                self.late = None
+            return now
+        first = self.late
+        if first is not None and first is not job and first.charged_at > now:
+            self.late_until = max(self.late_until, first.charged_at) + job.segments / bucket.rate
+            return self.late_until if self.late_until - now <= TURN_WITHIN_S else None
+        at = max(now, bucket.paid_at, shared.paid_at if shared is not None else now)
+        if at - now > TURN_WITHIN_S:
+            return None
+        self._charge(job, at)
+        self.late = job
+        return at
+
+    def _charge(self, job: Job, at: float) -> None:
+        self.pace.bucket.charge(job.segments, at)
+        if self.group is not None:
+            self.group.pace.bucket.charge(job.segments, at)
+        job.charged_at, job.paid = at, self._paid()
+
+    def _paid(self) -> tuple[float, float]:
+        return self.pace.bucket.paid_at, 0.0 if self.group is None else self.group.pace.bucket.paid_at
 
     def clear(self) -> None:
         """Nothing is held any more; what is in flight stays so."""

@@ -197,6 +197,15 @@ class Scheduler:
                     return job
         return None
 
+    def turn(self, job: Job, now: float) -> float | None:
+        """For how many seconds a started job must still wait before its first byte may leave (it asks again then): 0 in
+        the step in which `pop` returned it, None when it is to be withheld. Between the two may lie a connection to be
+        made, or a process that stood still: what was charged at several moments would leave at once."""
+        if now <= job.charged_at:
+            return 0.0
+        at = self.lanes[job.order.lane].restart(job, now)
+        return None if at is None else max(0.0, at - now)
+
     def ended(self, job: Job, now: float, *, throttled: bool = False, reported: int | None = None) -> bool:
         """The POST of a job ended: its slot is free. The job is the caller's; a retry is `push`ed or `delay`ed.
 
@@ -213,6 +222,8 @@ class Scheduler:
         account = lane.account
         lane.in_flight -= 1
         lane.planned -= 1
+        if lane.late is job:
+            lane.late = None
         account.planned -= 1
         job.state = JobState.OUT
         if not lane.breaker.closed:

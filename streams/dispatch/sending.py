@@ -27,9 +27,6 @@ from .tenure import Tenure, UnderWay
 from .troubles import Troubles
 from .verdict import Pause, Paused, Verdict, judge
 
-START_WITHIN_S = 1.0
-"""A POST whose first byte has not left so long after it was charged (no connection yet) is made anew: its place in the
-pace is gone, and what was looked at before may have changed."""
 DOUBTS_TRIP = 5
 """So many answers lost in a row, and the account is taken to be in trouble: every further one leaves a message in
 doubt."""
@@ -45,9 +42,9 @@ class Posts(Protocol):
         *,
         status_callback: str | None,
         attempt: int | None = None,
-        wanted: Callable[[], bool] | None = None,
+        turn: Callable[[], float | None] | None = None,
     ) -> Answer:
-        """POST one message once, if it is still wanted when it is written."""
+        """POST one message once, written when and if `turn` lets it be (`connectors.twilio.exchange.Turn`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +202,7 @@ class Sender:
             status_callback=self._callback_url(job),
             attempt=job.attempt,
             # A connection may have to be made first, and the process may be paused at any point.
-            wanted=lambda: (
-                world.may_act()
-                and world.clock() - started < START_WITHIN_S
-                and not self._scheduler.holds(job)
-                and job.astray is None
-                and self._still(order)
-            ),
+            turn=lambda: self._scheduler.turn(job, world.clock()) if world.may_act() and self._look(job) else None,
         )
         self._count_start(job, started)
         try:
@@ -229,10 +220,6 @@ class Sender:
         code = str(verdict.error.code) if verdict.error is not None and verdict.error.code is not None else ""
         metrics.answers(order.account, verdict.outcome, code).inc()
         return verdict
-
-    def _still(self, order: Dispatch) -> bool:
-        changes = self._world.changes
-        return changes is None or not (changes.waits(order) or changes.against(order, self._world.now_ms()))
 
     def _callback_url(self, job: Job) -> str | None:
         base = self._world.public_url

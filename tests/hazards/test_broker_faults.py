@@ -34,6 +34,9 @@ pytestmark = pytest.mark.timeout(400)
 
 RATES = {"fast": 150.0, "steady": 30.0, "patient": 0.2}
 STALL_S = 15.0
+TOLERANCE_S = 0.1
+"""What a process may stand still between its last look at the clock and the write, on a machine with twice as much to
+do as it can. The twin tells when requests came, not when it read them."""
 LEASE_S = 4.0
 """Of the workers here: session 6 s, requests up to 2 s."""
 
@@ -91,7 +94,7 @@ async def test_a_broker_that_is_killed_and_one_that_stalls_cost_nothing_and_caus
     ends = Counter(next(iter(events)).status for events in told.values())
     assert ends == {MessageStatus.ACCEPTED: len(made) + in_time, MessageStatus.EXPIRED: len(brief) - in_time}
     assert in_time <= 2
-    worst = worst_window(starts, RATES["steady"], tolerance_s=0.5)
+    worst = worst_window(starts, RATES["steady"], tolerance_s=TOLERANCE_S)
     assert worst is not None
     assert worst.segments <= 0, f"a burst after the stall, which would be of {STALL_S} s: {worst}"
 

@@ -1,9 +1,10 @@
 """The pace of each sender as the receiver sees it: in every window of W seconds no more than rate × W segments and one
 message begin to arrive, with mixed sizes, in calm and through restarts and rebalances.
 
-Judged by the twin's clock at the first byte of each request. What is allowed is how late the receiver's own loop and
-the way to it may be, `TOLERANCE_S`. Without pacing the calm test would be off by its whole 12 s; a sender that forgot
-its debt at a change of owner by what a message of ten segments takes, 2.5 s on the slowest lane of the storm.
+Judged by when each request reached the machine, whenever the twin came to read it. What is allowed is how long a
+process may stand still between its last look at the clock and the write, `TOLERANCE_S`. Without pacing the calm test
+would be off by its whole 12 s; a sender that forgot its debt at a change of owner by what a message of ten segments
+takes, 2.5 s on the slowest lane of the storm.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ from twin.server import Twin
 
 pytestmark = pytest.mark.timeout(400)
 
-TOLERANCE_S = 1.0
-"""Seen on a machine with twice as much to do as it can: 0.4 s."""
+TOLERANCE_S = 0.1
+"""Seen on a machine with twice as much to do as it can: 0.02 s."""
 CALM_S = 12.0
 RATES = {"tenth": 0.1, "half": 0.5, "two": 2.0, "ten": 10.0, "fifty": 50.0, "hundred": 100.0, "five": 500.0}
 SLOW = {"half": 0.5, "two": 2.0}

@@ -79,11 +79,12 @@ class Start:
 
 @dataclass
 class Simulation:
-    """Arrivals are (time, job). `lateness`, `intent_s` and `post_s` are drawn per use."""
+    """Arrivals are (time, job). `lateness`, `intent_s`, `connect_s` and `post_s` are drawn per use."""
 
     scheduler: Scheduler
     lateness: Callable[[], float] = lambda: 0.0
     intent_s: Callable[[], float] = lambda: 0.0
+    connect_s: Callable[[], float] = lambda: 0.0
     post_s: Callable[[], float] = lambda: 0.0
     now: float = 0.0
     starts: list[Start] = field(default_factory=list)
@@ -106,9 +107,22 @@ class Simulation:
                     self.scheduler.push(event_job)
                 elif what == "intent":
                     self.scheduler.prepared(event_job)
+                elif what == "write":
+                    self.write(event_job)
                 else:
                     self.scheduler.ended(event_job, self.now)
             self.pump()
+
+    def write(self, started: Job) -> None:
+        wait_s = self.scheduler.turn(started, self.now)
+        if wait_s is None:
+            self.scheduler.ended(started, self.now)
+            self.scheduler.push(started)
+        elif wait_s:
+            heapq.heappush(self._events, (self.now + wait_s, next(self._order), "write", started))
+        else:
+            self.starts.append(Start(self.now, started))
+            heapq.heappush(self._events, (self.now + self.post_s(), next(self._order), "answer", started))
 
     def pump(self) -> None:
         scheduler = self.scheduler
@@ -121,8 +135,11 @@ class Simulation:
                     scheduler.prepared(planned)
             started = scheduler.pop(self.now)
             if started is not None:
-                self.starts.append(Start(self.now, started))
-                heapq.heappush(self._events, (self.now + self.post_s(), next(self._order), "answer", started))
+                connect_s = self.connect_s()
+                if connect_s:
+                    heapq.heappush(self._events, (self.now + connect_s, next(self._order), "write", started))
+                else:
+                    self.write(started)
             elif not scheduler.stirred:
                 return
 

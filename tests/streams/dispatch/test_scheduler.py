@@ -61,6 +61,26 @@ def test_a_stall_between_intent_and_post_is_followed_by_no_burst() -> None:
     assert worst_excess([(start.at, 1) for start in simulation.starts], 10.0) <= 10.0 * RESOLUTION_S + 1e-6
 
 
+def test_starts_that_had_to_wait_for_connections_do_not_leave_together() -> None:
+    simulation = _simulation(lane("a", 10.0))
+    simulation.connect_s = lambda: max(0.0, 1.0 - simulation.now)
+    for _ in range(20):
+        simulation.arrive(0.0, job())
+    simulation.run(60.0)
+    assert simulation.starts[0].at >= 1.0
+    assert len(simulation.starts) == 20
+    assert worst_excess([(start.at, 1) for start in simulation.starts], 10.0) <= 10.0 * RESOLUTION_S + 1e-6
+
+
+def test_a_start_that_alone_had_to_wait_moves_its_place_and_costs_no_pace() -> None:
+    simulation = _simulation(lane("a", 0.1))
+    simulation.connect_s = lambda: 0.1
+    for _ in range(3):
+        simulation.arrive(0.0, job())
+    simulation.run(60.0)
+    assert [start.at for start in simulation.starts] == pytest.approx([0.1, 10.2, 20.3], abs=0.01)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -68,11 +88,13 @@ def test_a_stall_between_intent_and_post_is_followed_by_no_burst() -> None:
     group_factor=st.sampled_from([None, 0.5, 1.0, 1.5]),
     late=st.floats(0.0, 0.02),
     intent=st.floats(0.0, 0.05),
+    connect=st.sampled_from([0.0, 0.003, 0.1, 1.0]),
 )
 def test_no_window_ever_holds_more_than_the_rate_and_one_largest_message(
-    seed: int, rate: float, group_factor: float | None, late: float, intent: float
+    seed: int, rate: float, group_factor: float | None, late: float, intent: float, connect: float
 ) -> None:
-    """Two lanes that may share a group, all classes, mixed sizes, any lateness of timers, INTENTs and answers."""
+    """Two lanes that may share a group, all classes, mixed sizes, any lateness of timers, INTENTs, connections and
+    answers."""
     rnd = random.Random(seed)
     group_rate = None if group_factor is None else rate * group_factor
     simulation = _simulation(
@@ -80,6 +102,7 @@ def test_no_window_ever_holds_more_than_the_rate_and_one_largest_message(
     )
     simulation.lateness = lambda: rnd.random() * late
     simulation.intent_s = lambda: rnd.random() * intent
+    simulation.connect_s = lambda: rnd.random() * connect if rnd.random() < 0.5 else 0.0
     simulation.post_s = lambda: rnd.random() * 0.1
     jobs = []
     for _ in range(150):

@@ -94,12 +94,14 @@ class FakeTwilio:
         *,
         status_callback: str | None,
         attempt: int | None = None,
-        wanted: Callable[[], bool] | None = None,
+        turn: Callable[[], float | None] | None = None,
     ) -> Answer:
         if self.connecting is not None:
             await self.connecting.wait()
-        if wanted is not None and not wanted():
-            return NotSent("withheld", withheld=True)
+        while turn is not None and (wait_s := turn()) != 0:
+            if wait_s is None:
+                return NotSent("withheld", withheld=True)
+            await asyncio.sleep(wait_s)
         self.posts.append((order, attempt, status_callback))
         number = len(self.posts)
         self.in_flight += 1
