@@ -288,7 +288,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             Count.LIFECYCLE,
             (LifecycleEvent, Callback),
             ("policy", "dispatch", "bridge", "feedback", "operator"),
-            ("feedback", "operator"),
+            ("feedback", "dispatch", "operator"),
             30 * _DAY_MS,
         ),
         Topic(

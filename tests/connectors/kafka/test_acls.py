@@ -54,6 +54,7 @@ def test_a_stage_may_do_what_the_catalogue_says() -> None:
     assert ("topic", "comms.dispatch.critical", WRITE) not in dispatch
     assert ("topic", "comms.attempts", READ) in dispatch
     assert ("topic", "comms.attempts", WRITE) in dispatch
+    assert ("topic", "comms.lifecycle", READ) in dispatch  # callbacks, before a message is sent again
     assert ("group", "commlayer.dispatch", READ) in dispatch
     assert not any("requests" in name for _, name, _ in dispatch)
 
