@@ -41,6 +41,7 @@ class Job:
         rank: of its class.
         deadline: epoch milliseconds; sending may not start later.
         attempt: number of the current or next POST; 1 for the first.
+        posts: POSTs that this process has made of it.
         arrived: monotonic seconds.
         intent_at: epoch milliseconds of the INTENT of the current attempt; 0 while there is none.
         records: the Kafka records this job stands for; more than one when a repeat has joined it.
@@ -65,6 +66,7 @@ class Job:
         "key",
         "order",
         "paid",
+        "posts",
         "rank",
         "records",
         "refusal",
@@ -80,6 +82,7 @@ class Job:
         self.rank = _RANKS[order.message_class]
         self.deadline = order.deadline
         self.attempt = 1
+        self.posts = 0
         self.arrived = arrived
         self.generation = generation
         self.intent_at = 0

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from connectors.kafka.publisher import Position
 from connectors.twilio.account import Account
-from connectors.twilio.answers import Answer
+from connectors.twilio.answers import Answer, NotSent
 from schemas.records import Dispatch
 
 from . import metrics
@@ -211,7 +211,9 @@ class Sender:
             self._scheduler.ended(job, world.clock())
             raise
         now = world.clock()
-        verdict = judge(answer, job.attempt, world.random, round=order.round)
+        if not isinstance(answer, NotSent):
+            job.posts += 1
+        verdict = judge(answer, job.posts, world.random, round=order.round)
         reported = getattr(answer, "concurrent_requests", None)
         self._scheduler.ended(job, now, throttled=verdict.throttled, reported=reported)
         self._act_on_surroundings(job, verdict, now)

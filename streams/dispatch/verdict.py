@@ -21,14 +21,20 @@ THROTTLED_BACKOFF = Backoff(first_s=0.1, cap_s=30.0, jitter=0.1)
 QUEUE_FULL_AT_LEAST_S = 5.0
 """A sender's queue is ten hours deep; a few seconds make room for a few messages."""
 LATER_AT_LEAST_S = 60.0
-"""`later` in the error table means minutes to hours."""
+"""`later` in the error table means minutes to hours. What must wait longer than this waits on the wheel, so that policy
+is asked again."""
+LATER_AT_MOST_S = 3600.0
+"""A message that is refused round after round comes back after twice the time of the round before, at most this."""
 ONCE = 2
-"""`once` in the error table: the second attempt is the last."""
-
+"""`once` in the error table: the second POST is the last."""
+POSTS_MAX = 8
+"""So many POSTs of one message are made here, within about a minute; then it waits on the wheel."""
+LATER_BY = 0.1
+"""A wait that Twilio named is lengthened by up to this part of it, so that not all come back in one moment."""
 
 ROUNDS_MAX = 3
 """A message that meets a refused sender is given back to policy so often. After that it waits for its lane: policy has
-no other sender, and would only send it round."""
+no other sender, and would only send it round. One that is refused for itself ends then."""
 
 
 class Paused(StrEnum):
@@ -92,14 +98,15 @@ class Verdict:
     worked: bool = False
 
 
-def judge(answer: Answer, attempt: int, random: Callable[[], float], *, round: int = 0) -> Verdict:
-    """What follows from the answer to a message's `attempt`-th POST (1 is the first) in a round."""
+def judge(answer: Answer, posts: int, random: Callable[[], float], *, round: int = 0) -> Verdict:
+    """What follows from the answer to the last of a message's `posts` POSTs in a round, as far as this process knows.
+    An attempt whose POST was not begun is none."""
     if isinstance(answer, Accepted):
         return Verdict(
             AttemptOutcome.ACCEPTED, Follows.FINAL, status=MessageStatus.ACCEPTED, accepted=answer, worked=True
         )
     if isinstance(answer, Rejected):
-        return _rejected(answer, attempt, random, round)
+        return _rejected(answer, posts, random, round)
     if isinstance(answer, NotSent) and answer.withheld:
         return Verdict(AttemptOutcome.NOT_STARTED, Follows.RETRY, detail=answer.why)
     if isinstance(answer, NotSent):
@@ -114,23 +121,28 @@ def judge(answer: Answer, attempt: int, random: Callable[[], float], *, round: i
     return Verdict(AttemptOutcome.IN_DOUBT, None, reason=Reason.IN_DOUBT, detail=mask_numbers(answer.why))
 
 
-def _rejected(answer: Rejected, attempt: int, random: Callable[[], float], round: int) -> Verdict:
+def _rejected(answer: Rejected, posts: int, random: Callable[[], float], round: int) -> Verdict:
     error = answer.error
-    error_class = error.error_class
-    match error_class.scope:
+    match error.error_class.scope:
         case Scope.THROTTLED:
-            return _throttled(answer, attempt, random)
+            return _throttled(answer, posts, random, round)
         case Scope.SENDER:
-            return _sender_refused(answer, round)
+            return _sender_refused(answer, random, round)
         case Scope.ACCOUNT:
-            pause = _pause(Paused.ACCOUNT, error)
+            later = error.error_class.retry is Retry.LATER
+            pause = _pause(Paused.ACCOUNT, error, at_least_s=_named_s(LATER_AT_LEAST_S, random) if later else 0.0)
             return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, pause=pause)
-        case Scope.TRANSIENT if error_class.retry is not Retry.ONCE or attempt < ONCE:
-            wait_s = max(RETRY_BACKOFF.wait_s(attempt, random), answer.retry_after_s or 0.0)
-            return _retry(AttemptOutcome.TRANSIENT, Reason.TWILIO_UNAVAILABLE, answer, retry_in_s=wait_s)
         case Scope.IN_DOUBT:
             return Verdict(AttemptOutcome.IN_DOUBT, None, reason=Reason.IN_DOUBT, detail=_words(error), error=error)
-        case _:
+        case scope:
+            transient = scope is Scope.TRANSIENT
+            outcome = AttemptOutcome.TRANSIENT if transient else AttemptOutcome.REJECTED
+            reason = Reason.TWILIO_UNAVAILABLE if transient else Reason.REJECTED_BY_TWILIO
+            # Refused by Twilio itself; what our own check of the parameters refused proves nothing about Twilio.
+            worked = not transient and error.http_status is not None
+            wait_s = _wait_s(answer, posts, random, round)
+            if wait_s is not None:
+                return _retry(outcome, reason, answer, retry_in_s=wait_s, worked=worked)
             return Verdict(
                 AttemptOutcome.REJECTED,
                 Follows.FINAL,
@@ -139,25 +151,46 @@ def _rejected(answer: Rejected, attempt: int, random: Callable[[], float], round
                 detail=_words(error),
                 error=error,
                 request_id=answer.request_id,
-                # Refused by Twilio itself; what our own check of the parameters refused proves nothing about Twilio.
-                worked=error.http_status is not None,
+                worked=worked,
             )
 
 
-def _throttled(answer: Rejected, attempt: int, random: Callable[[], float]) -> Verdict:
+def _wait_s(answer: Rejected, posts: int, random: Callable[[], float], round: int) -> float | None:
+    """Seconds until a message that was refused for itself is tried again, by what the error table says of it; None when
+    it ends here."""
+    named_s = _named_s(answer.retry_after_s or 0.0, random)
+    later_s = None if round >= ROUNDS_MAX else max(named_s, _later_s(round, random))
+    match answer.error.error_class.retry:
+        case Retry.ONCE if posts < ONCE:
+            return max(named_s, RETRY_BACKOFF.wait_s(posts, random))
+        case Retry.BACKOFF:
+            return max(named_s, RETRY_BACKOFF.wait_s(posts, random)) if posts < POSTS_MAX else later_s
+        case Retry.LATER:
+            return later_s
+        case _:
+            return None
+
+
+def _throttled(answer: Rejected, posts: int, random: Callable[[], float], round: int) -> Verdict:
     error = answer.error
     error_class = error.error_class
     if error_class.subject is Subject.SENDER:
-        pause = _pause(Paused.LANE, error, fix="", at_least_s=answer.retry_after_s or QUEUE_FULL_AT_LEAST_S)
+        at_least_s = _named_s(answer.retry_after_s or QUEUE_FULL_AT_LEAST_S, random)
+        pause = _pause(Paused.LANE, error, fix="", at_least_s=at_least_s)
         return _retry(AttemptOutcome.THROTTLED, Reason.THROTTLED, answer, pause=pause)
     if error_class.retry is not Retry.BACKOFF:
-        pause = _pause(Paused.ACCOUNT, error, at_least_s=answer.retry_after_s or LATER_AT_LEAST_S)
+        pause = _pause(Paused.ACCOUNT, error, at_least_s=_named_s(answer.retry_after_s or LATER_AT_LEAST_S, random))
         return _retry(AttemptOutcome.THROTTLED, Reason.THROTTLED, answer, pause=pause)
-    wait_s = answer.retry_after_s or THROTTLED_BACKOFF.wait_s(attempt, random)
+    if posts < POSTS_MAX:
+        named_s = answer.retry_after_s
+        wait_s = THROTTLED_BACKOFF.wait_s(posts, random) if named_s is None else _named_s(named_s, random)
+    else:
+        # Never processed, so it never ends by this, but it waits ever longer.
+        wait_s = _later_s(round, random)
     return _retry(AttemptOutcome.THROTTLED, Reason.THROTTLED, answer, retry_in_s=wait_s, throttled=True)
 
 
-def _sender_refused(answer: Rejected, round: int) -> Verdict:
+def _sender_refused(answer: Rejected, random: Callable[[], float], round: int) -> Verdict:
     error = answer.error
     pause = _pause(Paused.LANE, error)
     if round >= ROUNDS_MAX:
@@ -169,9 +202,18 @@ def _sender_refused(answer: Rejected, round: int) -> Verdict:
         detail=_words(error),
         error=error,
         request_id=answer.request_id,
-        retry_in_s=LATER_AT_LEAST_S if error.error_class.retry is Retry.LATER else 0.0,
+        retry_in_s=_named_s(LATER_AT_LEAST_S, random) if error.error_class.retry is Retry.LATER else 0.0,
         pause=pause,
     )
+
+
+def _named_s(wait_s: float, random: Callable[[], float]) -> float:
+    """A wait that is never less than what was asked for."""
+    return wait_s * (1.0 + LATER_BY * random())
+
+
+def _later_s(round: int, random: Callable[[], float]) -> float:
+    return _named_s(min(LATER_AT_MOST_S, LATER_AT_LEAST_S * 2.0 ** min(round, 30)), random)
 
 
 def _pause(what: Paused, error: TwilioError, *, fix: str | None = None, at_least_s: float = 0.0) -> Pause:
@@ -194,10 +236,11 @@ def _retry(
     retry_in_s: float = 0.0,
     pause: Pause | None = None,
     throttled: bool = False,
+    worked: bool = False,
 ) -> Verdict:
     return Verdict(
         outcome,
-        Follows.RETRY,
+        Follows.RETRY if retry_in_s < LATER_AT_LEAST_S else Follows.WHEEL,
         reason=reason,
         detail=_words(answer.error),
         error=answer.error,
@@ -205,6 +248,7 @@ def _retry(
         retry_in_s=retry_in_s,
         pause=pause,
         throttled=throttled,
+        worked=worked,
     )
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import pytest
 
 from connectors.twilio.answers import Accepted, Answer, InDoubt, NotSent, Rejected
-from connectors.twilio.errors import TwilioError, classify
+from connectors.twilio.errors import ErrorOverride, ErrorPolicy, Retry, Scope, TwilioError, classify
 from schemas.reasons import Reason
 from schemas.records import AttemptOutcome, Follows, MessageStatus
-from streams.dispatch.verdict import ROUNDS_MAX, Paused, Verdict, judge
+from streams.dispatch.verdict import POSTS_MAX, ROUNDS_MAX, Paused, Verdict, judge
 
 
-def _judge(answer: Answer, attempt: int = 1) -> Verdict:
-    return judge(answer, attempt, lambda: 0.5)
+def _judge(answer: Answer, posts: int = 1, round: int = 0) -> Verdict:
+    return judge(answer, posts, lambda: 0.5, round=round)
 
 
 def rejected(code: int | None, http_status: int = 400, *, retry_after_s: float | None = None) -> Rejected:
     error = TwilioError(code, f"about +14155550123, {code}", http_status, classify(code, http_status))
     return Rejected(error, "RQ1", 3, retry_after_s)
+
+
+def answered(scope: str, retry: str) -> Rejected:
+    """A code of which an operator thinks so."""
+    policy = ErrorPolicy({30007: ErrorOverride(scope=Scope(scope), retry=Retry(retry))})
+    return Rejected(TwilioError(30007, "filtered", 400, policy.classify(30007, 400)), "RQ1", 3, None)
 
 
 def test_an_accepted_message_is_final_and_proves_that_lane_and_account_work() -> None:
@@ -58,10 +64,45 @@ def test_429_alone_decides_nothing_20429_is_the_account_and_21611_the_sender() -
 
 
 def test_a_throttled_message_backs_off_and_obeys_retry_after() -> None:
-    assert _judge(rejected(20429, 429), attempt=1).retry_in_s == pytest.approx(0.1)
-    assert _judge(rejected(20429, 429), attempt=4).retry_in_s == pytest.approx(0.8)
-    assert _judge(rejected(20429, 429), attempt=40).retry_in_s == pytest.approx(30.0)
-    assert _judge(rejected(20429, 429, retry_after_s=7.0)).retry_in_s == 7.0
+    assert _judge(rejected(20429, 429), posts=1).retry_in_s == pytest.approx(0.1)
+    assert _judge(rejected(20429, 429), posts=4).retry_in_s == pytest.approx(0.8)
+    assert 7.0 < _judge(rejected(20429, 429, retry_after_s=7.0)).retry_in_s <= 7.7
+
+
+def test_a_long_wait_that_twilio_names_is_spent_on_the_wheel_and_not_by_all_in_one_moment() -> None:
+    verdict = _judge(rejected(20429, 429, retry_after_s=90.0))
+    assert (verdict.follows, verdict.reason) == (Follows.WHEEL, Reason.THROTTLED)
+    waits = {judge(rejected(20429, 429, retry_after_s=90.0), 1, lambda x=x: x).retry_in_s for x in (0.0, 0.5, 0.9)}
+    assert len(waits) == 3
+    assert min(waits) == 90.0
+
+
+def test_a_message_is_posted_so_often_in_a_round_and_then_waits_on_the_wheel_ever_longer() -> None:
+    told = [_judge(rejected(20429, 429), posts).follows for posts in range(1, POSTS_MAX + 1)]
+    assert told == [Follows.RETRY] * (POSTS_MAX - 1) + [Follows.WHEEL]
+    waits = [_judge(rejected(20429, 429), POSTS_MAX, round).retry_in_s for round in (0, 1, 2, 40)]
+    assert waits == pytest.approx([63.0, 126.0, 252.0, 3780.0])
+
+
+def test_a_message_that_is_refused_for_itself_ends_after_some_rounds() -> None:
+    told = [_judge(answered("transient", "backoff"), POSTS_MAX, round).follows for round in range(ROUNDS_MAX + 1)]
+    assert told == [Follows.WHEEL] * ROUNDS_MAX + [Follows.FINAL]
+
+
+@pytest.mark.parametrize("scope", ["message", "recipient", "transient"])
+@pytest.mark.parametrize(
+    ("retry", "posts", "follows"),
+    [
+        ("no", 1, Follows.FINAL),
+        ("fix", 1, Follows.FINAL),
+        ("once", 1, Follows.RETRY),
+        ("once", 2, Follows.FINAL),
+        ("backoff", 2, Follows.RETRY),
+        ("later", 1, Follows.WHEEL),
+    ],
+)
+def test_what_the_operator_says_of_a_code_s_retry_is_done(scope: str, retry: str, posts: int, follows: Follows) -> None:
+    assert _judge(answered(scope, retry), posts).follows is follows
 
 
 @pytest.mark.parametrize(("code", "http_status"), [(20003, 401), (20005, 403), (None, 401), (None, 404)])
@@ -108,7 +149,7 @@ def test_what_was_not_sent_is_tried_again_when_twilio_can_be_reached() -> None:
 
 
 def test_an_error_to_be_retried_once_is_final_the_second_time() -> None:
-    first, second = _judge(rejected(20409, 409), attempt=1), _judge(rejected(20409, 409), attempt=2)
+    first, second = _judge(rejected(20409, 409), posts=1), _judge(rejected(20409, 409), posts=2)
     assert (first.follows, first.outcome) == (Follows.RETRY, AttemptOutcome.TRANSIENT)
     assert (second.follows, second.status) == (Follows.FINAL, MessageStatus.FAILED)
 
