@@ -37,7 +37,7 @@ class TopicReader:
     Args:
         kafka: how Kafka is reached.
         codec: reads records.
-        name: group id that the broker's logs show.
+        name: client id that the broker's logs show.
         clock: monotonic seconds.
     """
 
@@ -49,12 +49,8 @@ class TopicReader:
         self._clock = clock
         self._consumer = Consumer(
             {
-                **kafka.client_config(),
-                "group.id": name,  # never joined: partitions are assigned by hand
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
+                **kafka.reader_config(name),
                 "auto.offset.reset": "earliest",
-                "log_level": 0,  # what goes wrong is told once, by us
                 "error_cb": self._on_error,
             }
         )

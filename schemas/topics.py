@@ -86,6 +86,7 @@ class Topic:
             of the key.
         records: contracts found in it.
         writers, readers: stages or outside parties, by name.
+        watchers: who may see how much is in it, and none of it.
         retention_ms: how long records stay; None for compacted topics.
         compacted: `cleanup.policy=compact`.
         min_compaction_lag_ms: a late write of a fenced process must not survive alone.
@@ -105,6 +106,7 @@ class Topic:
     min_compaction_lag_ms: int = 0
     segment_ms: int | None = None
     stamped_by_broker: bool = False
+    watchers: tuple[str, ...] = ()
 
     def settings(self) -> dict[str, str]:
         """Kafka topic settings, names and values as the broker reports them."""
@@ -207,18 +209,36 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             for urgent in (False, True)
         ]
     topics += [
-        Topic(PROFILES, "recipient", Count.RECIPIENT, (CustomerProfile,), ("cdp",), ("policy",), None, compacted=True),
+        # Policy writes to what it reads, too: a record in another partition than its key's goes to the right one.
+        Topic(
+            PROFILES,
+            "recipient",
+            Count.RECIPIENT,
+            (CustomerProfile,),
+            ("cdp", "policy"),
+            ("policy",),
+            None,
+            compacted=True,
+        ),
         Topic(
             CONSENT,
             "recipient",
             Count.RECIPIENT,
             (Consent,),
-            ("bridge", "feedback", "policy", "dispatch", "crm"),
+            ("bridge", "feedback", "policy", "dispatch", "crm", "operator"),
             ("policy", "dispatch", "consumers", "operator"),
             5 * 366 * _DAY_MS,  # five years whatever leap days they have
         ),
         Topic(CANCELLATIONS, "recipient", Count.RECIPIENT, (Cancellation,), ("policy",), ("dispatch",), 4 * _DAY_MS),
-        Topic(INBOUND, "recipient", Count.RECIPIENT, (Inbound,), ("bridge",), ("feedback", "policy"), 7 * _DAY_MS),
+        Topic(
+            INBOUND,
+            "recipient",
+            Count.RECIPIENT,
+            (Inbound,),
+            ("bridge", "policy"),
+            ("feedback", "policy"),
+            7 * _DAY_MS,
+        ),
     ]
     topics += [
         Topic(
@@ -257,6 +277,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             4 * _DAY_MS,
             explicit=True,
             stamped_by_broker=True,  # so that dispatch sees when a policy process that had slept wrote one
+            watchers=("operator",),
         )
         for message_class in MessageClass
     ]
@@ -319,7 +340,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             Count.LIFECYCLE,
             (StatusUpdate,),
             ("feedback",),
-            ("consumers",),
+            ("consumers", "operator"),
             30 * _DAY_MS,
         ),
         Topic(FEEDBACK_INBOUND, "recipient", Count.RECIPIENT, (Inbound,), ("feedback",), ("consumers",), 30 * _DAY_MS),

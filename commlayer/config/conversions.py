@@ -53,7 +53,7 @@ def kafka_settings(config: Configuration, secrets: Secrets) -> KafkaSettings:
         security=KafkaSecurity(
             protocol=security.protocol,
             mechanism=security.mechanism,
-            username=security.username,
+            username=security.username or secrets.find(security.username_from),
             password=None if security.password is None else secrets.value(security.password),
             ca_file=security.ca_file,
         ),

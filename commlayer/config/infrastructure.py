@@ -22,6 +22,11 @@ class Security(Section):
     protocol: Protocol = Field(default="PLAINTEXT", description="As Kafka names it.")
     mechanism: Mechanism | None = Field(default=None, description="SASL mechanism; with the SASL protocols only.")
     username: str | None = Field(default=None, min_length=1, description="SASL user.")
+    username_from: SecretRef | None = Field(
+        default=None,
+        description="Where the name of the SASL user stands, in place of `username`: each process has a user of its "
+        "own, and all read this file.",
+    )
     password: SecretRef | None = Field(default=None, description="SASL password.")
     ca_file: str | None = Field(
         default=None, description="PEM file of the authority that signed the brokers' certificates; else the system's."

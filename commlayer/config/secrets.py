@@ -22,10 +22,15 @@ class Purpose(StrEnum):
 
 
 class Secrets:
-    """Resolved secrets by reference."""
+    """Resolved secrets by reference.
 
-    def __init__(self, values: Mapping[SecretRef, str]) -> None:
+    Args:
+        open: references whose values may be shown: names of users.
+    """
+
+    def __init__(self, values: Mapping[SecretRef, str], open: frozenset[SecretRef] = frozenset()) -> None:
         self._values = dict(values)
+        self._open = open
 
     def value(self, reference: SecretRef) -> str:
         """The secret itself.
@@ -40,8 +45,8 @@ class Secrets:
         return None if reference is None else self._values.get(reference)
 
     def values(self) -> frozenset[str]:
-        """All of them, for the masking of logs."""
-        return frozenset(self._values.values())
+        """All that nobody may see, for the masking of logs."""
+        return frozenset(value for reference, value in self._values.items() if reference not in self._open)
 
     def __repr__(self) -> str:
         return f"Secrets({len(self._values)} hidden)"
@@ -49,8 +54,11 @@ class Secrets:
 
 def references(config: Configuration, purposes: frozenset[Purpose]) -> Iterator[tuple[Path, SecretRef]]:
     """The references needed for these purposes, with their paths."""
-    if Purpose.KAFKA in purposes and config.kafka.security.password is not None:
-        yield ("kafka", "security", "password"), config.kafka.security.password
+    security = config.kafka.security
+    if Purpose.KAFKA in purposes and security.username_from is not None:
+        yield ("kafka", "security", "username_from"), security.username_from
+    if Purpose.KAFKA in purposes and security.password is not None:
+        yield ("kafka", "security", "password"), security.password
     if Purpose.REGISTRY in purposes and config.registry is not None and config.registry.password is not None:
         yield ("registry", "password"), config.registry.password
     segment = config.profiles.segment
@@ -80,7 +88,8 @@ def resolve(
             problems.append(problem)
         elif value is not None:
             values[reference] = value
-    return Secrets(values), problems
+    user = config.kafka.security.username_from
+    return Secrets(values, frozenset() if user is None else frozenset({user})), problems
 
 
 def _read(path: Path, reference: SecretRef, environment: Mapping[str, str]) -> tuple[str | None, Problem | None]:

@@ -33,8 +33,11 @@ class ControlLog:
         self._trouble = ""
         self._codec = codec
         self._kafka = kafka
-        # What goes wrong is told once, by us.
-        self._config = {**kafka.client_config(), "log_level": 0, "error_cb": self._on_error}
+        self._config = {
+            **kafka.reader_config("commlayer-control"),
+            "auto.offset.reset": "earliest",
+            "error_cb": self._on_error,
+        }
 
     def read(self) -> Switches:
         """Everything in force. Raises as `feed` does."""
@@ -49,15 +52,7 @@ class ControlLog:
             KafkaUnreachable, TopicMissing: see there.
             RegistryUnavailable: a schema cannot be asked for.
         """
-        consumer = Consumer(
-            {
-                **self._config,
-                "group.id": "commlayer.lanes",  # never joined: partitions are assigned by hand
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-            }
-        )
+        consumer = Consumer(self._config)
         try:
             left = set(self._partitions(consumer))
             consumer.assign([TopicPartition(CONTROL, partition, 0) for partition in left])

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from schemas.topics import PREFIX, Topic
 
+from .settings import READER_GROUP
+
 STAGE_GROUPS = "commlayer."
 """Consumer group of a stage: this and the stage's name."""
 _CONSUMERS = "consumers"  # as the catalogue calls the outside readers of a topic
@@ -92,17 +94,29 @@ def desired_acls(
     principals |= {f"app:{app.name}": app.principal for app in apps if app.principal is not None}
     acls: set[Acl] = set()
     for topic in catalogue:
-        acls.update(
-            acl
-            for party in topic.writers
-            if party in principals
-            for acl in _on_topic(principals[party], topic.name, Operation.WRITE)
+        parties = (
+            (topic.writers, Operation.WRITE),
+            (topic.readers, Operation.READ),
+            (topic.watchers, Operation.DESCRIBE),
         )
         acls.update(
             acl
+            for names, operation in parties
+            for party in names
+            if party in principals
+            for acl in _on_topic(principals[party], topic.name, operation)
+        )
+        acls.update(
+            Acl(principals[party], Resource.GROUP, READER_GROUP, Operation.DESCRIBE)
             for party in topic.readers
             if party in principals
-            for acl in _on_topic(principals[party], topic.name, Operation.READ)
+        )
+        # How much of a topic waits is its end less what its readers have committed.
+        acls.update(
+            Acl(principals[party], Resource.GROUP, STAGE_GROUPS + reader, Operation.DESCRIBE)
+            for party in topic.watchers
+            if party in principals
+            for reader in topic.readers
         )
     for stage, principal in stage_principals.items():
         acls |= _own_groups(principal, STAGE_GROUPS + stage)

@@ -11,6 +11,10 @@ from typing import Literal
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
+READER_GROUP = "commlayer.reader"
+"""Group id of everything that reads partitions assigned by hand. librdkafka insists on one and asks where its
+coordinator is; nobody ever joins it or commits under it, so the right to Describe it is all that readers are given."""
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaSecurity:
@@ -133,3 +137,19 @@ class KafkaSettings:
     def client_config(self) -> dict[str, object]:
         """What every librdkafka client of this process starts from: addresses and credentials."""
         return {"bootstrap.servers": ",".join(self.bootstrap), **self.security.client_config()}
+
+    def reader_config(self, name: str) -> dict[str, object]:
+        """For a consumer whose partitions are assigned by hand, and which commits nothing.
+
+        Args:
+            name: client id, for the brokers' logs.
+        """
+        return {
+            **self.client_config(),
+            "group.id": READER_GROUP,
+            "client.id": name,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "log_level": 0,  # what goes wrong is told once, by who reads
+        }

@@ -61,6 +61,7 @@ class Tail:
         clock: Callable[[], float] = boot_time,
     ) -> None:
         self._config = {**settings.client_config(), "client.id": "commlayer-tail", "log_level": 0}
+        self._settings = settings
         self._topics = tuple(topics)
         self._keep_ms = keep_ms
         self._take = take
@@ -111,11 +112,7 @@ class Tail:
     def _follow(self) -> None:
         consumer = Consumer(
             {
-                **self._config,
-                "group.id": "commlayer-tail",  # librdkafka insists on a name; nothing is ever committed under it
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "enable.partition.eof": True,  # where the log ends in holes, this alone tells that they were read
+                **self._settings.reader_config("commlayer-tail"),  # ends are told: the log may end in holes
                 "auto.offset.reset": "earliest",  # a start that retention overtook: what is left is read
                 "isolation.level": "read_uncommitted",  # somebody's open transaction must not hide the STOPs behind it
             }

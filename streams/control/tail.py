@@ -46,16 +46,10 @@ class ControlTail:
         self, kafka: KafkaSettings, codec: Codec, *, take: Take, broken: Callable[[Exception], Awaitable[None]]
     ) -> None:
         self._config: dict[str, object] = {
-            **kafka.client_config(),
-            "group.id": "commlayer-control",  # librdkafka insists on a name; nothing is ever committed under it
-            "client.id": "commlayer-control",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
+            **kafka.reader_config("commlayer-control"),
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 100,
-            "log_level": 0,
         }
         self._codec = codec
         self._take = take

@@ -52,15 +52,9 @@ class LogReader:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._config: dict[str, object] = {
-            **settings.client_config(),
-            "group.id": "commlayer-reads-again",  # librdkafka insists on a name; nothing is ever committed under it
-            "client.id": "commlayer-feedback-log",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
+            **settings.reader_config("commlayer-log"),
             "auto.offset.reset": "earliest",  # a start that retention overtook: what is left is read
             "isolation.level": "read_committed",
-            "log_level": 0,
         }
         self.stopped = threading.Event()
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,7 @@ class Road:
 
     Attributes:
         ports: of the twin, and of each stage's health.
+        login: variables that say who a process (or a command's user) is to Kafka.
     """
 
     kafka: Kafka
@@ -47,6 +48,7 @@ class Road:
     configuration: Path
     ports: dict[str, int]
     children: dict[str, Child]
+    login: Callable[[str], dict[str, str]] = lambda name: {}
 
     @property
     def twin_url(self) -> str:
@@ -104,11 +106,19 @@ class Road:
         """The command line of `commlayer` for this installation."""
         return [sys.executable, "-m", "commlayer", "--config", str(self.configuration), *arguments]
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the installation to its end."""
-        environment = {**os.environ, **SECRETS}
+    def run(
+        self, *arguments: str, user: str = "operator", given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the installation to its end, as this user of Kafka, with this on its standard input."""
         return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, timeout=90, check=False, env=environment, cwd=ROOT
+            self.command(*arguments),
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+            env={**os.environ, **SECRETS, **self.login(user)},
+            cwd=ROOT,
         )
 
     def start(self, name: str, *arguments: str) -> None:
@@ -118,7 +128,7 @@ class Road:
             self.command(*arguments),
             log=self.configuration.with_name(f"{name}.log"),
             cwd=ROOT,
-            env={**os.environ, **SECRETS, "COMMLAYER_LOG_FORMAT": "json"},
+            env={**os.environ, **SECRETS, **self.login(name), "COMMLAYER_LOG_FORMAT": "json"},
         )
 
     def start_twin(self) -> None:
@@ -160,7 +170,13 @@ class Road:
 
 
 @contextmanager
-def laid_road(kafka: Kafka, registry_url: str, folder: Path, settings: dict[str, Any]) -> Iterator[Road]:
+def laid_road(
+    kafka: Kafka,
+    registry_url: str,
+    folder: Path,
+    settings: dict[str, Any],
+    login: Callable[[str], dict[str, str]] = lambda name: {},
+) -> Iterator[Road]:
     """The installation with these settings (apps, senders, categories, …) on top of what the machine decides; topics
     made, nothing started. What the test starts is ended."""
     ports = dict(zip(("twin", *STAGES), free_ports(1 + len(STAGES)), strict=True))
@@ -191,7 +207,7 @@ def laid_road(kafka: Kafka, registry_url: str, folder: Path, settings: dict[str,
     file = folder / "commlayer.yaml"
     file.write_text(yaml.safe_dump(configuration))
     kafka.create_topics({topic.name: COUNTS.of(topic.count) for topic in catalogue(settings["apps"])})
-    road = Road(kafka, RegistryCodec(Registry(registry_url)), registry_url, file, ports, {})
+    road = Road(kafka, RegistryCodec(Registry(registry_url)), registry_url, file, ports, {}, login)
     try:
         yield road
     finally:

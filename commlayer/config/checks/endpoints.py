@@ -50,7 +50,15 @@ def _kafka(kafka: Kafka) -> Iterator[Problem]:
 
 def _security(security: Security) -> Iterator[Problem]:
     path: Path = ("kafka", "security")
-    credentials = {"mechanism": security.mechanism, "username": security.username, "password": security.password}
+    if security.username is not None and security.username_from is not None:
+        fix = "keep `username:` for one user, or `username_from:` for one user per process."
+        yield Problem((*path, "username_from"), "the SASL user is named twice.", fix)
+    user = "username" if security.username_from is None else "username_from"
+    credentials = {
+        "mechanism": security.mechanism,
+        user: security.username or security.username_from,
+        "password": security.password,
+    }
     if security.protocol.startswith("SASL_"):
         for key, value in credentials.items():
             if value is None:

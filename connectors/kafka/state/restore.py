@@ -67,16 +67,10 @@ class StateLog:
     def __init__(self, topic: str, settings: KafkaSettings) -> None:
         self._topic = topic
         self._config: dict[str, object] = {
-            **settings.client_config(),
-            "group.id": "commlayer-restores",  # librdkafka insists on a name; nothing is ever committed under it
-            "client.id": "commlayer-state",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
+            **settings.reader_config("commlayer-state"),
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 10,
-            "log_level": 0,
         }
 
     def catch_up(

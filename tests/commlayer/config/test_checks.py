@@ -44,6 +44,9 @@ def sender(**settings: Any) -> dict[str, Any]:
     return {"account": "main", "address": "+14155550100", "type": "long_code", "rate": 1, "partition": 5, **settings}
 
 
+SASL = {"protocol": "SASL_SSL", "mechanism": "SCRAM-SHA-512", "password": {"env": "KAFKA"}}
+
+
 def tpl(text: str, **settings: Any) -> dict[str, Any]:
     return {"t": {"current": "1", "default_locale": "en", "versions": {"1": {"texts": {"en": text}}}, **settings}}
 
@@ -129,6 +132,13 @@ ERRORS = [
     ),
     (put("kafka.security.protocol", "SASL_SSL"), "kafka.security.password", "SASL_SSL needs it", "add `password:`"),
     (put("kafka.security.username", "me"), "kafka.security.username", "PLAINTEXT does not use it", "SASL_SSL"),
+    (put("kafka.security.username_from", {"env": "ME"}), "kafka.security.username_from", "does not use it", "SASL_SSL"),
+    (
+        put("kafka.security", SASL | {"username": "me", "username_from": {"env": "ME"}}),
+        "kafka.security.username_from",
+        "named twice",
+        "one user per process",
+    ),
     (put("kafka.security.ca_file", "ca.pem"), "kafka.security.ca_file", "PLAINTEXT is not encrypted", "SSL"),
     (put("registry.username", "me"), "registry", "password is missing", "or neither"),
     # addresses and URLs

@@ -15,7 +15,13 @@ from schemas.records import Channel, DoubtPolicy, MessageClass
 from schemas.topics import PartitionCounts
 from streams.policy.config import Quota
 
-ENVIRONMENT = {"TOKEN": "t0ken-value", "SECRET": "s3cret-value", "KAFKA": "k4fka-value", "OLD": "old-token"}
+ENVIRONMENT = {
+    "TOKEN": "t0ken-value",
+    "SECRET": "s3cret-value",
+    "KAFKA": "k4fka-value",
+    "KAFKA_USER": "policy",
+    "OLD": "old-token",
+}
 
 
 def loaded(data: dict[str, Any], *purposes: Purpose) -> Loaded:
@@ -57,6 +63,21 @@ def test_kafka_settings_carry_addresses_times_and_credentials(config_data: dict[
     assert settings.broker_request_timeout_s > settings.session_timeout_s
     assert settings.security == KafkaSecurity("SASL_SSL", "SCRAM-SHA-512", "commlayer", "k4fka-value", "ca.pem")
     assert conversions.partition_counts(each.config) == PartitionCounts(dispatch=8)
+
+
+def test_one_file_serves_processes_with_users_of_their_own(config_data: dict[str, Any]) -> None:
+    config_data["kafka"]["security"] = {
+        "protocol": "SASL_SSL",
+        "mechanism": "SCRAM-SHA-512",
+        "username_from": {"env": "KAFKA_USER"},
+        "password": {"env": "KAFKA"},
+    }
+    each = loaded(config_data)
+    security = conversions.kafka_settings(each.config, each.secrets).security
+    assert (security.username, security.password) == ("policy", "k4fka-value")
+    # A name is no secret: masked, it would take the word out of every line of the log.
+    assert "policy" not in each.secrets.values()
+    assert "k4fka-value" in each.secrets.values()
 
 
 def test_the_shortest_session_still_allows_three_heartbeats(config_data: dict[str, Any]) -> None:

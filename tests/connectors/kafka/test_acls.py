@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from connectors.kafka.acls import Acl, AppAccess, ConsumerAccess, Operation, Resource, desired_acls
+from connectors.kafka.settings import READER_GROUP
 from schemas.topics import FEEDBACK_INBOUND, FEEDBACK_STATUS, catalogue
 
 READ, WRITE, DESCRIBE = Operation.READ, Operation.WRITE, Operation.DESCRIBE
@@ -11,7 +12,13 @@ def granted(principal: str) -> set[tuple[str, str, Operation]]:
         catalogue(["shop", "login", "kiosk"]),
         [AppAccess("shop", "User:shop"), AppAccess("login", "User:login"), AppAccess("kiosk", None)],
         [ConsumerAccess("cdp", "User:cdp", (FEEDBACK_STATUS, FEEDBACK_INBOUND))],
-        {"policy": "User:policy", "dispatch": "User:dispatch", "feedback": "User:feedback", "bridge": "User:bridge"},
+        {
+            "policy": "User:policy",
+            "dispatch": "User:dispatch",
+            "feedback": "User:feedback",
+            "bridge": "User:bridge",
+            "operator": "User:operator",
+        },
     )
     return {
         (acl.resource.value, acl.name + ("*" if acl.prefixed else ""), acl.operation)
@@ -63,6 +70,34 @@ def test_policy_may_read_the_requests_of_every_app_and_write_them_again() -> Non
     for app in ("shop", "login", "kiosk"):
         for topic in (f"comms.requests.{app}", f"comms.requests.{app}.urgent"):
             assert {("topic", topic, READ), ("topic", topic, WRITE)} <= granted("User:policy")
+
+
+def test_policy_may_write_again_whatever_lies_in_the_wrong_partition() -> None:
+    for topic in ("comms.profiles", "comms.inbound", "comms.consent", "comms.deferred.1s"):
+        assert {("topic", topic, READ), ("topic", topic, WRITE)} <= granted("User:policy")
+
+
+def test_who_reads_partitions_by_hand_may_only_ask_for_the_group_that_nobody_joins() -> None:
+    for user in ("policy", "dispatch", "feedback", "operator"):
+        assert {grant for grant in granted(f"User:{user}") if grant[1] == READER_GROUP} == {
+            ("group", READER_GROUP, DESCRIBE)
+        }
+    assert not any(name == READER_GROUP for _, name, _ in granted("User:bridge") | granted("User:cdp"))
+
+
+def test_an_operator_sees_how_much_waits_in_dispatch_and_not_what() -> None:
+    operator = granted("User:operator")
+    assert {grant for grant in operator if "comms.dispatch.bulk" in grant} == {
+        ("topic", "comms.dispatch.bulk", DESCRIBE)
+    }
+    assert ("group", "commlayer.dispatch", DESCRIBE) in operator
+    assert ("group", "commlayer.dispatch", READ) not in operator
+
+
+def test_an_operator_changes_consent_and_no_requests() -> None:
+    operator = granted("User:operator")
+    assert ("topic", "comms.consent", WRITE) in operator
+    assert not any("requests" in name for _, name, _ in operator)
 
 
 def test_parties_without_a_principal_get_nothing() -> None:
