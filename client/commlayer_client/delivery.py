@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -49,6 +48,7 @@ def producer_settings(bootstrap: str | Sequence[str], config: Mapping[str, Any],
     return {
         "client.id": "commlayer-client",
         "linger.ms": 0,
+        "log_level": 0,  # it would report every attempt to connect; what comes of them is told once, by an error
         "topic.metadata.propagation.max.ms": _TOPIC_AGE_MS,
         "request.timeout.ms": answer_ms,
         "socket.timeout.ms": answer_ms,
@@ -88,8 +88,7 @@ class Delivery:
         self._gate = threading.Lock()  # a record is handed over while the thread serves, or not at all
         self._ended = False
         self._closing = threading.Event()
-        logger = logging.getLogger("commlayer_client")
-        self._producer = Producer({**settings, "error_cb": self._on_error, "logger": logger})
+        self._producer = Producer({**settings, "error_cb": self._on_error})
         self._thread = threading.Thread(target=self._serve, name="commlayer-client", daemon=True)
         self._thread.start()
 

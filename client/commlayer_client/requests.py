@@ -1,6 +1,7 @@
 """What an application says becomes the record of the contract. Pure."""
 
 # Annotations are evaluated here: as texts, TypedDict would not see which fields are Required.
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Required, TypedDict
@@ -87,6 +88,9 @@ class CancelFields(TypedDict, total=False):
     urgent: bool
 
 
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.A)
+"""https://www.w3.org/TR/trace-context/#traceparent-header; later versions may append."""
+
 _CONTENT = ("body", "template", "template_version", "content_sid")
 _AS_GIVEN = (
     "idempotency_key", "recipient_id", "sender", "pool", "locale", "campaign", "correlation_id",
@@ -160,6 +164,16 @@ def _refuse_unknown(given: dict[str, Any], known: Any) -> None:
     for name in sorted(known.__required_keys__):
         if given.get(name) is None:
             raise InvalidRequest(name, "is missing", "every message needs it")
+    _check_way(given)
+
+
+def _check_way(given: dict[str, Any]) -> None:
+    """What says how a record travels, and stands in no contract that the codec could hold it against."""
+    urgent, traceparent = given.get("urgent"), given.get("traceparent")
+    if urgent is not None and not isinstance(urgent, bool):  # "no" must not make it urgent
+        raise InvalidRequest("urgent", f"is of type {type(urgent).__name__}", "give true or false")
+    if traceparent is not None and not (isinstance(traceparent, str) and _TRACEPARENT.fullmatch(traceparent)):
+        raise InvalidRequest("traceparent", "is no W3C trace context", "give 00-<32 hex digits>-<16 hex digits>-01")
 
 
 def _check_content(content: Content) -> None:
@@ -190,6 +204,8 @@ def _check_content(content: Content) -> None:
 
 def _check_limits(request: MessageRequest) -> None:
     key, period = request.idempotency_key, request.validity_period_s
+    if not isinstance(request.category, str):  # it is looked up before the codec sees it
+        raise InvalidRequest("category", f"is of type {type(request.category).__name__}", "give text")
     if request.category == "":
         raise InvalidRequest("category", "is empty", "name a configured category")
     if isinstance(key, str) and not 1 <= len(key) <= limits.IDEMPOTENCY_KEY_MAX:
@@ -211,9 +227,16 @@ def _channel(value: Any, field: str) -> Channel:
 
 
 def _moment(value: Any, field: str, now_ms: int) -> int | None:
+    if value is None:
+        return None
+    at_ms = _at_ms(value, field, now_ms)
+    if not 0 <= at_ms <= _LATEST_MS:
+        raise InvalidRequest(field, "lies outside the years 1970 to 9999", _MOMENTS)
+    return at_ms
+
+
+def _at_ms(value: Any, field: str, now_ms: int) -> int:
     match value:
-        case None:
-            return None
         case datetime() if value.tzinfo is None:
             raise InvalidRequest(field, "has no time zone", "give an aware datetime, such as datetime.now(UTC)")
         case datetime():
@@ -229,6 +252,7 @@ def _moment(value: Any, field: str, now_ms: int) -> int | None:
 
 
 _MOMENTS = "give an aware datetime, a timedelta from now, or epoch milliseconds"
+_LATEST_MS = 253_402_300_799_999  # the last that a calendar of four digits can show
 
 
 def _list(given: dict[str, Any], field: str) -> list[Any]:

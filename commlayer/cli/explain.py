@@ -38,7 +38,7 @@ _NOTATION = re.compile(r"[\s().-]")
 )
 @click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="With --to: so many messages.")
 @click.option("--since", type=Since(), help="Read from 2h, 7d ago or a moment on; with --to from 7d ago by default.")
-@click.option("--dry-run", "file", type=click.File("r", encoding="utf-8"), help="JSON lines of requests; - for stdin.")
+@click.option("--dry-run", "file", type=click.File("rb"), help="JSON lines of requests; - for stdin.")
 @click.option("--app", help="With --dry-run: the app that asks.")
 @click.option("--profile", type=click.File("r", encoding="utf-8"), help="With --dry-run: customer data, YAML or JSON.")
 @click.option("--now", type=Moment(), help="With --dry-run: the moment of decision.")
@@ -52,7 +52,7 @@ def command(
     recipient: str | None,
     last: int,
     since: int | None,
-    file: IO[str] | None,
+    file: IO[bytes] | None,
     app: str | None,
     profile: IO[str] | None,
     now: Any,
@@ -135,7 +135,7 @@ def _person(path: Path, recipient: str, since_ms: int | None, last: int, *, as_j
 
 def _dry_run(
     path: Path,
-    file: Iterable[str],
+    file: Iterable[bytes],
     app: str | None,
     profile_file: IO[str] | None,
     now_ms: int,

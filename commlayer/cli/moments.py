@@ -11,6 +11,7 @@ import click
 
 _DURATION = re.compile(r"([0-9]+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = 40
 HOW = "write a time from now (30s, 10m, 2h), ISO 8601 with a time zone, or epoch milliseconds"
 
 
@@ -20,9 +21,14 @@ def moment(text: str) -> datetime | timedelta | int:
     Raises:
         ValueError: they are no moment, or have no time zone. The text says how to write one.
     """
+    if len(text) > _LONGEST:  # and no number too long for arithmetic
+        raise ValueError(f"`{text[:_LONGEST]}…` is no moment: {HOW}")
     duration = _DURATION.fullmatch(text)
     if duration is not None:
-        return timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+        try:
+            return timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+        except OverflowError:
+            raise ValueError(f"`{text}` is too far away: {HOW}") from None
     if text.isascii() and text.isdigit():
         return int(text)
     try:

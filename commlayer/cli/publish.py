@@ -7,7 +7,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -87,12 +87,15 @@ def command(
     elif fields:
         raise click.UsageError(f"--to is missing beside {', '.join(sorted(fields))}.")
     else:
-        lines = read_lines(sys.stdin, app)
-    failed = False
+        lines = read_lines(_standard_input(), app)
+    failed = asked = False
     with Publishers(loaded, default_region=default_region, timeout_s=timeout_s) as publishers:
         for batch in _batches(lines):
+            asked = True
             for line, outcome in publishers.publish(batch):
                 failed |= _tell(line, outcome, as_json=as_json, one="to" in fields)
+    if not asked:
+        raise click.UsageError("nothing to publish: standard input is empty. Give --to, or pipe in JSON lines.")
     if failed:
         ctx.exit(EXIT_FAILED)
 
@@ -195,6 +198,13 @@ def _failure(outcome: Any) -> tuple[str, str, str]:
     field = f"{outcome.field}: " if getattr(outcome, "field", None) else ""
     what = outcome.detail if outcome.detail.startswith(field) else f"{field}{outcome.detail}"
     return what, outcome.fix, outcome.fate.value
+
+
+def _standard_input() -> BinaryIO:
+    """What is piped in; a person at a terminal is told what is waited for."""
+    if sys.stdin.isatty():
+        click.echo("Reading JSON lines from the terminal, to the end of the input (Ctrl-D).", err=True)
+    return click.get_binary_stream("stdin")
 
 
 def _fields(options: dict[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def config_file(tmp_path: Path, data: dict[str, Any]) -> Path:
 def commlayer(config_file: Path) -> Commlayer:
     """Runs a command in this process, with the configuration and its secrets."""
 
-    def run(*arguments: str, input: str | None = None, environment: dict[str, str] | None = None) -> Result:
+    def run(*arguments: str, input: str | bytes | None = None, environment: dict[str, str] | None = None) -> Result:
         variables = {**SECRETS, "COMMLAYER_CONFIG": str(config_file), **(environment or {})}
         return CliRunner(env=variables).invoke(main, arguments, input=input, catch_exceptions=False)
 

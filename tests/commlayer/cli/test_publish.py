@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import uuid
 from pathlib import Path
@@ -13,6 +14,7 @@ from schemas.codec import SingleObjectCodec
 from schemas.ids import message_id_by_key, message_id_by_origin
 from schemas.records import MessageRequest
 from tests.commlayer.conftest import Commlayer
+from tests.commlayer.programs import Program
 from tests.support.kafka import Kafka
 
 TO = "+14155550123"
@@ -93,6 +95,52 @@ def test_lines_are_published_in_order_and_bad_ones_told_by_number(
     assert the(on_kafka, f"{key}-2").content.body == "five"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("category", ["news"]),
+        ("traceparent", 7),
+        ("urgent", "no"),
+        ("deadline", 10**30),
+        ("deadline", "999999999999d"),
+        ("body", "\ud83d"),
+        ("idempotency_key", {"a": 1}),
+        ("tags", "team"),
+        ("to", 14155550123),
+        ("app", {}),
+    ],
+)
+def test_a_field_of_a_wrong_type_costs_its_own_line_only(
+    commlayer: Commlayer, on_kafka: Kafka, key: str, field: str, value: object
+) -> None:
+    good = {"to": TO, "category": "news", "body": "x", "idempotency_key": key}
+    lines = [good | {field: value}, good]
+    result = commlayer("publish", "--app", "shop", input="\n".join(map(json.dumps, lines)))
+    assert (result.exit_code, result.stdout) == (1, f"{message_id_by_key('shop', TO, key)}\n"), result.output
+    assert result.stderr.startswith(f"line 1: {field}: ")
+    assert ". Fix: " in result.stderr
+
+
+def test_lines_that_are_no_lines_at_all_cost_nothing_but_themselves(
+    commlayer: Commlayer, on_kafka: Kafka, key: str
+) -> None:
+    good = json.dumps({"to": TO, "category": "news", "body": "x", "idempotency_key": key}).encode()
+    text = b"\n".join((b"[" * 100_000, b'{"to": "\xff"}', good))
+    result = commlayer("publish", "--app", "shop", input=text)
+    assert (result.exit_code, result.stdout) == (1, f"{message_id_by_key('shop', TO, key)}\n"), result.output
+    assert [line.partition(". Fix")[0] for line in result.stderr.splitlines()] == [
+        "line 1: nested too deeply",
+        "line 2: not UTF-8 at byte 8",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "\n  \n"])
+def test_nothing_to_publish_is_a_mistake(commlayer: Commlayer, text: str) -> None:
+    result = commlayer("publish", "--app", "shop", input=text)
+    assert result.exit_code == 2
+    assert "nothing to publish: standard input is empty" in result.stderr
+
+
 def test_json_lines_tell_failures_in_their_place(commlayer: Commlayer, on_kafka: Kafka) -> None:
     text = '{"to": "+14155550123", "category": "news", "body": "x"}\n{"category": "news"}\n'
     result = commlayer("publish", "--app", "shop", "--json", input=text)
@@ -139,6 +187,18 @@ def test_a_broker_that_does_not_answer_leaves_the_fate_open_and_says_how_to_repe
     assert "repeat it with --key order-1" in result.stderr
     assert "4711" not in result.stderr
     assert TO not in result.stderr
+
+
+@pytest.mark.parametrize("away", ["refuses", "is silent"])
+def test_a_person_is_told_in_one_line_that_kafka_is_away_and_not_kept_waiting(config_file: Path, away: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        port = silent.getsockname()[1] if away == "is silent" else 1
+        config_file.write_text(config_file.read_text().replace("127.0.0.1:1\n", f"127.0.0.1:{port}\n"))
+        message = ("--app", "shop", "--to", TO, "--category", "news", "--body", "x", "--timeout", "1")
+        with Program("publish", *message, config=config_file) as program:
+            assert program.child.wait(30) == 1, program.child.output()
+            [line] = program.lines()
+    assert line.startswith(("error: no broker answers at 127.0.0.1:", "error: no acknowledgement within 1000 ms"))
 
 
 def test_with_a_registry_the_wire_format_is_confluents(
