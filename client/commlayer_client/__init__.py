@@ -5,9 +5,11 @@
     async with Publisher(app="shop", bootstrap="kafka:9092") as publisher:
         receipt = await publisher.send(to="+1 415 555 0123", category="otp", body="Your code is 123456")
 
-`SyncPublisher` does the same without asyncio.
+`SyncPublisher` does the same without asyncio; `Decoder` reads what became of messages, and what people answered.
 """
 
+from ._contracts import Consent, DecodeError, Inbound, StatusUpdate
+from .decoder import Decoder
 from .errors import (
     BrokerUnavailable,
     Fate,
@@ -29,7 +31,11 @@ from .requests import CancelFields, MessageFields
 __all__ = [
     "BrokerUnavailable",
     "CancelFields",
+    "Consent",
+    "DecodeError",
+    "Decoder",
     "Fate",
+    "Inbound",
     "InvalidRecipient",
     "InvalidRequest",
     "MessageFields",
@@ -41,6 +47,7 @@ __all__ = [
     "Publisher",
     "Receipt",
     "RegistryUnavailable",
+    "StatusUpdate",
     "SyncPublisher",
     "UnknownTopic",
     "normalise",

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING or find_spec(".schemas", __package__) is None:
     from schemas import limits
     from schemas.codec import Codec, RegistryCodec, SingleObjectCodec
-    from schemas.errors import ContractError, EncodeError
+    from schemas.errors import ContractError, DecodeError, EncodeError, RegistryUnavailable, SchemaNotLoaded
     from schemas.ids import message_id_by_key, message_id_by_origin
-    from schemas.records import Cancellation, Channel, Content, MessageRequest
+    from schemas.records import Cancellation, Channel, Consent, Content, Inbound, MessageRequest, Record, StatusUpdate
     from schemas.registry import Registry, RegistryLogin
     from schemas.topics import APP_NAME, request_topic
 else:
     from .schemas import limits
     from .schemas.codec import Codec, RegistryCodec, SingleObjectCodec
-    from .schemas.errors import ContractError, EncodeError
+    from .schemas.errors import ContractError, DecodeError, EncodeError, RegistryUnavailable, SchemaNotLoaded
     from .schemas.ids import message_id_by_key, message_id_by_origin
-    from .schemas.records import Cancellation, Channel, Content, MessageRequest
+    from .schemas.records import Cancellation, Channel, Consent, Content, Inbound, MessageRequest, Record, StatusUpdate
     from .schemas.registry import Registry, RegistryLogin
     from .schemas.topics import APP_NAME, request_topic
 
@@ -27,14 +27,21 @@ __all__ = [
     "Cancellation",
     "Channel",
     "Codec",
+    "Consent",
     "Content",
     "ContractError",
+    "DecodeError",
     "EncodeError",
+    "Inbound",
     "MessageRequest",
+    "Record",
     "Registry",
     "RegistryCodec",
     "RegistryLogin",
+    "RegistryUnavailable",
+    "SchemaNotLoaded",
     "SingleObjectCodec",
+    "StatusUpdate",
     "limits",
     "message_id_by_key",
     "message_id_by_origin",

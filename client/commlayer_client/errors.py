@@ -77,7 +77,8 @@ class UnknownTopic(PublishError):
 
 
 class RegistryUnavailable(PublishError):
-    """The schema registry gives no answer, or does not hold the schemas of this version of the client."""
+    """The schema registry gives no answer, or does not hold the schemas of this version of the client.
+    `Decoder` raises it as well, when it needs a schema."""
 
 
 class PublishTimeout(PublishError):
