@@ -23,7 +23,7 @@ def check(path: Path, no_secrets: bool) -> None:
     """Explain everything that is wrong, with path and fix."""
     loaded = load(path, frozenset() if no_secrets else frozenset(Purpose))
     for warning in loaded.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(str(warning), err=True)
     click.echo(f"{path}: ok, version {loaded.config.version} ({_summary(loaded.config)})")
 
 

@@ -42,7 +42,7 @@ def lint(ctx: click.Context) -> None:
             click.echo(f"{problem.severity.value}: {problem}", err=True)
         ctx.exit(EXIT_FAILED)
     for warning in filter(_about_templates, loaded.warnings):
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(str(warning), err=True)
     config = policy_config(loaded.config)
     for template in config.templates.values():
         for line in _costs(template, config):

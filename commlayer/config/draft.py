@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from .caps import Cap
 from .errors import ErrorRule
-from .explain import section_at
 from .infrastructure import HealthPorts, Kafka, Registry, Twin
+from .mending import mended
 from .model import Configuration
 from .problems import Path
 from .profiles import Profiles
@@ -25,7 +23,7 @@ from .twilio import Account, Bridge, Group, Sender
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """Sections as in `Configuration`, but a section or entry of the wrong shape is absent.
+    """Sections as in `Configuration`, but a section or entry that cannot be mended is absent.
 
     Attributes:
         declared: names per section as they stand in the file, with those of malformed entries; a section that is not
@@ -70,41 +68,33 @@ NAMED = (
 """Sections that hold entries by name."""
 
 
-def draft(data: Mapping[str, Any], malformed: set[Path]) -> Draft:
-    """The well-formed rest of the data, given the paths of all shape errors in it."""
-    unknown = {path for path in malformed if section_at(path) is None}
-    data = _without(data, unknown)
-    malformed = malformed - unknown
+def draft(data: Mapping[str, Any], malformed: set[Path]) -> tuple[Draft, set[Path]]:
+    """The well-formed rest of the data, given the paths of all shape errors in it; and the paths where something else
+    stands for what is malformed, about which nothing more is to be said."""
+    malformed = {path for path in malformed if path}
     sections: dict[str, Any] = {}
     declared: dict[str, frozenset[str]] = {}
-    whole = {path[0] for path in malformed if len(path) == 1}
-    entries = {path[:2] for path in malformed if len(path) > 1}
     for name in (item.name for item in fields(Draft) if item.name != "declared"):
-        if name in whole:
-            continue
         if name not in data:
             default = Configuration.model_fields[name].default
-            if default is not PydanticUndefined:
+            if default is not PydanticUndefined and (name,) not in malformed:
                 sections[name] = default
                 if name in NAMED:
                     declared[name] = frozenset()
-        elif name in NAMED:
-            adapter: TypeAdapter[Any] = TypeAdapter(section_at((name, "any")))
+            continue
+        of_section = {path[1:] for path in malformed if path[0] == name}
+        if () in of_section:
+            continue
+        if name in NAMED:
             declared[name] = frozenset(data[name])
-            sections[name] = {
-                key: adapter.validate_python(value) for key, value in data[name].items() if (name, key) not in entries
+            entries = {
+                key: mended(value, {path[1:] for path in of_section if path[0] == key}, (name, key))
+                for key, value in data[name].items()
+                if (key,) not in of_section
             }
-        elif not any(path[0] == name for path in entries):
-            sections[name] = TypeAdapter(section_at((name,))).validate_python(data[name])
-    return Draft(**sections, declared=declared)
-
-
-def _without(data: Mapping[str, Any], unknown: set[Path]) -> dict[str, Any]:
-    """A copy without the keys that nobody expects: what stands beside them can still be judged."""
-    rest: dict[str, Any] = copy.deepcopy(dict(data))
-    for path in unknown:
-        section: Any = rest
-        for part in path[:-1]:
-            section = section[part]
-        section.pop(path[-1], None)
-    return rest
+            sections[name] = {key: entry for key, entry in entries.items() if entry is not None}
+        else:
+            section = mended(data[name], of_section, (name,))
+            if section is not None:
+                sections[name] = section
+    return Draft(**sections, declared=declared), malformed

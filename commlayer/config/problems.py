@@ -42,7 +42,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f" (line {self.line})" if self.line is not None else ""
-        return f"{self.place}{where}: {self.what} Fix: {self.fix}"
+        kind = "warning: " if self.severity is Severity.WARNING else ""
+        return f"{kind}{self.place}{where}: {self.what} Fix: {self.fix}"
 
 
 class ConfigurationInvalid(Exception):
@@ -60,8 +61,14 @@ class ConfigurationInvalid(Exception):
 
     def __str__(self) -> str:
         errors = [problem for problem in self.problems if problem.severity is Severity.ERROR]
-        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        count = _count(len(errors), "error")
+        if len(errors) < len(self.problems):
+            count += f", {_count(len(self.problems) - len(errors), 'warning')}"
         return "\n".join([f"{self.source}: {count}", *(f"  {problem}" for problem in self.problems)])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def dotted(path: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path as FilePath
 
+from .draft import Draft
 from .fields import SecretRef
 from .model import Configuration
 from .problems import Path, Problem
@@ -52,17 +53,18 @@ class Secrets:
         return f"Secrets({len(self._values)} hidden)"
 
 
-def references(config: Configuration, purposes: frozenset[Purpose]) -> Iterator[tuple[Path, SecretRef]]:
+def references(config: Configuration | Draft, purposes: frozenset[Purpose]) -> Iterator[tuple[Path, SecretRef]]:
     """The references needed for these purposes, with their paths."""
-    security = config.kafka.security
-    if Purpose.KAFKA in purposes and security.username_from is not None:
-        yield ("kafka", "security", "username_from"), security.username_from
-    if Purpose.KAFKA in purposes and security.password is not None:
-        yield ("kafka", "security", "password"), security.password
+    security = None if config.kafka is None else config.kafka.security
+    if Purpose.KAFKA in purposes and security is not None:
+        if security.username_from is not None:
+            yield ("kafka", "security", "username_from"), security.username_from
+        if security.password is not None:
+            yield ("kafka", "security", "password"), security.password
     if Purpose.REGISTRY in purposes and config.registry is not None and config.registry.password is not None:
         yield ("registry", "password"), config.registry.password
-    segment = config.profiles.segment
-    if Purpose.ENRICHING in purposes and segment is not None and config.profiles.asks_segment:
+    segment = None if config.profiles is None else config.profiles.segment
+    if Purpose.ENRICHING in purposes and segment is not None and config.profiles and config.profiles.asks_segment:
         yield ("profiles", "segment", "token"), segment.token
     for name, account in config.accounts.items():
         path: Path = ("accounts", name)
@@ -77,7 +79,7 @@ def references(config: Configuration, purposes: frozenset[Purpose]) -> Iterator[
 
 
 def resolve(
-    config: Configuration, purposes: frozenset[Purpose], environment: Mapping[str, str]
+    config: Configuration | Draft, purposes: frozenset[Purpose], environment: Mapping[str, str]
 ) -> tuple[Secrets, list[Problem]]:
     """Read the secrets needed for these purposes. A problem names the variable or file, never a value."""
     values: dict[SecretRef, str] = {}
@@ -88,7 +90,7 @@ def resolve(
             problems.append(problem)
         elif value is not None:
             values[reference] = value
-    user = config.kafka.security.username_from
+    user = None if config.kafka is None else config.kafka.security.username_from
     return Secrets(values, frozenset() if user is None else frozenset({user})), problems
 
 

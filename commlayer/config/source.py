@@ -23,11 +23,13 @@ class Source:
         name: the file as it was named, for messages.
         data: nested dicts, lists and scalars.
         lines: line (from 1) of each path.
+        problems: what is wrong with the file and leaves the rest readable: a key written twice, a strange tag.
     """
 
     name: str
     data: dict[str, Any]
     lines: dict[Path, int] = field(repr=False)
+    problems: tuple[Problem, ...] = ()
 
     def line_of(self, path: Path) -> int | None:
         """Line of the value, or of the nearest thing around it that stands in the file."""
@@ -59,7 +61,7 @@ def parse(text: str, name: str) -> Source:
     """Read YAML.
 
     Raises:
-        ConfigurationInvalid: not YAML, a key written twice, or something else than a mapping at the top.
+        ConfigurationInvalid: not YAML, or something else than a mapping at the top.
     """
     problems: list[Problem] = []
     lines: dict[Path, int] = {}
@@ -81,9 +83,8 @@ def parse(text: str, name: str) -> Source:
     if not isinstance(data, dict):
         what = f"expected sections at the top, found {_kind(data)}."
         problems.append(Problem((), what, "start with `kafka:`, `accounts:` and so on.", 1))
-    if problems:
         raise ConfigurationInvalid(name, problems)
-    return Source(name, data, lines)
+    return Source(name, data, lines, tuple(problems))
 
 
 class _Reader:

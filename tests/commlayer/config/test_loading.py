@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from commlayer.config import ConfigurationInvalid, Purpose, json_schema, load, loads
+from commlayer.config import ConfigurationInvalid, Purpose, Severity, json_schema, load, loads
+from commlayer.config.source import parse
 
 ALL = frozenset(Purpose)
 ROOT = Path(__file__).parents[3]
@@ -49,6 +51,83 @@ def test_a_reference_to_a_malformed_entry_is_no_second_error(config_data: dict[s
     with pytest.raises(ConfigurationInvalid) as caught:
         loads(yaml.safe_dump(config_data), "test.yaml")
     assert [problem.place for problem in caught.value.problems] == ["senders.us-short.rate"]
+
+
+def leaves(data: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Paths of all values in which nothing lies any more."""
+    if isinstance(data, dict | list) and data:
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def test_one_value_of_a_wrong_shape_is_one_error_wherever_it_stands() -> None:
+    text = (ROOT / "examples" / "commlayer.yaml").read_text()
+    for *parents, last in leaves(parse(text, "example").data):
+        broken = parse(text, "example").data
+        place = broken
+        for part in parents:
+            place = place[part]
+        place[last] = {"what": ["is", "this"]}
+        with pytest.raises(ConfigurationInvalid) as caught:
+            loads(yaml.safe_dump(broken, sort_keys=False), "broken.yaml")
+        path = (*parents, last)
+        if path[0] == "unsubscribe_lines":  # without a line a category that needs one has none: that is said, too
+            continue
+        errors = [each for each in caught.value.problems if each.severity is Severity.ERROR]
+        # At its own place, or around it: a list whose only entry is wrong has none.
+        assert [each.path for each in errors if each.path[: len(path)] != path[: len(each.path)]] == [], path
+
+
+def test_a_wrong_value_hides_nothing_beside_it(config_data: dict[str, Any]) -> None:
+    config_data["kafka"] |= {"replication": "three", "request_timeout_s": 60}
+    config_data["kafka"]["security"] = {"protocol": "SASL_SSL", "mechanism": "SCRAM", "username": "me"}
+    config_data["senders"]["us-short"] |= {"rate": "fast", "account": "mian"}
+    config_data["accounts"]["main"] |= {"base_url": "ftp://x", "auth_token": "inline"}
+    config_data["apps"]["login"] |= {"enabled": "yes", "pool": "logn"}
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads(yaml.safe_dump(config_data), "test.yaml", ALL, {})
+    assert {problem.place for problem in caught.value.problems} >= {
+        "kafka.replication",
+        "kafka.request_timeout_s",
+        "kafka.security.mechanism",
+        "kafka.security.password",
+        "senders.us-short.rate",
+        "senders.us-short.account",
+        "accounts.main.base_url",
+        "accounts.main.auth_token",
+        "accounts.main.api_key.secret",  # of the environment: not set there
+        "apps.login.enabled",
+        "apps.login.pool",
+    }
+
+
+def test_a_key_written_twice_hides_nothing_either(config_data: dict[str, Any]) -> None:
+    config_data["pools"]["login"] = ["nobody"]
+    text = yaml.safe_dump(config_data) + "data_dir: a\ndata_dir: b\n"
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads(text, "test.yaml")
+    assert {problem.place for problem in caught.value.problems} == {"data_dir", "pools.login[0]"}
+
+
+def test_errors_and_warnings_are_counted_apart_and_told_apart(config_data: dict[str, Any]) -> None:
+    config_data["groups"]["idle"] = {"partition": 7}
+    config_data["pools"]["login"] = ["nobody"]
+    with pytest.raises(ConfigurationInvalid) as caught:
+        loads(yaml.safe_dump(config_data), "test.yaml")
+    first, *lines = str(caught.value).splitlines()
+    assert first == "test.yaml: 1 error, 1 warning"
+    assert [line.startswith("  warning: groups.idle") for line in lines].count(True) == 1
+
+
+def test_a_file_in_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "latin.yaml"
+    file.write_bytes(b"kafka:\n  # f\xfcr alle\n")
+    with pytest.raises(
+        ConfigurationInvalid, match=r"\(line 2\): cannot be read: byte 0xfc is not UTF-8. Fix: save the"
+    ):
+        load(file)
 
 
 def test_the_report_names_file_count_line_path_and_fix() -> None:
