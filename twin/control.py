@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.exchange import Exchange
 from twin.settings import AccountSettings, FaultSettings, OutcomeSettings, SenderSettings, ServiceSettings
 
 PREFIX = "/__twin__"
 _PAGE = 100_000
+_MANY = 2**53
 
 
 class Control:
@@ -76,7 +78,7 @@ class Control:
         return _json(self._exchange.books.duplicates())
 
     async def _pacing(self, request: web.Request) -> web.Response:
-        tolerance_s = float(request.query.get("tolerance_s", "0"))
+        tolerance_s = _asked_number(request, "tolerance_s", 0.0, float)
         return _json(self._exchange.books.pacing(self._exchange.directory.rates(), tolerance_s=tolerance_s))
 
     async def _senders(self, _: web.Request) -> web.Response:
@@ -98,9 +100,11 @@ class Control:
         return _json({"now": clock.now(), "virtual": clock.virtual})
 
     async def _advance(self, request: web.Request) -> web.Response:
-        given = await request.json()
+        seconds = (await _given(request)).get("advance")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+            raise _bad('give {"advance": seconds}, a number from 0')
         try:
-            await self._exchange.advance(float(given["advance"]))
+            await self._exchange.advance(float(seconds))
         except TypeError as error:
             return _json({"error": str(error)}, status=409)
         return await self._clock(request)
@@ -114,23 +118,22 @@ class Control:
         return await self._summary(request)
 
     async def _inbound(self, request: web.Request) -> web.Response:
-        given = await request.json()
+        try:
+            reply = _Inbound.model_validate_json(await request.read())
+        except ValidationError as error:
+            return _unfit(error)
         try:
             receipt = await self._exchange.inbound(
-                given["from"],
-                given["to"],
-                given.get("body", ""),
-                media=given.get("media", ()),
-                extra=given.get("extra"),
+                reply.from_address, reply.to, reply.body, media=reply.media, extra=reply.extra
             )
         except KeyError as missing:
-            return _json({"error": f"no such sender or field: {missing.args[0]}"}, status=404)
+            return _json({"error": f"no such sender: {missing.args[0]}"}, status=404)
         return _json(receipt.as_json())
 
 
 def _rows(rows: Callable[[Mapping[str, str]], Iterable[dict[str, object]]]) -> Callable[[web.Request], Any]:
     async def serve(request: web.Request) -> web.Response:
-        offset, limit = int(request.query.get("offset", "0")), int(request.query.get("limit", str(_PAGE)))
+        offset, limit = _asked_number(request, "offset", 0, int), _asked_number(request, "limit", _PAGE, int)
         return _json(list(islice(rows(request.query), offset, offset + limit)))
 
     return serve
@@ -141,12 +144,58 @@ def _put(model: type[BaseModel], put: Callable[[Any], None]) -> Callable[[web.Re
         try:
             put(model.model_validate_json(await request.read()))
         except ValidationError as error:
-            return _json({"error": error.errors(include_url=False, include_context=False)}, status=422)
+            return _unfit(error)
         except KeyError as missing:
             return _json({"error": f"not found: {missing.args[0]}"}, status=404)
         return _json({"ok": True})
 
     return serve
+
+
+class _Inbound(BaseModel):
+    """What a person writes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    from_address: str = Field(alias="from")
+    to: str
+    body: str = ""
+    media: list[str] = []
+    extra: dict[str, str] | None = None
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _asked_number(request: web.Request, name: str, default: _Number, kind: Callable[[str], _Number]) -> _Number:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        number = kind(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < _MANY:
+        raise _bad(f"{name}: give a number from 0")
+    return number
+
+
+async def _given(request: web.Request) -> dict[str, Any]:
+    try:
+        given = orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        given = None
+    if not isinstance(given, dict):
+        raise _bad("give a JSON object")
+    return given
+
+
+def _bad(why: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(body=orjson.dumps({"error": why}), content_type="application/json")
+
+
+def _unfit(error: ValidationError) -> web.Response:
+    return _json({"error": error.errors(include_url=False, include_context=False, include_input=False)}, status=422)
 
 
 def _json(value: object, *, status: int = 200) -> web.Response:

@@ -9,17 +9,18 @@ import click
 from commlayer.config import Purpose, load
 
 from .failures import Failure, Misconfigured
+from .people import MessageId, in_options, region_option
 from .publish import Publishers, unknown_app
 
 
 @click.command("cancel")
-@click.argument("message_id", required=False)
+@click.argument("message_id", type=MessageId(), required=False)
 @click.option("--app", required=True, help="The app that asked for the message.")
 @click.option("--to", required=True, help="The person's number, in any notation.")
 @click.option("--key", "idempotency_key", help="Idempotency key of the request, in place of the message id.")
 @click.option("--urgent", is_flag=True, help="The message went by the app's urgent topic.")
 @click.option("--reason", help="Why, for the message's story.")
-@click.option("--region", "default_region", help="Country of numbers written nationally, such as US.")
+@region_option
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Seconds.")
 @click.pass_obj
 def command(
@@ -48,16 +49,16 @@ def command(
     loaded = load(path, frozenset({Purpose.KAFKA, Purpose.REGISTRY}))
     unknown = unknown_app(loaded.config, app)
     if unknown is not None:
-        raise Misconfigured(unknown[0], f"{unknown[1]}.")
+        raise Misconfigured(unknown[0], unknown[1])
     with Publishers(loaded, default_region=default_region, timeout_s=timeout_s) as publishers:
         try:
             receipt = publishers.publisher(app).cancel(
                 to=to, message_id=message_id, idempotency_key=idempotency_key, reason=reason, urgent=urgent
             )
         except InvalidRequest as error:
-            raise Misconfigured(error.detail, f"{error.fix}.") from error
+            raise Misconfigured(error.detail, in_options(error.fix)) from error
         except PublishError as error:
-            raise Failure(error.detail, f"{error.fix}.") from error
+            raise Failure(error.detail, in_options(error.fix)) from error
     click.echo(
         f"asked to cancel {receipt.message_id}; `commlayer status {receipt.message_id}` tells whether it was in time"
     )

@@ -21,6 +21,7 @@ from schemas.records import Consent, ConsentChange, ConsentSource
 from .failures import EXIT_FAILED, Misconfigured
 from .kafka_access import open_reader
 from .moments import Moment
+from .people import number, region_option
 
 if TYPE_CHECKING:
     from commlayer.consents.log import Written
@@ -31,7 +32,6 @@ BATCH = 1000
 """Rows that are written together: enough to keep the producer busy, few enough to go into its queue at once."""
 
 to_option = click.option("--to", required=True, help="The person's number, in any notation.")
-region_option = click.option("--region", "default_region", help="Country of numbers written nationally, such as US.")
 form_option = click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="By the file's name, or csv.")
 
 
@@ -58,7 +58,7 @@ def show(path: Path, to: str, default_region: str | None, unmasked: bool, as_jso
     from commlayer.consents.log import folded, of_person
     from connectors.masking import mask_number
 
-    recipient = _number(to, default_region)
+    recipient = number(to, default_region)
     with open_reader(path, "commlayer.consent") as (_, reader):
         changes = list(of_person(reader, recipient))
     ledger = folded(changes)
@@ -105,7 +105,7 @@ def set_(
     expires_at = _moment_ms(expires, now_ms)
     if expires_at is not None and expires_at <= now_ms:
         raise click.UsageError("--expires: that moment has passed.")
-    recipient = _number(to, default_region)
+    recipient = number(to, default_region)
     with _writing(path) as (loaded, _, write):
         try:
             kind, value = read_scope(scope, loaded.config)
@@ -198,7 +198,7 @@ def export(
     kind = Form(form) if form else Form.JSONL if Path(output.name).suffix in (".jsonl", ".ndjson") else Form.CSV
     unreadable = 0
     with open_reader(path, "commlayer.consent") as (_, reader):
-        changes = of_everybody(reader) if to is None else of_person(reader, _number(to, default_region))
+        changes = of_everybody(reader) if to is None else of_person(reader, number(to, default_region))
         output.write(header(kind))
         for change in changes:
             if change.record is None:
@@ -223,15 +223,6 @@ def _writing(path: Path) -> Iterator[tuple[Loaded, TopicReader, Any]]:
             codec.prepare()
         kafka = kafka_settings(loaded.config, loaded.secrets)
         yield loaded, reader, lambda records: write(kafka, codec, records)
-
-
-def _number(to: str, default_region: str | None) -> str:
-    from commlayer_client import InvalidRecipient, normalise
-
-    try:
-        return normalise(to, default_region)
-    except InvalidRecipient as error:
-        raise Misconfigured(f"--to: {error.detail}", f"{error.fix}.") from error
 
 
 def _told(change: Written, *, unmasked: bool) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from commlayer.config import ConfigurationInvalid, load
 from .failures import EXIT_DONE, EXIT_FAILED, EXIT_MISCONFIGURED, Failure
 from .kafka_access import open_reader, telling_progress
 from .moments import Moment, Since
+from .people import MessageId
 from .request_lines import BadLine, RequestLine, read_lines
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _NOTATION = re.compile(r"[\s().-]")
 
 
 @click.command("explain")
-@click.argument("message_id", required=False)
+@click.argument("message_id", type=MessageId(), required=False)
 @click.option(
     "--to", "recipient", metavar="NUMBER", help="All messages of a person, newest last; reads all partitions."
 )

@@ -14,8 +14,9 @@ import click
 from commlayer.config import Configuration, Loaded, Purpose, load
 from schemas.records import Channel, MessageClass
 
-from .failures import EXIT_FAILED, Failure, Misconfigured
+from .failures import EXIT_DONE, EXIT_FAILED, EXIT_MISCONFIGURED, Failure, Misconfigured
 from .moments import Moment
+from .people import in_options, region_option
 from .request_lines import BadLine, RequestLine, read_lines
 
 BATCH = 1000
@@ -43,19 +44,32 @@ class Pair(click.ParamType):
 @click.option("--media-url", "media_urls", multiple=True, help="Public URL of a picture; may be given several times.")
 @click.option("--content-sid", help="SID of a Twilio Content template.")
 @click.option("--template", help="One of commlayer's own templates.")
+@click.option("--template-version", help="Its version; the current one by default.")
+@click.option("--locale", help="Language of the template, BCP 47, such as de-CH.")
 @click.option("--variable", "variables", type=Pair(), multiple=True, help="Value for a placeholder of the template.")
 @click.option("--channel", type=click.Choice([channel.value for channel in Channel]), help="sms by default.")
+@click.option(
+    "--fallback-channel",
+    "fallback_channels",
+    type=click.Choice([channel.value for channel in Channel]),
+    multiple=True,
+    help="To try when the one before is refused or fails; may be given several times.",
+)
+@click.option("--recipient-id", help="The customer's id in your customer data.")
 @click.option("--key", "idempotency_key", help="Idempotency key: the same key is the same message. Else a random one.")
 @click.option("--sender", help="Configured sender to use.")
 @click.option("--pool", help="Configured pool to choose from.")
 @click.option("--not-before", type=Moment(), help="Earliest moment: 10m, 2h, ISO 8601 with zone, or epoch ms.")
 @click.option("--deadline", type=Moment(), help="Latest moment.")
+@click.option("--validity", "validity_period_s", type=int, help="Seconds the message may wait inside Twilio.")
 @click.option("--campaign", help="Reported back with every status.")
 @click.option("--tag", "tags", type=Pair(), multiple=True, help="Reported back, and given to Twilio.")
 @click.option("--correlation-id", help="Your own reference; reported back.")
 @click.option("--in-reply-to", help="SID of the inbound message that this one answers.")
+@click.option("--smart-encoding/--no-smart-encoding", default=None, help="Twilio's; as configured by default.")
+@click.option("--shorten-urls/--no-shorten-urls", default=None, help="Twilio's; as configured by default.")
 @click.option("--urgent/--no-urgent", default=None, help="Use the urgent topic; by default for critical categories.")
-@click.option("--region", "default_region", help="Country of numbers written nationally, such as US.")
+@region_option
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Seconds.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each message, failures too.")
 @click.pass_context
@@ -75,8 +89,8 @@ def command(
     commlayer publish --app shop < requests.jsonl
 
     A line is an object with "to", "category", "body" and so on, as the parameters of commlayer_client.Publisher.send;
-    "app" may stand in it. What cannot be published is told by line number with its reason and fix, the rest goes on,
-    and the exit code is 1.
+    "app" may stand in it. What cannot be published is told by line number with its reason and fix, and the rest goes
+    on. Exit codes: 0 all are in Kafka, 1 one is not and may be repeated, 2 the others cannot be right as they are.
     """
     loaded = load(ctx.obj, frozenset({Purpose.KAFKA, Purpose.REGISTRY}))
     fields = _fields(options)
@@ -88,16 +102,14 @@ def command(
         raise click.UsageError(f"--to is missing beside {', '.join(sorted(fields))}.")
     else:
         lines = read_lines(_standard_input(), app)
-    failed = asked = False
+    codes: set[int] = set()
     with Publishers(loaded, default_region=default_region, timeout_s=timeout_s) as publishers:
         for batch in _batches(lines):
-            asked = True
             for line, outcome in publishers.publish(batch):
-                failed |= _tell(line, outcome, as_json=as_json, one="to" in fields)
-    if not asked:
+                codes.add(_tell(line, outcome, as_json=as_json, one="to" in fields))
+    if not codes:
         raise click.UsageError("nothing to publish: standard input is empty. Give --to, or pipe in JSON lines.")
-    if failed:
-        ctx.exit(EXIT_FAILED)
+    ctx.exit(next((code for code in (EXIT_FAILED, EXIT_MISCONFIGURED) if code in codes), EXIT_DONE))
 
 
 class Publishers(contextlib.ExitStack):
@@ -122,6 +134,8 @@ class Publishers(contextlib.ExitStack):
             if unknown is not None:
                 outcomes |= {line.number: BadLine(line.number, *unknown) for line in of_app}
                 continue
+            outcomes |= {bad.number: bad for line in of_app if (bad := unknown_name(self._loaded.config, line))}
+            of_app = [line for line in of_app if line.number not in outcomes]
             try:
                 receipts = self.publisher(app).send_many([line.fields for line in of_app])
             except PublishError as error:  # about none of them: no contracts, no publishing
@@ -164,9 +178,9 @@ class Publishers(contextlib.ExitStack):
         return self._open[app]
 
 
-def _tell(line: int, outcome: Any, *, as_json: bool, one: bool) -> bool:
-    """Print what became of a line. Returns whether it failed."""
-    from commlayer_client import Receipt
+def _tell(line: int, outcome: Any, *, as_json: bool, one: bool) -> int:
+    """Print what became of a line. Returns its exit code."""
+    from commlayer_client import InvalidRequest, MessageTooLarge, NotAuthorized, Receipt, UnknownTopic
 
     if isinstance(outcome, Receipt):
         shown = {
@@ -178,7 +192,7 @@ def _tell(line: int, outcome: Any, *, as_json: bool, one: bool) -> bool:
             "idempotency_key": outcome.idempotency_key,
         }
         click.echo(json.dumps(shown) if as_json else outcome.message_id)
-        return False
+        return EXIT_DONE
     what, fix, fate = _failure(outcome)
     if as_json:
         failure = {"line": line, "error": what, "fix": fix, "fate": fate}
@@ -188,16 +202,17 @@ def _tell(line: int, outcome: Any, *, as_json: bool, one: bool) -> bool:
     else:
         place = "error" if one else f"line {line}"
         unknown = "" if fate != "unknown" else f" It may be in Kafka: repeat it with --key {outcome.idempotency_key}."
-        click.echo(f"{place}: {what}. Fix: {fix}.{unknown}", err=True)
-    return True
+        click.echo(f"{place}: {what}. Fix: {fix}{unknown}", err=True)
+    hopeless = (BadLine, InvalidRequest, MessageTooLarge, NotAuthorized, UnknownTopic)
+    return EXIT_MISCONFIGURED if isinstance(outcome, hopeless) else EXIT_FAILED
 
 
 def _failure(outcome: Any) -> tuple[str, str, str]:
     if isinstance(outcome, BadLine):
-        return outcome.what, outcome.fix, "not published"
+        return outcome.what, in_options(outcome.fix), "not published"
     field = f"{outcome.field}: " if getattr(outcome, "field", None) else ""
     what = outcome.detail if outcome.detail.startswith(field) else f"{field}{outcome.detail}"
-    return what, outcome.fix, outcome.fate.value
+    return what, in_options(outcome.fix), outcome.fate.value
 
 
 def _standard_input() -> BinaryIO:
@@ -226,7 +241,27 @@ def unknown_app(config: Configuration, app: str) -> tuple[str, str] | None:
 
     if app in config.apps:
         return None
-    return f"app: no app is called `{app}`", instead(app, config.apps, otherwise="configure it").rstrip(".")
+    return f"app: no app is called `{app}`", instead(app, config.apps, otherwise="configure it.")
+
+
+def unknown_name(config: Configuration, line: RequestLine) -> BadLine | None:
+    """What a request names and the configuration does not know; policy would deny it."""
+    from commlayer.config.suggest import instead
+
+    app = config.apps[line.app]
+    known = {
+        "category": app.categories,
+        "sender": tuple(config.senders),
+        "pool": tuple(config.pools),
+        "template": tuple(config.templates),
+    }
+    for field, names in known.items():
+        name = line.fields.get(field)
+        if isinstance(name, str) and name and name not in names:
+            what = "is not granted to this app" if field == "category" and name in config.categories else "is not known"
+            fix = instead(name, names, otherwise="configure it.")
+            return BadLine(line.number, f"{field}: `{name}` {what}", fix)
+    return None
 
 
 def _critical(config: Configuration, app: str) -> list[str]:

@@ -15,6 +15,7 @@ from schemas.records import StatusUpdate
 
 from .failures import EXIT_FAILED, Failure
 from .kafka_access import open_reader
+from .people import MessageId
 
 FOLLOW_S = 72 * 3600.0 + 3600.0
 """No message lives longer than 72 h; callbacks may take a little more."""
@@ -24,7 +25,7 @@ _LEFT_OUT = ("is_final", "tags", "round", "attempts", "recipient", *_TIMES)
 
 
 @click.command("status")
-@click.argument("message_id")
+@click.argument("message_id", type=MessageId())
 @click.option("--wait", "wait_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait so long for the end.")
 @click.option("--follow", is_flag=True, help="Print every change, until the end.")
 @click.option("--json", "as_json", is_flag=True, help="JSON in place of a table; with --follow one line per change.")

@@ -10,13 +10,14 @@ import click
 
 from commlayer.config import ConfigurationInvalid, Problem, Severity, load
 from commlayer.config.conversions import policy_config
+from commlayer.config.suggest import instead
 from schemas.records import Encoding
 from streams.policy.config import PolicyConfig
 from streams.policy.templates import Template
 from streams.policy.templates.lint import measure
 from streams.policy.templates.locales import best
 
-from .failures import EXIT_FAILED
+from .failures import EXIT_MISCONFIGURED, Misconfigured
 
 _NAMES = {Encoding.GSM7: "GSM-7", Encoding.UCS2: "UCS-2"}
 _SECTIONS = ("templates", "content_templates", "unsubscribe_lines")
@@ -30,7 +31,7 @@ def command() -> None:
 @command.command("lint")
 @click.pass_context
 def lint(ctx: click.Context) -> None:
-    """Check every template, with the longest values: for CI. Exit code 1 when one has an error."""
+    """Check every template, with the longest values: for CI. Exit code 2 when one has an error."""
     path: Path = ctx.obj
     try:
         loaded = load(path)
@@ -39,14 +40,15 @@ def lint(ctx: click.Context) -> None:
         if not any(problem.severity is Severity.ERROR for problem in ours):
             raise
         for problem in ours:
-            click.echo(f"{problem.severity.value}: {problem}", err=True)
-        ctx.exit(EXIT_FAILED)
+            click.echo(problem if problem.severity is Severity.WARNING else f"error: {problem}", err=True)
+        ctx.exit(EXIT_MISCONFIGURED)
     for warning in filter(_about_templates, loaded.warnings):
         click.echo(str(warning), err=True)
     config = policy_config(loaded.config)
     for template in config.templates.values():
         for line in _costs(template, config):
             click.echo(line)
+    _say_if_none(config)
 
 
 @command.command("list")
@@ -60,6 +62,7 @@ def list_(path: Path) -> None:
         click.echo(f"{template.name}  version {template.current}  {', '.join(version.texts)}  at most {most} segments")
     for content in config.content_templates.values():
         click.echo(f"{content.name}  {content.sid}  {'approved' if content.approved else 'not approved'}")
+    _say_if_none(config)
 
 
 @command.command("show")
@@ -70,7 +73,10 @@ def show(path: Path, name: str) -> None:
     config = policy_config(load(path).config)
     template = config.templates.get(name)
     if template is None:
-        raise click.ClickException(f"no template {name!r}; configured: {', '.join(config.templates) or 'none'}")
+        raise Misconfigured(
+            f"no template is called `{name}`",
+            instead(name, config.templates, otherwise="none is configured; docs/templates.md tells how."),
+        )
     for number, version in template.versions.items():
         click.echo(f"version {number}{' (current)' if number == template.current else ''}")
         for key, variable in version.variables.items():
@@ -80,6 +86,11 @@ def show(path: Path, name: str) -> None:
             click.echo(f"  {locale}: {text}")
     for line in _costs(template, config):
         click.echo(line)
+
+
+def _say_if_none(config: PolicyConfig) -> None:
+    if not config.templates and not config.content_templates:
+        click.echo("no template is configured; docs/templates.md tells how to write one.", err=True)
 
 
 def _costs(template: Template, config: PolicyConfig) -> Iterator[str]:

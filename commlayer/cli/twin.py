@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import yaml
 
 from commlayer.config import Purpose, load
 
@@ -37,6 +38,12 @@ def command(path: Path, listen: str | None, settings: Path | None) -> None:
     if settings is not None:
         try:
             chosen = TwinSettings.load(settings)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f", line {mark.line + 1}" if mark is not None else ""
+            raise Misconfigured(
+                f"{settings}{place}: not YAML in UTF-8", "docs/twin.md shows a whole file, under `Set it up`."
+            ) from None
         except ValidationError as error:
             # Without the values: tokens are among them.
             found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Set
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -49,6 +49,8 @@ def mended(value: Any, malformed: Set[Path], at: Path) -> Any:
 def _stand_in(expected: Any, name: str | int) -> Any:
     if name in _FREE_CHOICES and isinstance(expected, type) and issubclass(expected, Enum):
         return next(iter(expected)).value
+    if name in _FREE_CHOICES and get_origin(expected) is Literal:
+        return get_args(expected)[0]
     return _STAND_INS.get(expected)
 
 

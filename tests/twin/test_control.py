@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.twin.rig import LONG, OTHER, PERSON, SECOND, START, Caller, Hook, settings
 from twin.server import Twin
 
@@ -101,3 +103,31 @@ async def test_a_twin_that_hung_up_comes_back_with_its_books(twin: Twin, caller:
     await twin.listen()
     assert twin.url == url
     assert len((await caller.get("/Messages.json")).json["messages"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/messages?limit=many", None),
+        ("GET", "/messages?offset=-1", None),
+        ("GET", "/pacing?tolerance_s=nan", None),
+        ("GET", "/pacing?tolerance_s=x", None),
+        ("POST", "/clock", b"{"),
+        ("POST", "/clock", b"[]"),
+        ("POST", "/clock", b"{}"),
+        ("POST", "/clock", b'{"advance": "5"}'),
+        ("POST", "/clock", b'{"advance": -5}'),
+        ("POST", "/inbound", b""),
+        ("POST", "/inbound", b"[1]"),
+        ("POST", "/inbound", b'{"from": 5, "to": "x"}'),
+        ("POST", "/inbound", b'{"from": "+15558675310", "to": "+15557122661", "media": "x"}'),
+        ("PUT", "/outcomes", b"\xff"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_and_breaks_nothing(
+    caller: Caller, method: str, path: str, body: bytes | None
+) -> None:
+    answer = await caller.request(method, "/__twin__" + path, auth=False, data=body)
+    assert answer.status in (400, 422)
+    assert answer.json["error"]
+    assert (await caller.request("GET", "/__twin__", auth=False)).status == 200

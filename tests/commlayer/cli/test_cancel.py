@@ -13,6 +13,7 @@ from tests.commlayer.conftest import Commlayer
 from tests.support.kafka import Kafka, Stored
 
 TO = "+14155550123"
+MESSAGE = str(uuid.uuid4())
 
 
 def of(kafka: Kafka, topic: str, reason: str) -> tuple[Stored, Cancellation]:
@@ -28,12 +29,12 @@ def mark() -> str:
 
 
 def test_an_operator_takes_a_message_back_on_its_apps_topic(commlayer: Commlayer, on_kafka: Kafka, mark: str) -> None:
-    done = commlayer("cancel", "m-1", "--app", "shop", "--to", "+1 (415) 555-0123", "--reason", mark)
+    done = commlayer("cancel", MESSAGE, "--app", "shop", "--to", "+1 (415) 555-0123", "--reason", mark)
     assert done.exit_code == 0, done.output
-    assert "asked to cancel m-1" in done.stdout
+    assert f"asked to cancel {MESSAGE}" in done.stdout
     stored, record = of(on_kafka, "comms.requests.shop", mark)
     assert stored.key == TO.encode()
-    assert (record.recipient, record.message_id, record.idempotency_key) == (TO, "m-1", None)
+    assert (record.recipient, record.message_id, record.idempotency_key) == (TO, MESSAGE, None)
 
 
 def test_by_key_and_on_the_urgent_topic(commlayer: Commlayer, on_kafka: Kafka, mark: str) -> None:
@@ -45,10 +46,17 @@ def test_by_key_and_on_the_urgent_topic(commlayer: Commlayer, on_kafka: Kafka, m
 
 def test_what_cannot_name_a_message_is_refused(commlayer: Commlayer) -> None:
     assert "by its id, or by --key" in commlayer("cancel", "--app", "shop", "--to", TO).stderr
-    assert commlayer("cancel", "m", "--key", "k", "--app", "shop", "--to", TO).exit_code == 2
-    wrong = commlayer("cancel", "m", "--app", "shpo", "--to", TO)
+    assert commlayer("cancel", MESSAGE, "--key", "k", "--app", "shop", "--to", TO).exit_code == 2
+    wrong = commlayer("cancel", MESSAGE, "--app", "shpo", "--to", TO)
     assert wrong.exit_code == 2
     assert "did you mean `shop`?" in wrong.stderr
-    number = commlayer("cancel", "m", "--app", "shop", "--to", "nobody")
+    number = commlayer("cancel", MESSAGE, "--app", "shop", "--to", "nobody")
     assert number.exit_code == 2
     assert "no telephone number" in number.stderr
+
+
+@pytest.mark.parametrize("command", [("status",), ("explain",), ("cancel", "--app", "shop", "--to", TO)])
+def test_what_is_no_message_id_is_refused_without_asking_kafka(commlayer: Commlayer, command: tuple[str, ...]) -> None:
+    result = commlayer(*command, "order-17")
+    assert result.exit_code == 2
+    assert "`order-17` is no message id" in result.stderr

@@ -9,10 +9,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+from commlayer_client import MessageFields
 
+from commlayer.cli.publish import command as publish
 from schemas.codec import SingleObjectCodec
 from schemas.ids import message_id_by_key, message_id_by_origin
-from schemas.records import MessageRequest
+from schemas.records import Channel, MessageRequest
 from tests.commlayer.conftest import Commlayer
 from tests.commlayer.programs import Program
 from tests.support.kafka import Kafka
@@ -51,6 +53,26 @@ def test_one_message_by_options_prints_its_id(commlayer: Commlayer, on_kafka: Ka
     assert 0 <= request.deadline - began_ms - 7_200_000 < 600_000
 
 
+def test_every_parameter_of_a_request_has_its_option() -> None:
+    options = {option.name for option in publish.params}
+    assert set(MessageFields.__annotations__) - {"traceparent"} <= options
+
+
+def test_options_of_templates_channels_and_twilio_reach_the_request(
+    commlayer: Commlayer, on_kafka: Kafka, key: str
+) -> None:
+    result = commlayer(
+        *("publish", "--app", "shop", "--to", "(415) 555-0123", "--region", "us", "--category", "news", "--body", "Hi"),
+        *("--key", key, "--fallback-channel", "whatsapp", "--fallback-channel", "mms", "--recipient-id", "c-1"),
+        *("--locale", "de-CH", "--validity", "600", "--no-smart-encoding", "--shorten-urls"),
+    )
+    assert result.exit_code == 0, result.output
+    request = the(on_kafka, key)
+    assert (request.fallback_channels, request.recipient_id) == ([Channel.WHATSAPP, Channel.MMS], "c-1")
+    assert (request.locale, request.validity_period_s) == ("de-CH", 600)
+    assert (request.smart_encoding, request.shorten_urls) == (False, True)
+
+
 def test_critical_categories_use_the_urgent_topic_unless_told_otherwise(
     commlayer: Commlayer, on_kafka: Kafka, key: str
 ) -> None:
@@ -83,7 +105,7 @@ def test_lines_are_published_in_order_and_bad_ones_told_by_number(
     ]
     text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
     result = commlayer("publish", "--app", "shop", input=text)
-    assert result.exit_code == 1
+    assert result.exit_code == 2  # trying again would not help
     assert result.stdout.splitlines() == [message_id_by_key("shop", TO, f"{key}-{number}") for number in (1, 2)]
     errors = result.stderr.splitlines()
     assert [error.split(":")[0] for error in errors] == ["line 2", "line 3", "line 4", "line 5", "line 6"]
@@ -116,7 +138,7 @@ def test_a_field_of_a_wrong_type_costs_its_own_line_only(
     good = {"to": TO, "category": "news", "body": "x", "idempotency_key": key}
     lines = [good | {field: value}, good]
     result = commlayer("publish", "--app", "shop", input="\n".join(map(json.dumps, lines)))
-    assert (result.exit_code, result.stdout) == (1, f"{message_id_by_key('shop', TO, key)}\n"), result.output
+    assert (result.exit_code, result.stdout) == (2, f"{message_id_by_key('shop', TO, key)}\n"), result.output
     assert result.stderr.startswith(f"line 1: {field}: ")
     assert ". Fix: " in result.stderr
 
@@ -127,7 +149,7 @@ def test_lines_that_are_no_lines_at_all_cost_nothing_but_themselves(
     good = json.dumps({"to": TO, "category": "news", "body": "x", "idempotency_key": key}).encode()
     text = b"\n".join((b"[" * 100_000, b'{"to": "\xff"}', good))
     result = commlayer("publish", "--app", "shop", input=text)
-    assert (result.exit_code, result.stdout) == (1, f"{message_id_by_key('shop', TO, key)}\n"), result.output
+    assert (result.exit_code, result.stdout) == (2, f"{message_id_by_key('shop', TO, key)}\n"), result.output
     assert [line.partition(". Fix")[0] for line in result.stderr.splitlines()] == [
         "line 1: nested too deeply",
         "line 2: not UTF-8 at byte 8",
@@ -144,7 +166,7 @@ def test_nothing_to_publish_is_a_mistake(commlayer: Commlayer, text: str) -> Non
 def test_json_lines_tell_failures_in_their_place(commlayer: Commlayer, on_kafka: Kafka) -> None:
     text = '{"to": "+14155550123", "category": "news", "body": "x"}\n{"category": "news"}\n'
     result = commlayer("publish", "--app", "shop", "--json", input=text)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     good, bad = map(json.loads, result.stdout.splitlines())
     assert (good["line"], bad["line"], bad["fate"]) == (1, 2, "not published")
     assert bad["error"].startswith("to: ")
@@ -165,6 +187,18 @@ def test_thousands_of_lines_are_published(commlayer: Commlayer, on_kafka: Kafka,
         (["--to", TO, "--category", "news", "--body", "x"], "--app is missing"),
         (["--app", "shop", "--body", "x"], "--to is missing beside body"),
         (["--app", "shop", "--to", TO, "--deadline", "soon"], "`soon` is no moment: write a time from now"),
+        (["--app", "shp", "--to", TO, "--category", "news"], "no app is called `shp`. Fix: did you mean `shop`?\n"),
+        (
+            ["--app", "shop", "--to", TO, "--category", "nws"],
+            "category: `nws` is not known. Fix: did you mean `news`?\n",
+        ),
+        (["--app", "shop", "--to", TO, "--category", "otp", "--sender", "usa"], "sender: `usa` is not known"),
+        (["--app", "shop", "--to", TO, "--category", "otp", "--pool", "al"], "pool: `al` is not known. Fix: did you"),
+        (["--app", "shop", "--to", TO, "--category", "otp", "--template", "hi"], "Fix: configure it.\n"),
+        (
+            ["--app", "shop", "--to", "415 555 0123", "--category", "otp", "--body", "x"],
+            "name its country by --region.",
+        ),
         (["--app", "shop", "--to", TO, "--tag", "nothing"], "`nothing` is not key=value"),
         (["--app", "shop", "--to", TO, "--category", "news", "--body", "x", "--region", "XX"], "ISO 3166"),
     ],

@@ -26,10 +26,10 @@ def test_lint_tells_encoding_segments_and_what_forces_ucs2(commlayer: Commlayer,
     assert "warning: templates.code.versions.1.texts.fr" in result.stderr
 
 
-def test_lint_fails_with_1_on_an_error_of_a_template(commlayer: Commlayer, config_file: Path) -> None:
+def test_lint_fails_on_an_error_of_a_template(commlayer: Commlayer, config_file: Path) -> None:
     config_file.write_text(config_file.read_text() + TEXT.replace("{{ code }}", "{{ cdoe }}"))
     result = commlayer("templates", "lint")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "templates.code.versions.1.texts.en (line" in result.stderr
 
 
@@ -37,4 +37,13 @@ def test_list_and_show_tell_what_there_is(commlayer: Commlayer, config_file: Pat
     config_file.write_text(config_file.read_text() + TEXT)
     assert "code  version 1  en, fr  at most 1 segments" in commlayer("templates", "list").stdout
     assert "{{ code }}  code, at most 8, required" in commlayer("templates", "show", "code").stdout
-    assert commlayer("templates", "show", "cdoe").exit_code == 1
+    missing = commlayer("templates", "show", "cdoe")
+    assert (missing.exit_code, missing.stderr) == (
+        2,
+        "error: no template is called `cdoe`\nfix: did you mean `code`?\n",
+    )
+
+
+def test_no_template_at_all_is_said(commlayer: Commlayer) -> None:
+    for command in ("lint", "list"):
+        assert "no template is configured" in commlayer("templates", command).stderr

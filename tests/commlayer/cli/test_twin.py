@@ -62,3 +62,15 @@ def test_settings_of_its_own_are_checked(commlayer: Commlayer, tmp_path: Path) -
     assert result.exit_code == 2
     assert "accounts.0.sid" in result.stderr
     assert "s3cret-token" not in result.stderr
+
+
+@pytest.mark.parametrize("content", [b"accounts: [\n", b"\xff\xfe", b"a: 1\n\tb: 2\n"])
+def test_a_settings_file_that_is_no_yaml_is_told_in_one_line(
+    commlayer: Commlayer, tmp_path: Path, content: bytes
+) -> None:
+    settings = tmp_path / "twin.yaml"
+    settings.write_bytes(content)
+    result = commlayer("twin", "--settings", str(settings))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {settings}")
+    assert "not YAML in UTF-8\nfix: docs/twin.md shows a whole file" in result.stderr
