@@ -3,21 +3,15 @@ nothing that anybody has to do is forbidden, at a first start and at a second on
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Consumer
 
-from schemas.records import CustomerProfile, MessageClass, MessageStatus
+from schemas.records import CustomerProfile, MessageStatus
 from schemas.topics import (
-    CONTROL,
-    FEEDBACK_INBOUND,
-    FEEDBACK_STATUS,
     INBOUND,
     PROFILES,
-    dispatch_topic,
     request_topic,
 )
 from tests.streams.cluster import COUNTS
@@ -137,55 +131,6 @@ def test_every_process_does_its_work_and_does_it_again_after_a_restart(road: Roa
     assert {told[each].status for each in asked} == {MessageStatus.DELIVERED}
     assert (told[refused].status, told[refused].reason) == (MessageStatus.DENIED, "opted_out")
     assert not [line for line in road.logs().splitlines() if "uthoriz" in line]
-
-
-@pytest.mark.timeout(300)
-def test_every_command_does_its_work(road: Road, tmp_path_factory: pytest.TempPathFactory) -> None:
-    message_id = ask(road, ANN, "--category", "service")
-    assert "delivered" in works(road, "status", message_id, "--wait", "30")
-    assert "delivered" in works(road, "explain", message_id)
-    rehearsed = tmp_path_factory.mktemp("requests") / "requests.jsonl"
-    rehearsed.write_text(json.dumps({"to": ANN, "category": "service", "body": "hi"}) + "\n")
-    told = works(road, "explain", "--dry-run", str(rehearsed), "--app", "shop")
-    assert [line for line in told.splitlines() if "not available" in line and "quotas:" not in line] == []
-    works(road, "cancel", message_id, "--app", "shop", "--to", ANN, user="shop")
-    works(road, "consent", "set", "opt-out", "--to", CHRIS, "--evidence", "letter")
-    assert "letter" in works(road, "consent", "show", "--to", CHRIS)
-    works(road, "consent", "export", "all")
-    works(road, "lanes", "pause", "local")
-    shown = works(road, "lanes", "show")
-    assert "paused" in shown
-    assert "cannot" not in shown
-    works(road, "lanes", "resume", "local")
-    works(road, "dead", "list")
-
-
-def test_a_consumer_reads_what_it_was_promised(road: Road, users: dict[str, Kafka]) -> None:
-    consumer = Consumer({**users["cdp"].config, "group.id": "cdp", "auto.offset.reset": "earliest", "log_level": 0})
-    consumer.subscribe([FEEDBACK_STATUS, FEEDBACK_INBOUND])
-    seen: set[str] = set()
-
-    def both() -> bool:
-        message = consumer.poll(0.5)
-        if message is not None:
-            assert message.error() is None, message.error()
-            seen.add(message.topic() or "")
-        return seen == {FEEDBACK_STATUS, FEEDBACK_INBOUND}
-
-    wait_until(both, "a status and a reply", within_s=30)
-    consumer.close()
-
-
-def test_nobody_got_more_than_that(road: Road, users: dict[str, Kafka]) -> None:
-    for user, topic in (
-        ("operator", request_topic("shop")),
-        ("feedback", request_topic("shop")),
-        ("bridge", dispatch_topic(MessageClass.BULK)),
-        ("policy", FEEDBACK_STATUS),
-        ("shop", CONTROL),
-    ):
-        with pytest.raises(Exception, match="uthoriz"):
-            users[user].produce([Outgoing(topic, b"x")])
 
 
 def at_home(road: Road, topic: str) -> bool:
