@@ -1,7 +1,7 @@
 """A policy process: `python -m tests.streams.policy.worker <json>`.
 
 The JSON: bootstrap, group, datadir, and optionally instance (static membership), campaigns (senders of that pool),
-kafka (changes to the settings), fault (arguments of `fault_points.FaultPoints`).
+apps (the only ones configured), kafka (changes to the settings), fault (arguments of `fault_points.FaultPoints`).
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def main(told: dict[str, Any]) -> int:
     pools = config().pools
     if "campaigns" in told:
         pools = {**pools, "campaigns": tuple(told["campaigns"])}
+    apps = {name: grants for name, grants in config().apps.items() if name in told.get("apps", config().apps)}
     stage = PolicyStage(
-        config(caps=(CAP,), pools=pools),
+        config(caps=(CAP,), pools=pools, apps=apps),
         codec=CODEC,
         publisher=publisher,
         kafka=settings,
