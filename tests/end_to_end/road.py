@@ -54,10 +54,11 @@ class Road:
     def twin_url(self) -> str:
         return f"http://127.0.0.1:{self.ports['twin']}"
 
-    def twin(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask (or tell) the twin's `/__twin__`."""
+    def twin(self, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
+        """Ask (or tell) the twin's `/__twin__`; with a body POST unless told otherwise."""
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"{self.twin_url}/__twin__{path}", data, timeout=30) as answer:
+        request = urllib.request.Request(f"{self.twin_url}/__twin__{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
     def records(self, topic: str) -> list[Record]:

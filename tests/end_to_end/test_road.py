@@ -176,6 +176,37 @@ def test_the_story_of_a_message_is_on_the_lifecycle_topic(road: Road, requested:
     assert by_status[MessageStatus.ACCEPTED] == REQUESTS
 
 
+def test_callbacks_that_come_before_the_answer_to_the_request_are_harmless(road: Road) -> None:
+    """Twilio's answer drips, and meanwhile the message is delivered."""
+    texts = {f"+1415557{number:04d}": f"early {number}" for number in range(20)}
+
+    async def publish() -> set[str]:
+        async with Publisher(app="shop", bootstrap=road.kafka.bootstrap, registry_url=road.registry_url) as shop:
+            sent = [shop.send(to=to, category="service", body=body) for to, body in texts.items()]
+            return {receipt.message_id for receipt in await asyncio.gather(*sent)}
+
+    road.twin("/faults", {"requests": [{"kind": "drip", "to_prefix": "+1415557", "delay_s": 2.0}]}, method="PUT")
+    ids = asyncio.run(publish())
+    wait_until(lambda: ids <= road.final_statuses().keys(), "every message to be final", within_s=60)
+
+    def stories() -> dict[str, list[MessageStatus]]:
+        told: dict[str, list[MessageStatus]] = {message_id: [] for message_id in ids}
+        for record in road.records(LIFECYCLE):
+            if isinstance(record, LifecycleEvent) and record.message_id in ids:
+                told[record.message_id].append(record.status)
+        return told
+
+    wait_until(
+        lambda: all(MessageStatus.ACCEPTED in story for story in stories().values()),
+        "what Twilio answered, in the end",
+        within_s=30,
+    )
+    assert {story[-1] for story in stories().values()} == {MessageStatus.ACCEPTED}
+    assert Counter(road.final_statuses()[message_id].status for message_id in ids) == {MessageStatus.DELIVERED: 20}
+    rows = [row for row in road.twin("/messages") if row["m"] in ids]
+    assert Counter((row["to"], row["submitted_body"]) for row in rows) == Counter(texts.items())
+
+
 def test_the_command_line_publishes_and_tells_the_status(road: Road, requested: dict[str, tuple[str, str]]) -> None:
     def run(*arguments: str) -> str:
         done = road.run(*arguments)
