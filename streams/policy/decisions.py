@@ -9,7 +9,7 @@ A crash after the first step finds the decision when the input comes again, and 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -17,11 +17,10 @@ import structlog
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
 from schemas import ids
-from schemas.codec import Codec, SingleObjectCodec
-from schemas.errors import DecodeError
+from schemas.codec import Codec
 from schemas.reasons import Reason
 from schemas.records import Channel, Dispatch, MessageRequest, PolicyDecision, PolicyOutcome
-from schemas.topics import LIFECYCLE, deferral_topic, dispatch_topic
+from schemas.topics import LIFECYCLE
 
 from . import metrics
 from .case import Entry, Origin
@@ -37,39 +36,15 @@ from .profile import Profile
 from .profile_sources import merged, profile_of_record
 from .quotas import NOW, Quotas, Turn
 from .rounds import Meeting, meet
-from .story import tell
 from .switchboard import Switched
 from .trace import trace_headers
-from .verdict import Admitted, Decision, Deferred, Denied
-from .wheel import tier_for
+from .verdict import Admitted, Decision, Denied
+from .writing import Outcome, Published, Writing
 
 log = structlog.get_logger(__name__)
 
-REQUEST_KEPT_BYTES = 200_000
-"""A larger request is not remembered beside its dispatch record: both together must fit into one Kafka record."""
-
 LookUp = Callable[[MessageRequest, Entry], Awaitable[Profile | None]]
 """Asks customer data about the person of a request."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Published:
-    """What a decision puts on Kafka beside its lifecycle event."""
-
-    topic: str
-    partition: int | None
-    key: bytes
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """A decision, when it was made, and what is published of it."""
-
-    decision: Decision
-    at: int
-    published: _Published | None
-    told: bytes
 
 
 class Decisions:
@@ -103,7 +78,7 @@ class Decisions:
         self._memory = memory
         self._intake = intake
         self._codec = codec
-        self._inner = SingleObjectCodec()
+        self._writing = Writing(config, codec)
         self._publisher = publisher
         self._now_ms = now_ms
         self._may_act = may_act
@@ -126,7 +101,7 @@ class Decisions:
         try:
             earlier = self._memory.decision(entry.home, request.recipient, entry.message_id)
         except EntryUnreadable as error:
-            await self._end_by_defect(event, error, request, entry, NOTHING_KNOWN, kind)
+            await self._end_by_defect(event, error, request, entry, NOTHING_KNOWN, kind, None)
             return
         meeting = meet(earlier, entry)
         if meeting is Meeting.NEW:
@@ -163,13 +138,7 @@ class Decisions:
     def request_of(self, home: int, recipient: str, message_id: str) -> MessageRequest | None:
         """The request of a message that came back without one, where it is remembered."""
         earlier = self._known(home, recipient, message_id)
-        if earlier is None or earlier.request is None:
-            return None
-        try:
-            request = self._inner.decode(earlier.request)
-        except DecodeError:
-            return None
-        return request if isinstance(request, MessageRequest) else None
+        return None if earlier is None else self._writing.request_of(earlier)
 
     def _known(self, home: int, recipient: str, message_id: str) -> PolicyDecision | None:
         """The last decision about a message of which nothing else is known. One that cannot be read helps nobody."""
@@ -253,17 +222,24 @@ class Decisions:
         kind: str,
         earlier: PolicyDecision | None,
     ) -> None:
-        now_ms = self._now_ms()
+        now_ms, place = self._now_ms(), _place_of(event)
         try:
             decision = decide(request, entry, self._config, now_ms, facts)
-            outcome = self._outcome(decision, event.message, request, entry, now_ms)
+            outcome = self._writing.outcome(decision, request, entry, place, now_ms)
         except Exception as error:
-            await self._end_by_defect(event, error, request, entry, facts, kind)
+            await self._end_by_defect(event, error, request, entry, facts, kind, earlier)
             return
         await self._write_down(event, outcome, request, entry, facts, kind, earlier)
 
     async def _end_by_defect(
-        self, event: Any, error: Exception, request: MessageRequest, entry: Entry, facts: Facts, kind: str
+        self,
+        event: Any,
+        error: Exception,
+        request: MessageRequest,
+        entry: Entry,
+        facts: Facts,
+        kind: str,
+        earlier: PolicyDecision | None,
     ) -> None:
         """Deny a message on which policy fails, and keep its record as a dead letter."""
         if not await self._may_act(event):
@@ -284,13 +260,13 @@ class Decisions:
             app=entry.app,
             message_id=entry.message_id,
         )
-        outcome = self._outcome(denied, event.message, request, entry, self._now_ms())
-        await self._write_down(event, outcome, request, entry, facts, kind, None)
+        outcome = self._writing.outcome(denied, request, entry, _place_of(event), self._now_ms())
+        await self._write_down(event, outcome, request, entry, facts, kind, earlier)
 
     async def _write_down(
         self,
         event: Any,
-        made: _Outcome,
+        made: Outcome,
         request: MessageRequest,
         entry: Entry,
         facts: Facts,
@@ -304,19 +280,12 @@ class Decisions:
             self._openings.note(entry.home, opens, request.recipient, made.at)
         metrics.decision_seconds(kind).observe(max(0.0, made.at / 1000 - event.message.timestamp))
         if entry.home is not None:
-            kept = self._kept(made, request, entry, earlier)
+            kept = self._writing.kept(made, request, entry, earlier)
             await self._memory.keep_decision(entry.home, request.recipient, kept, opens=opens)
             if not await self._may_act(event):
                 return
         await self._publish(event, entry, made.published, made.told)
         self._count(decision, entry.app)
-
-    def _outcome(
-        self, decision: Decision, message: Any, request: MessageRequest, entry: Entry, now_ms: int
-    ) -> _Outcome:
-        place = Origin(message.topic, message.partition, message.offset)
-        told = tell(request, entry, decision, place, self._config, now_ms)
-        return _Outcome(decision, now_ms, self._published(decision, request), self._codec.encode(told))
 
     async def _publish_again(self, event: Any, earlier: PolicyDecision, entry: Entry, recipient: str) -> None:
         metrics.again.inc()
@@ -330,13 +299,13 @@ class Decisions:
                 key = order.message_id.encode()
             else:
                 key = recipient.encode()
-            published = _Published(earlier.topic, earlier.partition, key, value)
+            published = Published(earlier.topic, earlier.partition, key, value)
         if not await self._may_act(event):
             return
         assert earlier.told is not None
         await self._publish(event, entry, published, earlier.told)
 
-    async def _publish(self, event: Any, entry: Entry, published: _Published | None, told: bytes) -> None:
+    async def _publish(self, event: Any, entry: Entry, published: Published | None, told: bytes) -> None:
         headers = trace_headers(entry.traceparent)
         if published is not None:
             await self._publisher.publish(
@@ -347,69 +316,6 @@ class Decisions:
         await self._publisher.publish(LIFECYCLE, told, key=entry.message_id.encode(), headers=headers)
         event.ack()
 
-    def _published(self, decision: Decision, request: MessageRequest) -> _Published | None:
-        if isinstance(decision, Admitted):
-            order = decision.dispatch
-            topic = dispatch_topic(order.message_class)
-            return _Published(topic, decision.partition, order.message_id.encode(), self._codec.encode(order))
-        if isinstance(decision, Deferred):
-            deferral = decision.deferral
-            topic = deferral_topic(tier_for(deferral.due_at - self._now_ms()))
-            return _Published(topic, None, request.recipient.encode(), self._codec.encode(deferral))
-        return None
-
-    def _kept(
-        self,
-        made: _Outcome,
-        request: MessageRequest,
-        entry: Entry,
-        earlier: PolicyDecision | None,
-    ) -> PolicyDecision:
-        decision, published, now_ms = made.decision, made.published, made.at
-        until, deadline, on_service = now_ms, None, False
-        # It counts for caps from its last admission on, whatever a later round decides; its lane was paid for then.
-        admitted_at = earlier.admitted_at if earlier is not None else None
-        sender = earlier.sender if earlier is not None else None
-        if isinstance(decision, Admitted):
-            outcome, deadline, admitted_at = PolicyOutcome.ADMITTED, decision.dispatch.deadline, now_ms
-            sender, on_service = decision.dispatch.lane, decision.dispatch.messaging_service_sid is not None
-            until = deadline
-        elif isinstance(decision, Deferred):
-            outcome, deadline, until = PolicyOutcome.DEFERRED, decision.deferral.deadline, decision.deferral.due_at
-        else:
-            outcome = PolicyOutcome.DENIED
-        # Later rounds may bring another request (moved to another channel, made again from what was sent): what the app
-        # repeats is its first.
-        first_digest = earlier.digest if earlier is not None else None
-        if earlier is None and request.idempotency_key is not None:
-            first_digest = digest(request)
-        # A callback of a messaging service may bring the message back, and so may a channel that is left.
-        may_return = outcome is PolicyOutcome.ADMITTED and (on_service or bool(request.fallback_channels))
-        return PolicyDecision(
-            message_id=entry.message_id,
-            round=entry.round,
-            outcome=outcome,
-            at=now_ms,
-            app=entry.app,
-            category=request.category[:256],
-            channel=request.channel,
-            sender=sender,
-            admitted_at=admitted_at,
-            origin=str(entry.origin),
-            digest=first_digest,
-            forget_at=max(until, now_ms) + self._config.remember_ms,
-            topic=published.topic if published is not None else None,
-            partition=published.partition if published is not None else None,
-            published=published.value if published is not None else None,
-            told=made.told,
-            request=self._request_bytes(request) if may_return else None,
-            deadline=deadline,
-        )
-
-    def _request_bytes(self, request: MessageRequest) -> bytes | None:
-        data = self._inner.encode(request)
-        return data if len(data) <= REQUEST_KEPT_BYTES else None
-
     def _count(self, decision: Decision, app: str) -> None:
         app = app if app in self._config.apps else "unknown"
         if isinstance(decision, Admitted):
@@ -418,3 +324,7 @@ class Decisions:
             metrics.decided(app, "denied", decision.deny.reason).inc()
         else:
             metrics.decided(app, "deferred", decision.defer.reason).inc()
+
+
+def _place_of(event: Any) -> Origin:
+    return Origin(event.message.topic, event.message.partition, event.message.offset)
