@@ -52,7 +52,8 @@ def rule_version(config: PolicyConfig) -> str:
 
 def _by_another_channel(case: Case, deny: Deny, rule: str) -> Deferred | None:
     """The next round on the next channel, where the denial was about this one."""
-    moved = next_request(case.request, case.config) if deny.reason in OF_THE_CHANNEL else None
+    of_channel = deny.of_channel or deny.reason in OF_THE_CHANNEL
+    moved = next_request(case.request, case.config) if of_channel else None
     if moved is None:
         return None
     defer = Defer(case.now_ms, deny.reason)

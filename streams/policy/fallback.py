@@ -27,7 +27,8 @@ OF_THE_CHANNEL = frozenset(
         Reason.LANE_QUOTA_EXCEEDED,
     }
 )
-"""Denials that another channel may escape. An opt-out is none: a person who said stop is not chased over channels."""
+"""Denials that another channel may escape, beside those that say so themselves (`Deny.of_channel`): a number that takes
+no texts may have WhatsApp. An opt-out is none: a person who said stop is not chased over channels."""
 
 
 def next_request(request: MessageRequest, config: PolicyConfig) -> MessageRequest | None:

@@ -23,12 +23,14 @@ class Deny:
         field: field of the request at fault; None when no field is.
         detail: what is wrong, in words; never holds a body.
         fix: what the app or the operator can do about it.
+        of_channel: it holds for the channel that was tried and says nothing of others, whatever the reason.
     """
 
     reason: Reason
     field: str | None
     detail: str
     fix: str
+    of_channel: bool = False
 
     def text(self) -> str:
         """One line for the message's story: field, what is wrong, how to mend it."""

@@ -34,7 +34,7 @@ from . import (
     whatsapp,
 )
 
-RULES_VERSION = "13"
+RULES_VERSION = "14"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 

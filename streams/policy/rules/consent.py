@@ -41,6 +41,7 @@ def _judged(case: Case, now_ms: int) -> Verdict:
             "recipient",
             f"It is suppressed for {_scope(suppression)}.",
             "`commlayer consent show` tells why; `commlayer consent set` lifts it.",
+            of_channel=suppression.scope is ConsentScope.CHANNEL,
         )
     wanted = case.category.consent
     if wanted is ConsentRule.REQUIRED_BY_LAW:

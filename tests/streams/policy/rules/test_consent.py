@@ -14,7 +14,7 @@ from streams.policy.decide import decide
 from streams.policy.facts import Facts
 from streams.policy.rules import consent as rule
 from streams.policy.senders import choose
-from streams.policy.verdict import ALLOW, Admitted, Deny
+from streams.policy.verdict import ALLOW, Admitted, Deferred, Denied, Deny
 from tests.streams.policy.installation import HOUR, MOBILE, NOW, config, shop_case
 
 SERVICE = "MG" + "1" * 32
@@ -160,3 +160,29 @@ def test_an_admitted_message_leaves_before_what_lifted_a_no_ends() -> None:
     suppressed = SUPPRESSED.folded(ending(ConsentChange.UNSUPPRESS, NOW + HOUR), 1)
     assert leaves_before(opted_out, ConsentRule.OPT_OUT) == NOW + HOUR
     assert leaves_before(suppressed, ConsentRule.REQUIRED_BY_LAW) == NOW + HOUR
+
+
+@pytest.mark.parametrize(
+    ("scope", "value", "moves"),
+    [(ConsentScope.CHANNEL, "sms", True), (ConsentScope.ALL, None, False), (ConsentScope.CATEGORY, "service", False)],
+)
+def test_a_number_that_takes_no_texts_is_tried_on_the_next_channel_and_a_suppressed_person_on_none(
+    scope: ConsentScope, value: str | None, moves: bool
+) -> None:
+    known = Facts(ledger=ledger(ConsentChange.SUPPRESS, scope, value))
+    asked = shop_case(fallback_channels=[Channel.WHATSAPP])
+    made = decide(asked.request, asked.entry, asked.config, NOW, known)
+    if moves:
+        assert isinstance(made, Deferred)
+        assert made.defer.reason is Reason.SUPPRESSED
+        assert made.deferral.request is not None
+        assert made.deferral.request.channel is Channel.WHATSAPP
+    else:
+        assert isinstance(made, Denied)
+        assert made.deny.reason is Reason.SUPPRESSED
+
+
+def test_who_said_stop_on_one_channel_is_not_chased_over_another() -> None:
+    known = Facts(ledger=ledger(ConsentChange.OPT_OUT, ConsentScope.CHANNEL, "sms"))
+    asked = shop_case(fallback_channels=[Channel.WHATSAPP])
+    assert isinstance(decide(asked.request, asked.entry, asked.config, NOW, known), Denied)
