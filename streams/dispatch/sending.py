@@ -213,7 +213,7 @@ class Sender:
         now = world.clock()
         if not isinstance(answer, NotSent):
             job.posts += 1
-        verdict = judge(answer, job.posts, world.random, round=order.round)
+        verdict = judge(answer, job.posts, world.random, round=order.round, fallback=bool(order.fallback_channels))
         reported = getattr(answer, "concurrent_requests", None)
         self._scheduler.ended(job, now, throttled=verdict.throttled, reported=reported)
         self._act_on_surroundings(job, verdict, now)

@@ -102,17 +102,18 @@ class Settler:
 
     async def follow(self, job: Job, result: Attempt) -> None:
         """Do what a final RESULT says follows, and finish; also again, after a crash."""
-        if result.follows is Follows.WHEEL:
-            await self._to_wheel(job, result)
-            return
         # What Twilio itself said is true whoever tells it; of what was only concluded here a successor may know more.
-        if result.outcome in (AttemptOutcome.NOT_STARTED, AttemptOutcome.IN_DOUBT) and not await self._is_ours(job):
+        concluded = result.outcome in (AttemptOutcome.NOT_STARTED, AttemptOutcome.IN_DOUBT)
+        if concluded and result.follows is not Follows.WHEEL and not await self._is_ours(job):
             return
         said = told_of_person(result, job.order, self._errors)
         if said is not None:
             # Before the message is finished, so that a successor writes it again (by the same id) after a crash.
             await self._outbox.consent(said, job.order.traceparent)
             metrics.told_of_people(said.change.value, str(said.error_code)).inc()
+        if result.follows is Follows.WHEEL:
+            await self._to_wheel(job, result)
+            return
         event = told_by(result, job.order)
         await self._outbox.tell(event, job.order.traceparent)
         self._finish(job, event.status, event.reason)
@@ -136,6 +137,10 @@ class Settler:
         match job.refusal:
             case Refusal.EXPIRED:
                 await self.expire(job)
+            case Reason.SUPPRESSED if job.order.fallback_channels:
+                # It may be this channel alone; what holds for all of them policy finds at the next one.
+                result = await self._log.not_started(job, Follows.WHEEL, reason=Reason.CHANNEL_FAILED)
+                await self.follow(job, result)
             case Reason() as reason:
                 status = MessageStatus.CANCELED if reason is Reason.CANCELED else MessageStatus.DENIED
                 await self.follow(job, await self._log.not_started(job, Follows.FINAL, reason=reason, status=status))

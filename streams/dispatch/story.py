@@ -67,7 +67,7 @@ def deferred_by(result: Attempt, order: Dispatch) -> LifecycleEvent:
 
 
 def told_of_person(result: Attempt, order: Dispatch, errors: ErrorPolicy) -> Consent | None:
-    """What a final RESULT says about the person, if anything; the same whoever tells it. What our own check of the
+    """What a RESULT says about the person, if anything; the same whoever tells it. What our own check of the
     parameters refused (no HTTP status) is Twilio's word about nobody."""
     if result.error_code is None or result.http_status is None:
         return None

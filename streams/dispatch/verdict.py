@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from connectors.masking import mask_numbers
 from connectors.twilio.answers import Accepted, Answer, NotSent, Rejected
-from connectors.twilio.errors import Retry, Scope, Subject, TwilioError
+from connectors.twilio.errors import Retry, Scope, Subject, Suppress, TwilioError
 from schemas.reasons import Reason
 from schemas.records import AttemptOutcome, Follows, MessageStatus
 
@@ -98,15 +98,17 @@ class Verdict:
     worked: bool = False
 
 
-def judge(answer: Answer, posts: int, random: Callable[[], float], *, round: int = 0) -> Verdict:
+def judge(
+    answer: Answer, posts: int, random: Callable[[], float], *, round: int = 0, fallback: bool = False
+) -> Verdict:
     """What follows from the answer to the last of a message's `posts` POSTs in a round, as far as this process knows.
-    An attempt whose POST was not begun is none."""
+    An attempt whose POST was not begun is none. `fallback`: the message has channels left to try."""
     if isinstance(answer, Accepted):
         return Verdict(
             AttemptOutcome.ACCEPTED, Follows.FINAL, status=MessageStatus.ACCEPTED, accepted=answer, worked=True
         )
     if isinstance(answer, Rejected):
-        return _rejected(answer, posts, random, round)
+        return _rejected(answer, posts, random, round, fallback)
     if isinstance(answer, NotSent) and answer.withheld:
         return Verdict(AttemptOutcome.NOT_STARTED, Follows.RETRY, detail=answer.why)
     if isinstance(answer, NotSent):
@@ -121,7 +123,7 @@ def judge(answer: Answer, posts: int, random: Callable[[], float], *, round: int
     return Verdict(AttemptOutcome.IN_DOUBT, None, reason=Reason.IN_DOUBT, detail=mask_numbers(answer.why))
 
 
-def _rejected(answer: Rejected, posts: int, random: Callable[[], float], round: int) -> Verdict:
+def _rejected(answer: Rejected, posts: int, random: Callable[[], float], round: int, fallback: bool) -> Verdict:
     error = answer.error
     match error.error_class.scope:
         case Scope.THROTTLED:
@@ -143,11 +145,12 @@ def _rejected(answer: Rejected, posts: int, random: Callable[[], float], round: 
             wait_s = _wait_s(answer, posts, random, round)
             if wait_s is not None:
                 return _retry(outcome, reason, answer, retry_in_s=wait_s, worked=worked)
+            moves_on = fallback and _is_of_channel(error)
             return Verdict(
                 AttemptOutcome.REJECTED,
-                Follows.FINAL,
-                status=MessageStatus.FAILED,
-                reason=Reason.REJECTED_BY_TWILIO,
+                Follows.WHEEL if moves_on else Follows.FINAL,
+                status=None if moves_on else MessageStatus.FAILED,
+                reason=Reason.CHANNEL_FAILED if moves_on else Reason.REJECTED_BY_TWILIO,
                 detail=_words(error),
                 error=error,
                 request_id=answer.request_id,
@@ -169,6 +172,14 @@ def _wait_s(answer: Rejected, posts: int, random: Callable[[], float], round: in
             return later_s
         case _:
             return None
+
+
+def _is_of_channel(error: TwilioError) -> bool:
+    """Another channel may reach the person, as feedback judges errors that come by callback."""
+    error_class = error.error_class
+    if error_class.opt_out or error_class.suppress is Suppress.ALL:
+        return False
+    return error_class.retry is Retry.ALT or error_class.suppress is Suppress.CHANNEL
 
 
 def _throttled(answer: Rejected, posts: int, random: Callable[[], float], round: int) -> Verdict:

@@ -244,8 +244,8 @@ class Desk:
             if await self._decisions.serve_decided(event, recipient, entry):
                 return None
             request = self._decisions.request_of(home, recipient, deferral.message_id)
-            if request is not None and deferral.reason == Reason.CHANNEL_FAILED:
-                request = next_request(request, self._config) or request
+        if request is not None and deferral.reason == Reason.CHANNEL_FAILED:
+            request = next_request(request, self._config) or request
         if request is None:
             await self._give_up(event, deferral)
             return None

@@ -6,8 +6,9 @@ import pytest
 
 from connectors.twilio.answers import Rejected
 from connectors.twilio.errors import TwilioError, classify
-from schemas.records import Consent, ConsentChange, ConsentScope, MessageStatus
-from schemas.topics import CONSENT, LIFECYCLE
+from schemas.reasons import Reason
+from schemas.records import Channel, Consent, ConsentChange, ConsentScope, MessageStatus
+from schemas.topics import CONSENT, LIFECYCLE, deferral_topic
 
 from .simulation import order
 from .test_recovery import _crash_at
@@ -43,6 +44,41 @@ async def test_an_error_of_sender_or_message_says_nothing_about_the_person(code:
         record = here.take(order())
         await here.until(lambda: record.finished)
         assert told(here) == []
+
+
+async def test_a_landline_is_told_of_and_its_message_goes_on_by_the_next_channel() -> None:
+    async with world() as here:
+        here.twilio.answer = lambda *_: rejected(21614)
+        sent = order()
+        sent.fallback_channels = [Channel.WHATSAPP]
+        record = here.take(sent)
+        await here.until(lambda: record.finished)
+        [consent] = told(here)
+        assert (consent.change, consent.scope, consent.scope_value) == (
+            ConsentChange.SUPPRESS,
+            ConsentScope.CHANNEL,
+            "sms",
+        )
+        [deferral] = here.told(deferral_topic("1s"))
+        assert (deferral.reason, deferral.round) == (Reason.CHANNEL_FAILED, 1)
+        assert [event.status for event in here.told()] == [MessageStatus.DEFERRED]
+        topics = [each.topic for each in here.kafka.records]
+        assert topics.index(CONSENT) < topics.index(deferral_topic("1s"))
+
+
+@pytest.mark.parametrize("left", [[], [Channel.WHATSAPP]])
+async def test_who_was_suppressed_since_the_decision_is_asked_about_by_the_next_channel_if_there_is_one(
+    left: list[Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.dispatch.sending.last_look", lambda *_: Reason.SUPPRESSED)
+    async with world() as here:
+        sent = order()
+        sent.fallback_channels = left
+        record = here.take(sent)
+        await here.until(lambda: record.finished)
+        assert here.twilio.posts == []
+        reasons = [deferral.reason for deferral in here.told(deferral_topic("1s"))]
+        assert reasons == ([Reason.CHANNEL_FAILED] if left else [])
 
 
 async def test_what_our_own_check_refused_is_twilios_word_about_nobody() -> None:

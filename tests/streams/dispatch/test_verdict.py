@@ -48,6 +48,23 @@ def test_errors_of_the_message_or_recipient_are_final(code: int) -> None:
     assert verdict.pause is None
 
 
+@pytest.mark.parametrize("code", [21614, 21635, 21214, 21612])
+def test_what_one_channel_cannot_do_goes_back_to_policy_for_the_next_one(code: int) -> None:
+    verdict = judge(rejected(code), 1, lambda: 0.5, fallback=True)
+    assert (verdict.outcome, verdict.follows, verdict.reason) == (
+        AttemptOutcome.REJECTED,
+        Follows.WHEEL,
+        Reason.CHANNEL_FAILED,
+    )
+    assert (verdict.status, verdict.retry_in_s, verdict.worked, verdict.pause) == (None, 0.0, True, None)
+
+
+@pytest.mark.parametrize("code", [21602, 21617, 21610, 21211, 21408])
+def test_what_no_other_channel_may_mend_is_final_whatever_is_left(code: int) -> None:
+    verdict = judge(rejected(code), 1, lambda: 0.5, fallback=True)
+    assert (verdict.follows, verdict.status) == (Follows.FINAL, MessageStatus.FAILED)
+
+
 def test_no_number_reaches_the_story() -> None:
     assert "5550123" not in (_judge(rejected(21211)).detail or "")
 

@@ -286,6 +286,19 @@ async def test_what_feedback_sends_back_is_tried_on_the_next_channel_where_the_l
     assert [each.round for each in orders(counter)] == ([0] if channel is Channel.MMS else [0, 1, 1])
 
 
+async def test_what_twilio_refused_at_once_is_tried_on_the_next_channel() -> None:
+    counter = Counter()
+    refused = replace(wheel_record(), by=Stage.DISPATCH, reason=Reason.CHANNEL_FAILED, app="shop")
+    assert refused.request is not None
+    wanted = replace(refused.request, category="service", fallback_channels=[Channel.MMS, Channel.WHATSAPP])
+    await counter.serve(asked(replace(refused, request=wanted), topic="comms.deferred.1s", key=MOBILE.encode()))
+    # A text without media is denied as MMS, and WhatsApp is asked next.
+    [deferral] = [record for _, record in counter.written if isinstance(record, Deferral)]
+    assert told(counter)[0].channel is Channel.MMS
+    assert deferral.request is not None
+    assert (deferral.request.channel, deferral.request.fallback_channels) == (Channel.WHATSAPP, [])
+
+
 async def test_a_decision_whose_first_request_nobody_remembers_takes_a_repeat_for_the_same() -> None:
     counter = Counter()
     message_id = ids.message_id_by_key("login", MOBILE, "k")
