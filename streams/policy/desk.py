@@ -12,7 +12,7 @@ from connectors.kafka.partitioning import partition_of
 from connectors.kafka.publisher import DurablePublisher
 from schemas.codec import Codec
 from schemas.reasons import Reason
-from schemas.records import Cancellation, Deferral, MessageRequest
+from schemas.records import Cancellation, Deferral, MessageRequest, Stage
 from schemas.topics import CANCELLATIONS, CONSENT, INBOUND, LIFECYCLE, PROFILES, app_of, deferral_topic, is_urgent
 
 from . import metrics
@@ -239,11 +239,12 @@ class Desk:
             waited_for=deferral.reason,
             traceparent=traceparent_of(message),
         )
-        if request is None and home is not None:
+        if home is not None and (request is None or deferral.by is Stage.DISPATCH):
             # The decision for this round may have taken the place of the one that kept the request.
-            if await self._decisions.serve_decided(event, recipient, entry):
+            if request is None and await self._decisions.serve_decided(event, recipient, entry):
                 return None
-            request = self._decisions.request_of(home, recipient, deferral.message_id)
+            # What the app asked says more than what dispatch made of its own record, where it is remembered.
+            request = self._decisions.request_of(home, recipient, deferral.message_id) or request
         if request is not None and deferral.reason == Reason.CHANNEL_FAILED:
             request = next_request(request, self._config) or request
         if request is None:

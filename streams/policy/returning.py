@@ -1,9 +1,9 @@
 """The request that an admitted message came from, made again from its dispatch record: what goes back to the wheel must
 bring everything that the next decision needs.
 
-What the app said about sender and schedule is not in the record and not wanted: the sender is chosen anew (for one
-person it is the same again, unless it can no longer be used), and the moment of sending has come. The idempotency key
-is not needed either: the message keeps its id.
+What the app said about sender and schedule is not in the record. The sender is chosen anew (for one person it is the
+same again, unless it can no longer be used), and the moment of sending has come; a message whose sender or pool the app
+named is decided by the request that policy remembers. The idempotency key is not needed: the message keeps its id.
 """
 
 from __future__ import annotations

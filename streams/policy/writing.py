@@ -79,8 +79,10 @@ class Writing:
         first_digest = earlier.digest if earlier is not None else None
         if earlier is None and request.idempotency_key is not None:
             first_digest = digest(request)
-        # A callback of a messaging service may bring the message back, and so may a channel that is left.
-        may_return = outcome is PolicyOutcome.ADMITTED and (on_service or bool(request.fallback_channels))
+        # A callback of a messaging service may bring the message back, and so may a channel that is left. The sender
+        # that the app asked for is in no dispatch record, and the message must not come back and leave by another.
+        hinted = request.sender is not None or request.pool is not None
+        may_return = outcome is PolicyOutcome.ADMITTED and (on_service or hinted or bool(request.fallback_channels))
         return PolicyDecision(
             message_id=entry.message_id,
             round=entry.round,

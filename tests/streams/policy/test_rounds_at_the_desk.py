@@ -26,7 +26,8 @@ from schemas.records import (
     Stage,
 )
 from streams.policy.desk import TakeTurnAs
-from tests.streams.policy.installation import HOUR, MINUTE, MOBILE, NOW, request
+from streams.policy.returning import request_of
+from tests.streams.policy.installation import HOUR, MINUTE, MOBILE, NOW, config, request
 from tests.streams.policy.test_desk import Counter, Event, asked
 
 KEYED = {"idempotency_key": "k"}
@@ -297,6 +298,32 @@ async def test_what_twilio_refused_at_once_is_tried_on_the_next_channel() -> Non
     assert told(counter)[0].channel is Channel.MMS
     assert deferral.request is not None
     assert (deferral.request.channel, deferral.request.fallback_channels) == (Channel.WHATSAPP, [])
+
+
+@pytest.mark.parametrize("hint", [{"sender": "promo-a"}, {"sender": "promo-b"}, {"pool": "one"}], ids=str)
+async def test_what_dispatch_gives_back_leaves_by_the_sender_that_the_app_asked_for(hint: dict[str, Any]) -> None:
+    plain = config()
+    shop = replace(plain.apps["shop"], pools=("campaigns", "one"))
+    pools = {**plain.pools, "one": ("promo-a",)}
+    counter = Counter(configured=replace(plain, apps={**plain.apps, "shop": shop}, pools=pools))
+    await counter.serve(asked(request(category="service", **hint), topic="comms.requests.shop"))
+    [first] = orders(counter)
+    assert first.lane == hint.get("sender", "promo-a")
+    # Without the hint the other sender would be taken: this one is in trouble.
+    counter.switched = replace(counter.switched, unhealthy=frozenset({first.lane}))
+    back = Deferral(
+        message_id=first.message_id,
+        round=1,
+        app="shop",
+        due_at=NOW,
+        reason=Reason.SENDER_REFUSED,
+        by=Stage.DISPATCH,
+        request=request_of(first),
+        deadline=first.deadline,
+        at=NOW,
+    )
+    await counter.serve(asked(back, topic="comms.deferred.1s", key=MOBILE.encode()))
+    assert [order.lane for order in orders(counter)] == [first.lane, first.lane]
 
 
 async def test_a_decision_whose_first_request_nobody_remembers_takes_a_repeat_for_the_same() -> None:
