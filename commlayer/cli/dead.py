@@ -19,6 +19,7 @@ from .kafka_access import open_reader, telling_progress
 from .moments import Since
 
 if TYPE_CHECKING:
+    from commlayer.dead.handling import Rewritten
     from commlayer.dead.letters import Filter, Letter, Letters
     from commlayer.topic_reader import TopicReader
     from commlayer.topic_writer import TopicWriter
@@ -117,9 +118,10 @@ def replay(
 ) -> None:
     """Write records again where they were, unchanged: named ones, or all open ones that the filters take.
 
-    The message ids stay, so what was decided already is not decided twice.
+    The message ids stay, so what was decided already is not decided twice. About a message that was on its way to
+    dispatch policy is asked anew: consent may have changed since.
     """
-    from commlayer.dead.handling import Refused, check_replay, rewritten
+    from commlayer.dead.handling import Refused, check_replay
 
     with _desk(path) as reader:
         letters = _chosen(_read(reader), names, chosen)
@@ -131,10 +133,12 @@ def replay(
         _ask("replay", letters, by, yes=yes)
         writer = _writer(path, reader)
         for letter in letters:
-            again = rewritten(_whole(reader, letter))
-            place = writer.write(
-                again.topic, again.value, key=again.key, partition=again.partition, headers=again.headers
-            )
+            try:
+                again = _again(reader, _whole(reader, letter))
+            except Refused as refused:
+                raise Misconfigured(f"{letter.name}: {refused}", f"{refused.fix}.") from refused
+            partition = -1 if again.partition is None else again.partition
+            place = writer.write(again.topic, again.value, key=again.key, partition=partition, headers=again.headers)
             _record(reader, writer, letter, LetterAction.REPLAYED, by, why, place)
             click.echo(f"{letter.name}: replayed as {again.topic}:{place[0]}:{place[1]}")
 
@@ -233,6 +237,15 @@ def _decoded(reader: TopicReader, value: bytes | None) -> Record | None:
         return None if value is None else reader.decoded(value)
     except DecodeError:
         return None
+
+
+def _again(reader: TopicReader, record: DeadLetter) -> Rewritten:
+    from commlayer.dead.handling import asked_anew, is_order, rewritten
+
+    if not is_order(record):
+        return rewritten(record)
+    order = _decoded(reader, record.value)
+    return asked_anew(record, order, reader.codec.encode, now_ms=time.time_ns() // 1_000_000)
 
 
 def _writer(path: Path, reader: TopicReader) -> TopicWriter:

@@ -6,15 +6,33 @@ same message again, because the origin header keeps its id.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from connectors.kafka.origin import rewritten_headers
 from schemas import ids
 from schemas.reasons import Reason
-from schemas.records import DeadLetter, HandledLetter, LetterAction, LifecycleEvent, Stage, StatusUpdate
+from schemas.records import (
+    DeadLetter,
+    Deferral,
+    Dispatch,
+    HandledLetter,
+    LetterAction,
+    LifecycleEvent,
+    MessageClass,
+    Record,
+    Stage,
+    StatusUpdate,
+)
+from schemas.topics import deferral_topic, dispatch_topic
+from streams.policy.returning import request_of
 
 from .letters import Letter, name_of
+
+_ORDERS = frozenset(map(dispatch_topic, MessageClass))
+_FIRST_TIER = "1s"
+"""Where a message enters the wheel; it is due at once."""
 
 
 class Refused(Exception):
@@ -40,10 +58,10 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The record to write again."""
+    """The record to write again; without `partition` the key decides."""
 
     topic: str
-    partition: int
+    partition: int | None
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
@@ -81,6 +99,43 @@ def rewritten(record: DeadLetter) -> Rewritten:
         list(record.headers.items()),
     )
     return Rewritten(found.topic, found.partition, found.key, found.value, rewritten_headers(found))
+
+
+def is_order(record: DeadLetter) -> bool:
+    """It is a message on its way from policy to dispatch, which a replay must not send: see `asked_anew`."""
+    return record.source_topic in _ORDERS
+
+
+def asked_anew(
+    record: DeadLetter, order: Record | None, encode: Callable[[Record], bytes], *, now_ms: int
+) -> Rewritten:
+    """What policy is asked in place of a dispatch record. The letter may be a month old, and dispatch knows of opt-outs
+    and cancellations of the last four days alone: policy decides once more, with all it knows, in the next round.
+
+    Args:
+        order: what the letter's value says; None where it cannot be read yet.
+
+    Raises:
+        Refused: it is no dispatch record.
+    """
+    if not isinstance(order, Dispatch):
+        raise Refused(
+            "policy must be asked about a message that waited here, and this record cannot be read as one",
+            "register its schema, or ask the app to send the message again and drop the letter",
+        )
+    deferral = Deferral(
+        message_id=order.message_id,
+        round=order.round + 1,
+        app=order.app,
+        due_at=now_ms,
+        reason=Reason.REPLAYED.value,
+        by=Stage.OPERATOR,
+        request=request_of(order),
+        deadline=order.deadline,
+        at=now_ms,
+    )
+    headers = list(record.headers.items())
+    return Rewritten(deferral_topic(_FIRST_TIER), None, order.recipient.encode(), encode(deferral), headers)
 
 
 def mark(

@@ -239,7 +239,7 @@ class Desk:
             waited_for=deferral.reason,
             traceparent=traceparent_of(message),
         )
-        if home is not None and (request is None or deferral.by is Stage.DISPATCH):
+        if home is not None and (request is None or deferral.by is not Stage.POLICY):
             # The decision for this round may have taken the place of the one that kept the request.
             if request is None and await self._decisions.serve_decided(event, recipient, entry):
                 return None

@@ -15,6 +15,7 @@ from schemas.codec import SingleObjectCodec
 from schemas.records import (
     Content,
     DeadLetter,
+    Deferral,
     HandledLetter,
     LetterAction,
     LifecycleEvent,
@@ -23,7 +24,11 @@ from schemas.records import (
     Stage,
 )
 from schemas.topics import DEAD, LIFECYCLE
+from streams.policy.decide import decide
+from streams.policy.returning import request_of
+from streams.policy.verdict import Admitted
 from tests.commlayer.conftest import Commlayer
+from tests.streams.policy.installation import NOW, config, entry, request
 from tests.support.kafka import Kafka, Outgoing, Stored
 
 TOPIC = "comms.requests.shop"
@@ -34,8 +39,8 @@ CODEC = SingleObjectCodec()
 @pytest.fixture
 def letter(on_kafka: Kafka) -> DeadLetter:
     """The letter about a request in the log, which has an id no other test uses."""
-    request = MessageRequest(recipient=TO, category="otp", content=Content(body="your code is 4711"), created_at=1)
-    value = CODEC.encode(request)
+    wanted = MessageRequest(recipient=TO, category="otp", content=Content(body="your code is 4711"), created_at=1)
+    value = CODEC.encode(wanted)
     elsewhere = 1 - partition_of(TO.encode(), 2)  # so that the key alone would not find the partition again
     headers = [("traceparent", b"x")]
     [(_, partition, offset)] = on_kafka.produce([Outgoing(TOPIC, value, TO.encode(), elsewhere, headers)])
@@ -94,6 +99,25 @@ def test_a_replayed_record_is_the_same_message_in_the_same_partition(
     assert len(on_kafka.consume_all(TOPIC)) == before + 1
     assert commlayer("dead", "replay", name, "--by", "ann", "--yes").exit_code == 0
     assert len(on_kafka.consume_all(TOPIC)) == before + 2
+
+
+def test_a_replay_asks_policy_about_a_message_that_was_on_its_way_to_dispatch(
+    commlayer: Commlayer, on_kafka: Kafka, letter: DeadLetter
+) -> None:
+    made = decide(request(recipient=TO), entry(message_id=str(uuid.uuid4())), config(), NOW)
+    assert isinstance(made, Admitted)
+    order = made.dispatch
+    letter.source_topic, letter.value = "comms.dispatch.critical", CODEC.encode(order)
+    letter.value_size = len(letter.value)
+    put(on_kafka, letter)
+    name = f"comms.dispatch.critical:{letter.source_partition}:{letter.source_offset}"
+    before = on_kafka.end_offsets(letter.source_topic)
+    assert commlayer("dead", "replay", name, "--by", "ann").exit_code == 0
+    assert on_kafka.end_offsets(letter.source_topic) == before
+    back = [CODEC.decode(each.value or b"") for each in on_kafka.consume_all("comms.deferred.1s")]
+    [deferral] = [each for each in back if isinstance(each, Deferral) and each.message_id == order.message_id]
+    assert (deferral.round, deferral.by, deferral.request) == (1, Stage.OPERATOR, request_of(order))
+    assert name not in listed(commlayer)
 
 
 def test_what_a_replay_cannot_mend_is_refused_and_nothing_is_written(

@@ -6,23 +6,32 @@ from typing import Any
 
 import pytest
 
-from commlayer.dead.handling import Refused, check_replay, mark, rewritten, told
+from commlayer.dead.handling import Refused, asked_anew, check_replay, is_order, mark, rewritten, told
 from commlayer.dead.letters import Filter, Letter, Letters, Place
 from commlayer.dead.telling import value_of
 from connectors.kafka.origin import ORIGIN_HEADER
+from schemas.codec import SingleObjectCodec
 from schemas.records import (
     Content,
     DeadLetter,
+    Deferral,
+    Dispatch,
     HandledLetter,
     LetterAction,
     LifecycleEvent,
     MessageRequest,
     MessageStatus,
+    Record,
     Stage,
 )
 from streams.feedback.facts import fact_of
 from streams.feedback.fold import MessageFold
+from streams.policy.decide import decide
+from streams.policy.returning import request_of
+from streams.policy.verdict import Admitted
+from tests.streams.policy.installation import NOW, config, entry, request
 
+CODEC = SingleObjectCodec()
 TOPIC = "comms.requests.shop"
 
 
@@ -54,6 +63,12 @@ def read(*records: DeadLetter | HandledLetter) -> list[Letter]:
 
 def handled(letter: Letter, action: LetterAction = LetterAction.DROPPED, at: int = 2000) -> HandledLetter:
     return mark(letter, action, by="ann", reason=None, now_ms=at)
+
+
+def _order() -> Dispatch:
+    made = decide(request(campaign="autumn"), entry(round=1), config(), NOW)
+    assert isinstance(made, Admitted)
+    return made.dispatch
 
 
 def test_letters_of_two_stages_and_of_a_crash_are_one() -> None:
@@ -106,6 +121,26 @@ def test_a_replay_names_where_the_record_was_first_written() -> None:
     assert again.headers == [("a", b"1"), (ORIGIN_HEADER, f"{TOPIC}:1:7".encode())]
     earlier = rewritten(dead(headers={ORIGIN_HEADER: f"{TOPIC}:0:3".encode()}))
     assert earlier.headers == [(ORIGIN_HEADER, f"{TOPIC}:0:3".encode())]
+
+
+def test_a_message_on_its_way_to_dispatch_is_not_sent_by_a_replay_but_asked_of_policy_anew() -> None:
+    order = _order()
+    letter = dead(source_topic="comms.dispatch.critical", value=CODEC.encode(order), key=b"m-1")
+    assert is_order(letter)
+    again = asked_anew(letter, order, CODEC.encode, now_ms=NOW)
+    assert (again.topic, again.partition, again.key) == ("comms.deferred.1s", None, order.recipient.encode())
+    assert again.headers == [("a", b"1")]
+    deferral = CODEC.decode(again.value or b"")
+    assert isinstance(deferral, Deferral)
+    assert (deferral.message_id, deferral.round, deferral.due_at, deferral.deadline) == ("m-1", 2, NOW, order.deadline)
+    assert deferral.request == request_of(order)
+    assert not is_order(dead())
+
+
+@pytest.mark.parametrize("value", [None, dead()], ids=["cannot be read", "another record"])
+def test_what_policy_could_not_be_asked_about_is_not_replayed_to_dispatch(value: Record | None) -> None:
+    with pytest.raises(Refused, match="cannot be read"):
+        asked_anew(dead(source_topic="comms.dispatch.bulk"), value, CODEC.encode, now_ms=NOW)
 
 
 def test_the_step_in_the_story_changes_no_status() -> None:
