@@ -1,4 +1,4 @@
-"""The ordeal of tests/streams/dispatch/test_kills.py at full size: 100,000 messages, three workers, 80 deaths."""
+"""The ordeal of tests/streams/dispatch/test_kills.py at full size: 100,000 messages, three workers, 45 deaths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from twin.server import Twin
 from .conftest import Report
 
 MESSAGES = 100_000
-DEATHS = 80
+DEATHS = 45
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
@@ -31,13 +31,13 @@ def cluster() -> Iterator[Kafka]:
         yield kafka
 
 
-async def test_a_hundred_thousand_messages_through_eighty_deaths_and_every_trouble(
+async def test_a_hundred_thousand_messages_through_forty_five_deaths_and_every_trouble(
     cluster: Kafka, tmp_path: Path, report: Report
 ) -> None:
     group, made = fresh_group(cluster), ordeal.orders(MESSAGES)
     began = time.monotonic()
     await asyncio.to_thread(cluster.produce, made)
-    async with Twin(ordeal.twin_of_troubles()) as twin, ordeal.Callbacks() as callbacks:
+    async with Twin(ordeal.twin_of_troubles(often=0.4)) as twin, ordeal.Callbacks() as callbacks:
         trial = ordeal.Ordeal(cluster, group, twin, callbacks, tmp_path, random.Random(4))
         try:
             await trial.run(["static-one", "two", "three"], deaths=DEATHS, by=int(MESSAGES * 0.85))

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def worker(
-    kafka: Kafka, group: str, twin: Twin, folder: Path, *, instance: str, static: bool = True, **more: Any
+    kafka: Kafka, /, group: str, twin: Twin, folder: Path, *, instance: str, static: bool = True, **more: Any
 ) -> Child:
     config = {
         "bootstrap": kafka.bootstrap,

@@ -48,20 +48,20 @@ NEVER_PASSED_S = 20.0
 """A process that has not come to its step by then is killed where it is."""
 
 
-def troubles() -> FaultSettings:
-    """Every trouble with requests, each often enough to meet a kill."""
+def troubles(often: float) -> FaultSettings:
+    """Every trouble with requests; with 1.0 one in fifty leaves a message in doubt."""
     return FaultSettings(
         requests=(
             RequestFault(kind="latency", delay_s=(0.01, 0.3), spread="long_tail"),
             RequestFault(kind="throttle", share=0.5, from_s=5, until_s=6, every_s=15),
             RequestFault(kind="throttle", share=0.01),
-            RequestFault(kind="error_before", share=0.003),
-            RequestFault(kind="error_after", share=0.003, status=500),
-            RequestFault(kind="reset_before", share=0.003),
-            RequestFault(kind="reset_after", share=0.003),
-            RequestFault(kind="hang_before", share=0.001, delay_s=(2.0, 4.0)),
-            RequestFault(kind="hang_after", share=0.001, delay_s=(2.0, 4.0)),
-            RequestFault(kind="drip", share=0.002, delay_s=(0.2, 3.0)),
+            RequestFault(kind="error_before", share=often * 0.003),
+            RequestFault(kind="error_after", share=often * 0.003, status=500),
+            RequestFault(kind="reset_before", share=often * 0.003),
+            RequestFault(kind="reset_after", share=often * 0.003),
+            RequestFault(kind="hang_before", share=often * 0.001, delay_s=(2.0, 4.0)),
+            RequestFault(kind="hang_after", share=often * 0.001, delay_s=(2.0, 4.0)),
+            RequestFault(kind="drip", share=often * 0.002, delay_s=(0.2, 3.0)),
             RequestFault(kind="throttle", on="read", share=0.05),
             RequestFault(kind="error_before", on="read", share=0.05),
             RequestFault(kind="hang_before", on="read", share=0.01, delay_s=(2.0, 4.0)),
@@ -71,10 +71,10 @@ def troubles() -> FaultSettings:
     )
 
 
-def twin_of_troubles() -> TwinSettings:
+def twin_of_troubles(often: float = 1.0) -> TwinSettings:
     number = list(RATES).index("tight")
     tight = SenderSettings(address=fleet_address(number), rate=TIGHT_RATE, queue_hours=3.0 / 3600)
-    return fleet_twin(RATES, faults=troubles(), concurrency=60, tight={"tight": tight})
+    return fleet_twin(RATES, faults=troubles(often), concurrency=60, tight={"tight": tight})
 
 
 def orders(count: int) -> list[Outgoing]:

@@ -7,12 +7,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Message
 
+from connectors.kafka.publisher import DurablePublisher
 from schemas.reasons import Reason
 from schemas.records import (
     Consent,
@@ -27,10 +29,11 @@ from streams.dispatch.changes import FRESH_S
 from tests.streams.cluster import CODEC, own_cluster
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.waiting import until
+from twin.pacing import worst_window
 from twin.server import Twin
 from twin.settings import FaultSettings, RequestFault
 
-from .cluster import ADDRESSES, dispatch, fresh_group, lanes, outgoing, twin_settings, until_ended, wall_ms
+from .cluster import ADDRESSES, RATES, dispatch, fresh_group, lanes, outgoing, twin_settings, until_ended, wall_ms
 from .simulation import order
 
 HELD_UP_S = 30.0
@@ -103,6 +106,70 @@ async def test_a_stop_while_a_message_is_being_tried_again_wins(cluster: Kafka, 
         assert list(twin.books.outbound()) == []
     [event] = told[made.message_id]
     assert (event.status, event.reason) == (MessageStatus.DENIED, Reason.OPTED_OUT)
+
+
+class StallingPublisher(DurablePublisher):
+    """Gives Kafka nothing while it is stalled, and everything in its order afterwards."""
+
+    stalled = False
+    _waiting: list[tuple[tuple[Any, ...], dict[str, Any], asyncio.Future[Any]]]
+
+    def publish(self, *args: Any, **more: Any) -> Any:
+        if not self.stalled:
+            return super().publish(*args, **more)
+        promised: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((args, more, promised))
+        return promised
+
+    def stall(self) -> None:
+        self.stalled, self._waiting = True, []
+
+    def go_on(self) -> None:
+        self.stalled = False
+        for args, more, promised in self._waiting:
+            super().publish(*args, **more).add_done_callback(partial(_pass_on, promised))
+
+
+def _pass_on(promised: asyncio.Future[Any], done: asyncio.Future[Any]) -> None:
+    promised.set_result(done.result())
+
+
+@pytest.mark.parametrize("stall_s", [2.5, pytest.param(15.0, marks=pytest.mark.long)])
+async def test_who_writes_stop_while_dispatch_cannot_write_gets_nothing_afterwards(
+    cluster: Kafka, tmp_path: Path, stall_s: float
+) -> None:
+    """INTENTs are on their way to Kafka when it stalls, so that their messages have all but started."""
+    people = [f"+1415{600 + int(stall_s)}{number:04d}" for number in range(1_200)]
+    orders = [text(each, "second", body=f"{stall_s} to {each}") for each in people]
+    stopped = set(people[::2])
+    group = fresh_group(cluster)
+    await asyncio.to_thread(put, cluster, orders)
+    async with (
+        Twin(twin_settings()) as twin,
+        dispatch(cluster, tmp_path, group=group, twin_url=twin.url, make_publisher=StallingPublisher) as stage,
+    ):
+        publisher = stage._publisher
+        assert isinstance(publisher, StallingPublisher)
+        await until(lambda: len(twin.books.messages) >= 100, 60)
+        publisher.stall()
+        await until(lambda: stage.scheduler._preparing, 30, "an INTENT that waits")
+        await asyncio.sleep(stall_s)
+        sent, held = len(twin.books.messages), stage.changes.held
+        await asyncio.to_thread(cluster.produce, [stop(each, "second") for each in stopped])
+        told_at = time.time()
+        await until(lambda: stage.changes.held >= held + len(stopped), 30, "dispatch to have read of the stops")
+        assert len(twin.books.messages) == sent, "nothing is sent that is not written down"
+        publisher.go_on()
+        told = await until_ended(cluster, [each.message_id for each in orders])
+        late = [each.to for each in twin.books.outbound() if each.accepted > told_at and each.to in stopped]
+        starts = [(each.received, each.cost) for each in twin.books.outbound()]
+    assert late == []
+    denied = sum(told[each.message_id][0].status is MessageStatus.DENIED for each in orders)
+    assert denied + len(starts) == len(orders)
+    assert denied >= 400
+    worst = worst_window(starts, RATES["second"], tolerance_s=0.5)
+    assert worst is not None
+    assert worst.segments <= 0, f"a burst after the stall: {worst}"
 
 
 async def test_with_a_tail_that_stands_still_marketing_waits_and_codes_go(cluster: Kafka, tmp_path: Path) -> None:
