@@ -79,6 +79,7 @@ def broker_settings(nodes: int = 1) -> dict[str, str]:
         "auto.create.topics.enable": "false",
         "log.index.size.max.bytes": "262144",  # 10 MiB index files stall producers where the disk reads far ahead
         "log.cleaner.dedupe.buffer.size": "8388608",
+        "log.cleaner.backoff.ms": "1000",  # 15 s by default between two looks whether there is something to compact
     }
 
 
