@@ -40,6 +40,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
         build=build,
         anchor=DISPATCH_ANCHOR,
         window=lambda tp: table.window(tp.partition),
+        held=lambda tp: table.held(tp.partition),
     )
 
 

@@ -83,6 +83,7 @@ def run_stage(
     build: Callable[[Ground], AnyStage],
     anchor: str | None,
     window: Callable[[TP], int] | None = None,
+    held: Callable[[TP], int] | None = None,
     on_topics: Callable[[AnyStage, Mapping[str, int]], None] = lambda stage, found: None,
 ) -> int:
     """Run a stage in this process until it is told to stop. Returns the exit code.
@@ -91,6 +92,7 @@ def run_stage(
         build: makes the stage; called once, before any loop runs.
         anchor: topic that decides which partitions are served here.
         window: delivery windows; the transport's default when None.
+        held: how many records may be delivered beyond one that is not finished; the transport's default when None.
         on_topics: told, before the stage reads anything, which topics there are, with their partition counts.
     """
     config, secrets = loaded.config, loaded.secrets
@@ -99,7 +101,7 @@ def run_stage(
     datadir = Path(config.data_dir) / (options.instance_id or process.value)
     datadir.mkdir(parents=True, exist_ok=True)  # Faust makes only the last folder of the path
     group = f"commlayer.{process.value}"
-    more = {} if window is None else {"window": window}
+    more = {name: rule for name, rule in (("window", window), ("held", held)) if rule is not None}
     app = create_app(kafka, group=group, anchor=anchor, instance_id=options.instance_id, datadir=datadir, **more)
     publisher = DurablePublisher(kafka, name=group, on_fatal=_crash(app))
     stage = build(Ground(kafka, contracts.codec, publisher, datadir))

@@ -18,7 +18,7 @@ from .options import ConsumerOptions
 from .resume import NoTables
 from .settings import KafkaSecurity, KafkaSettings
 from .topic_partition import TP
-from .window import DEFAULT_WINDOW, Windows
+from .window import DEFAULT_WINDOW, MAX_HELD, Windows
 
 
 class _NoProducer(BootStrategy):  # type: ignore[misc]  # Faust's classes are untyped
@@ -61,6 +61,7 @@ def create_app(
     group: str,
     anchor: str | None,
     window: Callable[[TP], int] = lambda tp: DEFAULT_WINDOW,
+    held: Callable[[TP], int] = lambda tp: MAX_HELD,
     instance_id: str | None = None,
     datadir: Path,
 ) -> StageApp:
@@ -80,6 +81,7 @@ def create_app(
         group: consumer group; workers of the same group share the partitions.
         anchor: topic that decides which partitions are served here (see window.py), or None.
         window: most unfinished records per partition. Called before each fetch; must be quick.
+        held: most delivered records per partition at or above the offset that may be committed (see window.py).
         instance_id: static membership (`group.instance.id`): a restart within the session timeout disturbs nobody. It
             must be unique among the living processes of the group.
         datadir: directory for Faust's files; one per process.
@@ -113,7 +115,7 @@ def create_app(
         datadir=datadir,
     )
     app.consumer_options = ConsumerOptions(
-        settings, Windows(window, anchor, settings.fair_poll_records), lease=Lease(settings.lease_s)
+        settings, Windows(window, anchor, held, settings.fair_poll_records), lease=Lease(settings.lease_s)
     )
     return app
 

@@ -132,6 +132,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         """Records of this partition that were delivered and are not finished."""
         return self._ledger.outstanding(tp)
 
+    def held(self, tp: TP) -> tuple[int, int]:
+        """The offset that may be committed, and how many records were delivered at or above it."""
+        partition = self._ledger.partitions.get(tp)
+        return (0, 0) if partition is None else (partition.committable(), partition.held())
+
     @property
     def flowing(self) -> bool:
         """Restored and delivering, even if nothing is assigned."""

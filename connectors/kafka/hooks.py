@@ -66,6 +66,11 @@ class Loss:
 LossCallback = Callable[[Loss], Awaitable[None] | None]
 
 
+class ConfigurationRefused(Exception):
+    """What a hook found cannot be served by this configuration, and would not be after a restart either: the process
+    ends with the exit code for that. The text says what to do."""
+
+
 class PartitionHooks:
     """The callbacks of one app. They may be sync or async and are registered before the app runs; each `on_…` method
     returns its argument, so that it can be used as a decorator."""

@@ -20,8 +20,8 @@ REFILL_SHARE = 4
 record (measured: 12 records a fetch, 10 % of all CPU). With 5 s of work in a window the rest lasts for long."""
 
 MAX_HELD = 10_000
-"""Delivered records above the committable offset. One record that takes long lets others finish behind it, and a crash
-delivers all of those again; so many seconds of replay are acceptable, hours are not."""
+"""Delivered records above the committable offset, where the stage says nothing. One record that takes long lets others
+finish behind it, and a crash delivers all of those again; so many seconds of replay are acceptable, hours are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,13 @@ class Windows:
             are equal, which is not so during a rolling change. What is assigned without its anchor is not read, not
             committed and not mentioned to the stage, until a later rebalance brings the two together: another worker
             may hold what belongs to that number. None: all that is assigned is served.
+        held: delivered records above the committable offset that a partition may have.
         fair: most records of one partition in one fetch, so that a full one does not take it all.
     """
 
     window: Callable[[TP], int]
     anchor: str | None = None
+    held: Callable[[TP], int] = lambda tp: MAX_HELD
     fair: int = 100
 
     def served(self, assigned: Collection[TP]) -> frozenset[TP]:
@@ -55,7 +57,7 @@ class Windows:
         rooms = {}
         for tp, partition in served.items():
             window = self.window(tp)
-            room = min(window - partition.outstanding(), MAX_HELD - partition.held(), self.fair)
+            room = min(window - partition.outstanding(), self.held(tp) - partition.held(), self.fair)
             if room > 0 and room >= min(window, self.fair) // REFILL_SHARE:
                 rooms[tp] = room
         return rooms

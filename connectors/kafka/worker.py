@@ -27,6 +27,7 @@ from connectors.health import Health, HealthBoard, add_routes
 
 from .app import StageApp, create_app
 from .broker_wait import BrokerWait, KafkaRefused
+from .hooks import ConfigurationRefused
 from .repeats import say_repeats_once
 
 __all__ = ["EXIT_BROKEN", "EXIT_MISCONFIGURED", "EXIT_STOPPED", "StageWorker", "create_app"]
@@ -159,6 +160,8 @@ class StageWorker:
         await self._stopping(app.stop)
         started.cancel()
         await asyncio.wait([started])
+        if isinstance(broken, ConfigurationRefused):
+            return EXIT_MISCONFIGURED
         return EXIT_STOPPED if broken is None and not app.crashed else EXIT_BROKEN
 
     async def _stopping(self, step: Step) -> None:

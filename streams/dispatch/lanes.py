@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from connectors.kafka.window import MAX_HELD
 from schemas.records import Channel
 
 WINDOW_SECONDS = 5.0
@@ -23,6 +24,10 @@ WINDOW_MAX = 1_000
 """Above this a lane holds more than any rate Twilio grants can use in a few seconds."""
 WINDOW_SHARED_MAX = 5_000
 """Limit of a partition that several groups share."""
+
+HELD_SECONDS = 120.0
+"""How long one message may take while the others of its partition go on at full rate: a doubt takes half a minute, a
+retry up to a minute. A crash then delivers so much again."""
 
 
 class LaneKind(StrEnum):
@@ -103,12 +108,15 @@ class LaneTable:
     partitions: int
     _windows: Mapping[int, int] = field(init=False, repr=False, compare=False)
     _quotas: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _held: Mapping[int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         problems = _problems(self)
         if problems:
             raise LaneTableError(problems)
-        windows, quotas = _windows(self)
+        windows, quotas, rates = _windows(self)
+        held = {partition: max(MAX_HELD, int(rate * HELD_SECONDS)) for partition, rate in rates.items()}
+        object.__setattr__(self, "_held", held)
         object.__setattr__(self, "_windows", windows)
         object.__setattr__(self, "_quotas", quotas)
 
@@ -143,6 +151,10 @@ class LaneTable:
         its rate. None when it is alone there: then the window bounds it."""
         return self._quotas.get(group)
 
+    def held(self, partition: int) -> int:
+        """How many records of a partition may be delivered beyond one that is not finished."""
+        return self._held.get(partition, MAX_HELD)
+
     def window(self, partition: int) -> int:
         """Delivery window of a partition: how many unfinished records of it may be held.
 
@@ -151,16 +163,18 @@ class LaneTable:
         return self._windows.get(partition, WINDOW_MAX)
 
 
-def _windows(table: LaneTable) -> tuple[dict[int, int], dict[str, int]]:
-    """Windows by partition, and the parts of them by group where groups share one."""
+def _windows(table: LaneTable) -> tuple[dict[int, int], dict[str, int], dict[int, float]]:
+    """Windows by partition, the parts of them by group where groups share one, and rates by partition."""
     per_group: dict[str, float] = {}
     for lane in table.lanes.values():
         per_group[lane.group] = per_group.get(lane.group, 0.0) + lane.rate
     per_partition: dict[int, dict[str, int]] = {}
+    rates: dict[int, float] = {}
     for name, lanes_rate in per_group.items():
         group = table.groups[name]
         rate = lanes_rate if group.rate is None else min(lanes_rate, group.rate)
         per_partition.setdefault(group.partition, {})[name] = window_of(rate)
+        rates[group.partition] = rates.get(group.partition, 0.0) + rate
     windows = {partition: min(WINDOW_SHARED_MAX, sum(parts.values())) for partition, parts in per_partition.items()}
     quotas = {
         name: part * windows[partition] // sum(parts.values())
@@ -168,7 +182,7 @@ def _windows(table: LaneTable) -> tuple[dict[int, int], dict[str, int]]:
         if len(parts) > 1
         for name, part in parts.items()
     }
-    return windows, quotas
+    return windows, quotas, rates
 
 
 def window_of(rate: float) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from connectors.kafka.hooks import ConfigurationRefused
 from schemas.reasons import Reason
-from schemas.records import Control
+from schemas.records import Control, ControlAction
 from streams.control.places import Place, conflict, place_of
 from streams.control.switches import Switches
 
@@ -17,7 +18,7 @@ from .scheduler import Scheduler
 from .tenure import Tenure
 
 
-class PlacementChanged(Exception):
+class PlacementChanged(ConfigurationRefused):
     """A group's partition number was changed without a move: two processes could pace it at once."""
 
 
@@ -28,6 +29,7 @@ class Moving:
         give_back: takes a job that was withdrawn from the scheduler.
         serves: whether this process serves a partition.
         clock: monotonic seconds.
+        now_ms: epoch milliseconds.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Moving:
         give_back: Callable[[Job], None],
         serves: Callable[[int], bool],
         clock: Callable[[], float],
+        now_ms: Callable[[], int],
     ) -> None:
         self._table = table
         self._switches = switches
@@ -48,6 +51,7 @@ class Moving:
         self._give_back = give_back
         self._serves = serves
         self._clock = clock
+        self._now_ms = now_ms
         self._places: dict[str, Place] = {}  # asked for each record, and seldom another
 
     def place(self, group: str) -> Place:
@@ -91,7 +95,8 @@ class Moving:
             return
         group = record.subject
         place = self.place(group)
-        opened = False
+        if self._serves(place.home):
+            self._owe(group, record)
         for job in [each for each in self._tenure.held.values() if each.order.group == group]:
             partition = job.place[0].partition
             if partition == place.opening or job.astray is not None:
@@ -99,25 +104,36 @@ class Moving:
             if partition != place.home:
                 self._send_away(job)
             elif job.closed:
-                if not opened:
-                    self._wait_for_debt(group, record)
-                    opened = True
                 job.closed = False
                 self._scheduler.let_go(job)
+
+    def owe(self) -> None:
+        """Charge what old owners may have started last, for the groups that are served here now: the log of the place
+        that they left is not read here."""
+        for name in self._table.groups:
+            record = self._switches.place(name)
+            if record is not None and self._serves(self.place(name).home):
+                self._owe(name, record)
 
     def _send_away(self, job: Job) -> None:
         job.astray = Reason.LANE_MOVED  # what is planned or under way goes when it comes back
         if self._scheduler.withdraw(job):
             self._give_back(job)
 
-    def _wait_for_debt(self, group: str, record: Control) -> None:
-        """What the old owner started last is not known here: as if it were the largest message, right now."""
-        if record.from_partition is not None and self._serves(record.from_partition):
+    def _owe(self, group: str, record: Control) -> None:
+        """What the old owner started last is not known here: as if it were the largest message, when it said that the
+        place is empty."""
+        came_from = record.from_partition
+        if record.action is not ControlAction.MOVE_DONE or came_from is None or self._serves(came_from):
             return
+        # Nobody says that before it is so; a time that has not come yet is that of a clock which is ahead of ours.
+        since_s = max(0.0, (self._now_ms() - record.at) / 1000)
         now = self._clock()
-        for lane in self._scheduler.lanes.values():
-            if lane.lane.group == group:
-                lane.pace.bucket.hand_over(now + LARGEST_MESSAGE / lane.pace.bucket.rate, LARGEST_MESSAGE)
+        buckets = [lane.pace.bucket for lane in self._scheduler.lanes.values() if lane.lane.group == group]
         budget = self._scheduler.groups.get(group)
         if budget is not None:
-            budget.pace.bucket.hand_over(now + LARGEST_MESSAGE / budget.pace.bucket.rate, LARGEST_MESSAGE)
+            buckets.append(budget.pace.bucket)
+        for bucket in buckets:
+            left_s = LARGEST_MESSAGE / bucket.rate - since_s
+            if left_s > 0:
+                bucket.hand_over(now + left_s, LARGEST_MESSAGE)

@@ -35,6 +35,11 @@ def outlooks(scheduler: Scheduler) -> dict[str, Outlook]:
     }
 
 
+def eta_s_of(lane: LaneState) -> float:
+    """Seconds until what one lane holds has left at its own rate, however long it is paused."""
+    return _segments(lane) / lane.pace.bucket.rate
+
+
 def _segments(lane: LaneState) -> int:
     return sum(queue.segments for queue in lane.waiting) + sum(lane.pace.ahead)
 

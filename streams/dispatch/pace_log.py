@@ -6,6 +6,9 @@ less than the true one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from schemas.records import Attempt, AttemptKind
 
 from .bucket import Bucket
@@ -20,11 +23,32 @@ LOOK_BACK_MIN_S, LOOK_BACK_MAX_S = 60.0, 900.0
 INTENT is found nothing is owed."""
 
 
-def look_back_s(table: LaneTable, partition: int) -> float:
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Segments per second, an operator's changes included.
+
+    Attributes:
+        lanes, groups: by name; only groups with a budget.
+    """
+
+    lanes: Mapping[str, float]
+    groups: Mapping[str, float]
+
+    @classmethod
+    def in_force(cls, scheduler: Scheduler) -> Rates:
+        """Those that a scheduler paces by."""
+        return cls(
+            {name: lane.pace.bucket.rate for name, lane in scheduler.lanes.items()},
+            {name: group.pace.bucket.rate for name, group in scheduler.groups.items()},
+        )
+
+
+def look_back_s(table: LaneTable, rates: Rates, partition: int) -> float:
     """How far back the INTENTs of a partition's lanes matter, in seconds."""
-    slowest = min((lane.rate for lane in table.lanes_of(partition)), default=1.0)
-    for lane in table.lanes_of(partition):
-        slowest = min(slowest, table.groups[lane.group].rate or slowest)
+    lanes = table.lanes_of(partition)
+    of_lanes = [rates.lanes[lane.name] for lane in lanes]
+    of_groups = [rates.groups[lane.group] for lane in lanes if lane.group in rates.groups]
+    slowest = min((*of_lanes, *of_groups), default=1.0)
     needed = LARGEST_MESSAGE / slowest + INTENT_VALID_MS / 1000
     return min(LOOK_BACK_MAX_S, max(LOOK_BACK_MIN_S, needed))
 
@@ -45,8 +69,9 @@ class _Debt:
 class PaceLog:
     """Folds INTENTs, in the order of the log."""
 
-    def __init__(self, table: LaneTable) -> None:
+    def __init__(self, table: LaneTable, rates: Rates) -> None:
         self._table = table
+        self._rates = rates
         self._lanes: dict[str, _Debt] = {}
         self._groups: dict[str, _Debt] = {}
 
@@ -57,9 +82,9 @@ class PaceLog:
             return
         debt = self._lanes.get(lane.name)
         if debt is None:
-            debt = self._lanes[lane.name] = _Debt(lane.rate)
+            debt = self._lanes[lane.name] = _Debt(self._rates.lanes[lane.name])
         debt.charge(record.segments, record.at)
-        group_rate = self._table.groups[lane.group].rate
+        group_rate = self._rates.groups.get(lane.group)
         if group_rate is not None:
             group = self._groups.get(lane.group)
             if group is None:

@@ -29,7 +29,7 @@ class Pump:
             and then `kick`).
         serve: carries out one started job, to its end.
         expired: given each job whose deadline has passed in here.
-        refused: given each job that the last look refused.
+        refused: given each job that the last look refused, or whose lane was held when it was prepared.
         broken: given an exception that no part can handle; the process must end.
         clock: monotonic seconds.
         now_ms: epoch milliseconds.
@@ -103,8 +103,16 @@ class Pump:
         while True:
             for job in scheduler.plan(now):
                 self._prepare(job)
+            self._refuse()
             if not scheduler.stirred:
                 return
+
+    def _refuse(self) -> None:
+        scheduler = self._scheduler
+        if scheduler.refused:
+            refused, scheduler.refused = scheduler.refused, []
+            for each in refused:
+                self._refused(each)
 
     def _expire(self) -> None:
         now_ms = self._now_ms()
@@ -162,10 +170,7 @@ class Pump:
             return None
         scheduler, now = self._scheduler, self._clock()
         job = scheduler.pop(now)
-        if scheduler.refused:
-            refused, scheduler.refused = scheduler.refused, []
-            for each in refused:
-                self._refused(each)
+        self._refuse()
         if job is not None:
             self.kick()
             if scheduler.startable(now):

@@ -26,7 +26,7 @@ from streams.feedback.log_reader import LogReader, Stopped, Stretch
 
 from .attempts import Histories
 from .lanes import LaneTable
-from .pace_log import PaceLog, look_back_s
+from .pace_log import PaceLog, Rates, look_back_s
 
 log = structlog.get_logger(__name__)
 
@@ -78,13 +78,14 @@ class Replay:
         for reader in self._readers:
             reader.stop()
 
-    async def restore(self, starts: Mapping[int, int | None]) -> Restored:
+    async def restore(self, starts: Mapping[int, int | None], rates: Rates) -> Restored:
         """Read these partitions to their ends.
 
         Args:
             starts: partition → position from which messages may be unfinished; None for the beginning of the log.
+            rates: in force now; what predecessors charged is paid off at these.
         """
-        return await self._in_thread(lambda reader: self._restore(reader, starts))
+        return await self._in_thread(lambda reader: self._restore(reader, starts, rates))
 
     async def find(self, partition: int, since_ms: int, needles: Iterable[str]) -> list[tuple[Attempt, int]]:
         """Records of one partition, written from `since_ms` on, that hold one of the strings (a message id, a number),
@@ -99,8 +100,8 @@ class Replay:
 
     # In a thread ------------------------------------------------------------------------------------------------------
 
-    def _restore(self, reader: LogReader, starts: Mapping[int, int | None]) -> Restored:
-        restored = Restored(PaceLog(self._table))
+    def _restore(self, reader: LogReader, starts: Mapping[int, int | None], rates: Rates) -> Restored:
+        restored = Restored(PaceLog(self._table, rates))
         log_starts = {tp.partition: whole.start for tp, whole in reader.whole(_logs(starts)).items()}
         unfinished_from = {
             partition: log_starts[partition] if start is None else max(start, log_starts[partition])
@@ -110,7 +111,7 @@ class Replay:
         stretches: dict[TP, Stretch] = {}
         by_look_back: dict[float, list[int]] = {}
         for partition in starts:
-            by_look_back.setdefault(look_back_s(self._table, partition), []).append(partition)
+            by_look_back.setdefault(look_back_s(self._table, rates, partition), []).append(partition)
         for seconds, partitions in by_look_back.items():
             recent = reader.recent(_logs(partitions), now_ms - int(seconds * 1000), EVERYTHING)
             for tp, stretch in recent.items():

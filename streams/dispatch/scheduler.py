@@ -68,7 +68,7 @@ class Scheduler:
     Attributes:
         lanes, groups, accounts: state by name; read by metrics and by the operator's view.
         held: jobs inside the scheduler that have not started.
-        refused: jobs that `pop` found inadmissible since the caller last emptied it.
+        refused: jobs that `pop` found inadmissible, or whose lane was held, since the caller last emptied it.
         look: asked about a job right before it would be charged; a job it refuses goes to `refused` uncharged.
     """
 
@@ -459,6 +459,9 @@ class Scheduler:
 
     def _offer(self, lane: LaneState, now: float) -> None:
         """List a lane as ready if its next prepared message may start, else see to it that it is looked at again."""
+        if lane.breaker.opens_at > now:
+            self._unplan(lane)
+            return
         choice = lane.to_start()
         if choice is None:
             return
@@ -468,6 +471,16 @@ class Scheduler:
             lane.account.list_ready(lane, rank)
         else:
             self._wake(lane, at)
+
+    def _unplan(self, lane: LaneState) -> None:
+        """What is prepared on a lane that is held would take the account's places from other lanes for as long."""
+        for jobs in lane.ready:
+            for job in jobs:
+                if job.state is JobState.PREPARED:
+                    self._withdraw(job)
+                    job.refusal = None
+                    self.refused.append(job)
+            jobs.clear()
 
     def _startable_at(self, lane: LaneState, job: Job, urgent: bool) -> float:
         at = lane.pace.due(job.segments, urgent)

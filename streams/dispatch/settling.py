@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from zlib import crc32
 
 from connectors.twilio.errors import ErrorPolicy
 from schemas.reasons import Reason
@@ -18,6 +19,7 @@ from .attempt_log import AttemptLog, Made
 from .jobs import Job
 from .look import Refusal
 from .outbox import Outbox
+from .outlook import eta_s_of
 from .scheduler import Scheduler
 from .story import deferred_by, ending, told_by, told_of_person
 from .tenure import Tenure
@@ -28,7 +30,11 @@ UNSEEN_WAIT_S = 1.0
 
 GIVE_UP_WAIT_S = {Reason.LANE_MOVED: 1.0, Reason.UNKNOWN_LANE: 10.0, Reason.LANE_FULL: 60.0}
 """When policy is asked again. A move is known there at once; a configuration without the lane reaches all processes
-within some seconds, or policy would choose it again; a full lane needs time."""
+within some seconds, or policy would choose it again; a full lane needs as long as what it holds, at least this."""
+FULL_AT_MOST_S = 3600.0
+FULL_SPREAD = 0.5
+"""What a full lane gives back within a moment comes back over this part of its wait, or the lane would be full at
+once."""
 LEASE_POLL_S = 0.05
 """How soon an expired lease is looked at again: it comes back with a heartbeat and tells nobody."""
 
@@ -196,8 +202,15 @@ class Settler:
             await self.expire(job)
             return
         metrics.given_back.labels(reason.value).inc()
-        wait_s = GIVE_UP_WAIT_S[reason]
+        wait_s = self._full_s(job) if reason is Reason.LANE_FULL else GIVE_UP_WAIT_S[reason]
         await self.follow(job, await self._log.not_started(job, Follows.WHEEL, reason=reason, wait_s=wait_s))
+
+    def _full_s(self, job: Job) -> float:
+        lane = self._scheduler.lanes.get(job.order.lane)
+        eta_s = 0.0 if lane is None else eta_s_of(lane)
+        wait_s = max(GIVE_UP_WAIT_S[Reason.LANE_FULL], min(eta_s, FULL_AT_MOST_S))
+        # By its id: the same wherever and however often it is worked out.
+        return wait_s * (1.0 + FULL_SPREAD * crc32(job.order.message_id.encode()) / 2**32)
 
     async def _to_wheel(self, job: Job, result: Attempt) -> None:
         if not await self._is_ours(job):

@@ -49,6 +49,7 @@ from .jobs import Job
 from .lanes import LaneTable
 from .moving import Moving, PlacementChanged
 from .overflow import Overflow
+from .pace_log import Rates
 from .positions import replay_start
 from .replay import Replay
 from .scheduler import Scheduler, SchedulerSettings
@@ -173,7 +174,13 @@ class DispatchStage:
             settle_s=settings.settle_s,
             errors=policy,
         )
-        self.overflow = Overflow(table, self.scheduler, self.engine.tenure, give_back=self._give_back)
+        self.overflow = Overflow(
+            table,
+            self.scheduler,
+            self.engine.tenure,
+            give_back=self._give_back,
+            span=lambda tp: self._consumer.held(tp),
+        )
         self.switching = Switching(
             self.scheduler,
             troubles=self.engine.troubles,
@@ -189,6 +196,7 @@ class DispatchStage:
             give_back=self._give_back_moved,
             serves=lambda partition: partition in self._served,
             clock=time.monotonic,
+            now_ms=now_ms,
         )
         self._backlog = BacklogWatch(
             self.scheduler,
@@ -344,10 +352,10 @@ class DispatchStage:
             for partition in served
         }
         began = time.monotonic()
-        restored = await self._replay.restore(starts)
+        await self._control.caught_up()
+        restored = await self._replay.restore(starts, Rates.in_force(self.scheduler))
         for tp, commit in committed.items():
             restored.histories.committed(tp, commit.offset)  # nobody needs to wait for what does not come again
-        await self._control.caught_up()
         try:
             self.moving.check()
         except PlacementChanged as changed:
@@ -357,6 +365,7 @@ class DispatchStage:
         restored.pace.hand_over(self.scheduler, time.monotonic(), self._now_ms())
         await self.tail.read_once()
         self._served = frozenset(served)
+        self.moving.owe()
         self._ends_of_move.clear()
         for name in self.moving.unknown():
             partition = self.table.groups[name].partition
@@ -390,7 +399,7 @@ class DispatchStage:
             self.view.sample()
             self.switching.turn()
             if self._may_act():
-                self.overflow.sweep()
+                self.overflow.sweep(self._consumer.partitions)
             metrics.tail_age.set(self.tail.age_s())
             self._progress.runnable(self._runnable())
             await asyncio.sleep(SAMPLE_EVERY_S)
@@ -419,10 +428,13 @@ class DispatchStage:
             if place.opening is None or generation != self.engine.tenure.generation or not self._may_act():
                 return
             by, at = Stage.DISPATCH.value, self._now_ms()
-            await self._write_place(moved(name, place.opening, by=by, at=at, since=place.home))
+            record = moved(name, place.opening, by=by, at=at, since=place.home)
+            # From here on another paces the group: nothing more of it starts here, whenever the record comes back.
+            self._switch(_place_key(record), record)
+            await self._write_place(record)
 
     async def _write_place(self, record: Control) -> None:
-        await self._write_control(control_key(ControlSubject.GROUP, record.subject, Aspect.PLACE), record)
+        await self._write_control(_place_key(record), record)
 
     async def _write_control(self, key: bytes, record: Control) -> None:
         await self._publisher.publish(CONTROL, self._codec.encode(record), key=key)
@@ -439,3 +451,7 @@ class DispatchStage:
 
     def _live(self) -> Health:
         return self._progress.check()
+
+
+def _place_key(record: Control) -> bytes:
+    return control_key(ControlSubject.GROUP, record.subject, Aspect.PLACE)

@@ -56,6 +56,15 @@ def test_a_partition_at_its_window_or_above_is_not_read(window: int) -> None:
     assert rooms(Windows(lambda tp: window), ledger) == {}
 
 
+def test_a_stage_may_let_more_or_less_be_held_than_the_transport() -> None:
+    ledger = ledger_of(BULK)
+    deliver(ledger, BULK, 40)
+    for offset in range(1, 40):
+        ledger.finish(BULK, offset, 1)
+    assert rooms(Windows(lambda tp: 1000, held=lambda tp: 100), ledger) == {BULK: 60}
+    assert rooms(Windows(lambda tp: 1000, held=lambda tp: 40), ledger) == {}
+
+
 def test_finished_records_make_room_even_behind_one_that_takes_long() -> None:
     ledger = ledger_of(BULK)
     deliver(ledger, BULK, 30)

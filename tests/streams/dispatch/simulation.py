@@ -134,6 +134,9 @@ class Simulation:
                 else:
                     scheduler.prepared(planned)
             started = scheduler.pop(self.now)
+            for refused in scheduler.refused:
+                scheduler.push(refused)
+            scheduler.refused.clear()
             if started is not None:
                 connect_s = self.connect_s()
                 if connect_s:

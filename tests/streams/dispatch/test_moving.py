@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.kafka.worker import EXIT_MISCONFIGURED
 from schemas.reasons import Reason
 from schemas.records import Control, ControlAction, ControlSubject, Deferral, Dispatch
 from schemas.topics import CONTROL, deferral_topic
@@ -102,7 +103,8 @@ async def test_a_process_refuses_a_number_that_was_changed_without_a_move(cluste
             await until(lambda: stage._served and not stage.moving.unknown())
         process = worker(cluster, group, twin, tmp_path, instance="b", lanes={**AFTER, "fast": 3})
         try:
-            assert await asyncio.to_thread(process.wait, 60) != 0
+            # As for any other mistake in the configuration: who supervises it need not start it again.
+            assert await asyncio.to_thread(process.wait, 60) == EXIT_MISCONFIGURED
         finally:
             await asyncio.to_thread(process.stop)
     told = process.log.read_text()

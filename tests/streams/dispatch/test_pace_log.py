@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streams.dispatch.bucket import AHEAD_S, RESOLUTION_S, Bucket
 from streams.dispatch.lanes import Group
-from streams.dispatch.pace_log import PaceLog, look_back_s
+from streams.dispatch.pace_log import PaceLog, Rates, look_back_s
 
 from .simulation import lane, scheduler, table, worst_excess
 from .test_attempts import intent, result
@@ -18,7 +18,8 @@ NOW_MS = 1_000_000
 
 def test_right_after_a_ten_segment_text_a_new_owner_waits_for_it() -> None:
     lanes = table([lane("a", 1.0)])
-    log, plan = PaceLog(lanes), scheduler(lanes)
+    plan = scheduler(lanes)
+    log = PaceLog(lanes, Rates.in_force(plan))
     log.add(intent(at=NOW_MS - 2_000, segments=10))
     log.hand_over(plan, now=50.0, now_ms=NOW_MS)
     bucket = plan.lanes["a"].pace.bucket
@@ -28,7 +29,8 @@ def test_right_after_a_ten_segment_text_a_new_owner_waits_for_it() -> None:
 
 def test_a_lane_that_was_quiet_owes_nothing() -> None:
     lanes = table([lane("a", 1.0)])
-    log, plan = PaceLog(lanes), scheduler(lanes)
+    plan = scheduler(lanes)
+    log = PaceLog(lanes, Rates.in_force(plan))
     log.add(intent(at=NOW_MS - 60_000))
     log.hand_over(plan, now=50.0, now_ms=NOW_MS)
     assert plan.lanes["a"].pace.bucket.paid_at < 50.0
@@ -36,7 +38,8 @@ def test_a_lane_that_was_quiet_owes_nothing() -> None:
 
 def test_a_predecessor_whose_clock_is_hours_ahead_holds_a_lane_for_one_message_only() -> None:
     lanes = table([lane("a", 1.0)])
-    log, plan = PaceLog(lanes), scheduler(lanes)
+    plan = scheduler(lanes)
+    log = PaceLog(lanes, Rates.in_force(plan))
     log.add(intent(at=NOW_MS + 7_200_000, segments=3))
     log.hand_over(plan, now=50.0, now_ms=NOW_MS)
     assert plan.lanes["a"].pace.bucket.paid_at == pytest.approx(54.0)
@@ -44,7 +47,8 @@ def test_a_predecessor_whose_clock_is_hours_ahead_holds_a_lane_for_one_message_o
 
 def test_a_groups_budget_is_handed_over_too_and_results_and_unknown_lanes_cost_nothing() -> None:
     lanes = table([lane("a", 100.0, group="g"), lane("b", 100.0, group="g")], [Group("g", 0, 1.0)])
-    log, plan = PaceLog(lanes), scheduler(lanes)
+    plan = scheduler(lanes)
+    log = PaceLog(lanes, Rates.in_force(plan))
     records = intent(at=NOW_MS - 2_000, lane="a"), intent(2, at=NOW_MS - 1_900, lane="b", segments=3)
     for record in (*records, result(), intent(3, at=NOW_MS, lane="gone")):
         log.add(record)
@@ -54,9 +58,26 @@ def test_a_groups_budget_is_handed_over_too_and_results_and_unknown_lanes_cost_n
 
 def test_the_log_is_read_back_as_far_as_the_largest_message_of_the_slowest_lane_lasts() -> None:
     lanes = table([lane("fast", 100.0), lane("slow", 0.1)])
-    assert look_back_s(lanes, lanes.partition_of("fast")) == 60.0
-    assert look_back_s(lanes, lanes.partition_of("slow")) == pytest.approx(241.0)
-    assert look_back_s(lanes, 9) == 60.0, "a partition without lanes"
+    plan = scheduler(lanes)
+    rates = Rates.in_force(plan)
+    assert look_back_s(lanes, rates, lanes.partition_of("fast")) == 60.0
+    assert look_back_s(lanes, rates, lanes.partition_of("slow")) == pytest.approx(241.0)
+    assert look_back_s(lanes, rates, 9) == 60.0, "a partition without lanes"
+    plan.lanes["fast"].pace.bucket.rate = 0.2
+    assert look_back_s(lanes, Rates.in_force(plan), lanes.partition_of("fast")) == pytest.approx(121.0)
+
+
+def test_a_rate_that_an_operator_has_lowered_holds_for_what_a_predecessor_started() -> None:
+    lanes = table([lane("a", 10.0), lane("b", 10.0, group="g")], [Group("g", 0, 10.0)])
+    plan = scheduler(lanes)
+    plan.lanes["a"].pace.bucket.rate = 0.5
+    plan.groups["g"].pace.bucket.rate = 0.25
+    log = PaceLog(lanes, Rates.in_force(plan))
+    log.add(intent(at=NOW_MS - 2_000, lane="a", segments=10))
+    log.add(intent(2, at=NOW_MS - 2_000, lane="b", segments=10))
+    log.hand_over(plan, now=50.0, now_ms=NOW_MS)
+    assert plan.lanes["a"].pace.bucket.paid_at == pytest.approx(50.0 - 2.0 + 20.0 + 1.0)
+    assert plan.groups["g"].pace.bucket.paid_at == pytest.approx(50.0 - 2.0 + 40.0 + 1.0)
 
 
 @given(
@@ -70,14 +91,14 @@ def test_the_rate_holds_across_a_change_of_owner(
 ) -> None:
     """INTENTs lie up to 0.9 s before their POSTs; the old owner dies right after one."""
     lanes = table([lane("a", rate)])
-    old, log, now, starts = Bucket(rate), PaceLog(lanes), 0.0, []
+    plan = scheduler(lanes)
+    old, log, now, starts = Bucket(rate), PaceLog(lanes, Rates.in_force(plan)), 0.0, []
     for segments, lead in before:
         now = max(now, old.due(segments, AHEAD_S))
         log.add(intent(at=NOW_MS + int((now - lead) * 1000), segments=segments))
         old.charge(segments, now)
         starts.append((now, segments))
     now += down_s
-    plan = scheduler(lanes)
     log.hand_over(plan, now=now, now_ms=NOW_MS + int(now * 1000))
     new = plan.lanes["a"].pace.bucket
     for segments in after:

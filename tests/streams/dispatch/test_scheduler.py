@@ -316,6 +316,26 @@ def test_a_lane_is_probed_by_one_message_and_flows_again_after_a_success() -> No
     assert _started(simulation, 13.0) >= 95
 
 
+def test_what_is_prepared_on_a_lane_that_is_held_gives_its_places_back_to_the_account() -> None:
+    plain = scheduler(table([lane("a", 1000.0), lane("b", 1000.0)]), max_in_flight=4)
+    held = [job(lane="a") for _ in range(50)]
+    for each in held:
+        plain.push(each)
+    prepared = plain.plan(0.0)
+    assert prepared
+    for each in prepared:
+        plain.prepared(each)
+    assert plain.accounts["main"].planned == len(prepared)
+    plain.trip_lane("a", 0.0, "21611", at_least_s=10.0)
+    plain.plan(0.0)
+    assert plain.accounts["main"].planned == plain.lanes["a"].planned == 0
+    assert plain.refused == prepared
+    assert {each.state for each in prepared} == {JobState.OUT}
+    for _ in range(50):
+        plain.push(job(lane="b"))
+    assert len(plain.plan(0.0)) == len(prepared)
+
+
 def test_a_paused_account_stops_all_its_lanes_and_no_other() -> None:
     simulation = _simulation(lane("a", 10.0), lane("b", 10.0), lane("c", 10.0, account="other"))
     for name in "abc":
@@ -335,6 +355,9 @@ def test_a_trip_with_messages_already_prepared_holds_them_too() -> None:
     [planned] = plain.plan(0.0)
     plain.prepared(planned)
     plain.trip_lane("a", 0.0, "21611", at_least_s=5.0)
+    plain.plan(0.0)
+    assert plain.refused == [planned]
+    plain.push(planned)
     plain.plan(0.0)
     assert plain.pop(0.0) is None
     assert plain.next_at() == pytest.approx(5.0, rel=0.2)
@@ -505,6 +528,9 @@ def test_whatever_happens_every_message_leaves_exactly_once(seed: int) -> None:
         chaos.preparing += plain.plan(chaos.now)
         while (started := plain.pop(chaos.now)) is not None:
             chaos.flying.append(started)
+        for each in plain.refused:  # prepared on a lane that was held meanwhile
+            plain.push(each)
+        plain.refused.clear()
         if not chaos.flying and not chaos.preparing and not plain.stirred:
             if plain.next_at() == float("inf"):
                 break

@@ -1,0 +1,85 @@
+"""A group that came from another owner does not start as if it had been quiet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from schemas.records import Control
+from streams.control.places import moved
+from streams.control.switches import Aspect, Switches, control_key
+from streams.dispatch.bucket import Bucket
+from streams.dispatch.lanes import Group
+from streams.dispatch.moving import Moving
+from streams.dispatch.pace_log import LARGEST_MESSAGE
+from streams.dispatch.scheduler import Scheduler
+from streams.dispatch.tenure import Tenure
+
+from .simulation import lane, scheduler, table
+
+OLD, NEW = 1, 4
+NOW_MS, NOW_S = 1_000_000, 50.0
+LASTS_S = LARGEST_MESSAGE / 2.0
+
+
+@dataclass
+class Owner:
+    served: set[int] = field(default_factory=lambda: {NEW})
+    scheduler: Scheduler = field(
+        default_factory=lambda: scheduler(table([lane("a", 2.0, group="g"), lane("b", 2.0)], [Group("g", NEW, 4.0)]))
+    )
+    switches: Switches = field(default_factory=Switches)
+
+    def __post_init__(self) -> None:
+        self.moving = Moving(
+            self.scheduler.table,
+            self.switches,
+            self.scheduler,
+            Tenure(),
+            give_back=lambda job: None,
+            serves=lambda partition: partition in self.served,
+            clock=lambda: NOW_S,
+            now_ms=lambda: NOW_MS,
+        )
+
+    def fold(self, record: Control) -> None:
+        self.switches.take(control_key(record.subject_kind, record.subject, Aspect.PLACE), record)
+
+    def bucket(self, name: str = "a") -> Bucket:
+        return self.scheduler.lanes[name].pace.bucket
+
+
+def done(ago_s: float = 0.0, since: int | None = OLD) -> Control:
+    return moved("g", NEW, by="dispatch", at=NOW_MS - int(ago_s * 1000), since=since)
+
+
+def test_a_move_that_ends_here_is_owed_a_message_though_nothing_waits_for_it() -> None:
+    owner = Owner()
+    owner.fold(done())
+    owner.moving.take(done())
+    assert owner.bucket().paid_at == pytest.approx(NOW_S + LASTS_S)
+    assert owner.bucket().largest == LARGEST_MESSAGE
+    assert owner.scheduler.groups["g"].pace.bucket.paid_at == pytest.approx(NOW_S + LARGEST_MESSAGE / 4.0)
+    assert owner.bucket("b").paid_at < 0, "another group's"
+
+
+@pytest.mark.parametrize(("ago_s", "left_s"), [(0.0, LASTS_S), (5.0, LASTS_S - 5.0), (-7.0, LASTS_S)])
+def test_an_owner_that_starts_soon_after_a_move_owes_what_is_left_of_it(ago_s: float, left_s: float) -> None:
+    owner = Owner()
+    owner.fold(done(ago_s))
+    owner.moving.owe()
+    assert owner.bucket().paid_at == pytest.approx(NOW_S + left_s)
+
+
+@pytest.mark.parametrize(
+    ("record", "served"),
+    [(done(LASTS_S + 1), {NEW}), (done(since=None), {NEW}), (done(), {OLD, NEW}), (done(), {OLD})],
+    ids=["long ago", "never moved", "its own", "not served here"],
+)
+def test_nothing_is_owed_otherwise(record: Control, served: set[int]) -> None:
+    owner = Owner(served)
+    owner.fold(record)
+    owner.moving.take(record)
+    owner.moving.owe()
+    assert owner.bucket().paid_at < 0
