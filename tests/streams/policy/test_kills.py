@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,14 @@ class Load:
     """
 
     first_person: int
+    people: int = PEOPLE
     requests: list[Outgoing] = field(default_factory=list)
     message_ids: set[str] = field(default_factory=set)
 
     def person(self, number: int) -> str:
         return f"+41792{self.first_person + number:06d}"
 
-    def add(self, number: int, index: int, category: str, *, after_ms: int = 0, app: str = "shop") -> None:
+    def add(self, number: int, index: int, category: str, *, after_ms: int = 0) -> None:
         recipient, key = self.person(number), f"{category}-{index}"
         request = MessageRequest(
             recipient=recipient,
@@ -65,26 +66,31 @@ class Load:
             not_before=wall_ms() + after_ms if after_ms else None,
             created_at=wall_ms(),
         )
-        self.requests.append(Outgoing(request_topic(app), CODEC.encode(request), recipient.encode()))
-        self.message_ids.add(ids.message_id_by_key(app, recipient, key))
+        self.requests.append(Outgoing(SHOP, CODEC.encode(request), recipient.encode()))
+        self.message_ids.add(ids.message_id_by_key("shop", recipient, key))
 
 
-def load(first_person: int, rnd: random.Random) -> Load:
-    """For each person five adverts, two more than the cap lets through, three services of which one waits on the wheel;
-    a third of the requests again under the same key."""
-    made = Load(first_person)
+def load(first_person: int, rnd: random.Random, people: int = PEOPLE, last_s: float = 9.0) -> Load:
+    """For each person five adverts, two more than the cap lets through, three services of which one waits on the wheel,
+    for 6 to `last_s` seconds from now on; a third of the requests again under the same key."""
+    made = Load(first_person, people)
     for index in range(5):
-        for number in range(PEOPLE):
+        for number in range(people):
             made.add(number, index, "marketing")
             if index < 3:
-                made.add(number, index, "service", after_ms=rnd.choice([1_500, 3_000]) if index == 0 else 0)
+                made.add(number, index, "service", after_ms=int(rnd.uniform(6.0, last_s) * 1000) if index == 0 else 0)
     made.requests += rnd.sample(made.requests, len(made.requests) // 3)
     return made
 
 
 def worker(kafka: Kafka, group: str, folder: Path, *, instance: str, **more: Any) -> Child:
-    told = {"bootstrap": kafka.bootstrap, "group": group, "datadir": str(folder / instance), "instance": instance}
-    told |= more
+    told = {
+        "bootstrap": kafka.bootstrap,
+        "group": group,
+        "datadir": str(folder / instance),
+        "instance": instance,
+        **more,
+    }
     command = [sys.executable, "-m", "tests.streams.policy.worker", json.dumps(told)]
     return Child(f"policy {instance}", command, log=folder / f"{instance}.log", cwd=ROOT)
 
@@ -110,7 +116,7 @@ async def until_decided(kafka: Kafka, wanted: set[str]) -> None:
 
 def check(kafka: Kafka, made: Load) -> None:
     """The promises, by what stands on the topics."""
-    people = {made.person(number) for number in range(PEOPLE)}
+    people = {made.person(number) for number in range(made.people)}
     told = [one for one in records(kafka, LIFECYCLE) if isinstance(one, LifecycleEvent) and one.recipient in people]
     final: dict[str, set[MessageStatus]] = defaultdict(set)
     for event in told:
@@ -145,31 +151,44 @@ def check(kafka: Kafka, made: Load) -> None:
     assert records(kafka, DEAD) == []
 
 
+STEPS_HERE = (
+    "wheel record acknowledged",
+    "decision acknowledged",
+    "order handed over",
+    "story judged",
+    "commit confirmed",
+)
+"""The others are in tests/hazards/long/test_policy_steps.py."""
+
+
 @pytest.mark.timeout(300)
-async def test_killed_again_and_again_it_decides_everything_once(cluster: Kafka, tmp_path: Path) -> None:
-    group, rnd = cluster.unique("policy"), random.Random(7)
-    made, before = load(0, rnd), admitted(cluster)
-    await asyncio.to_thread(cluster.produce, made.requests)
-    for kill in range(4):
-        target = before + PEOPLE * (kill + 1) + rnd.randrange(60)
-        await _run_until(target, cluster, worker(cluster, group, tmp_path, instance="one"))
-    process = worker(cluster, group, tmp_path, instance="one")
+async def test_killed_at_steps_of_its_loop_it_decides_everything_once(cluster: Kafka, tmp_path: Path) -> None:
+    made = load(0, random.Random(7))
+    await killed_at(STEPS_HERE, cluster, tmp_path, made)
+    await asyncio.to_thread(check, cluster, made)
+
+
+async def killed_at(steps: Sequence[str], kafka: Kafka, folder: Path, made: Load) -> None:
+    """Kill one process after the other, each at its step, with more to decide for each; the last one ends the work."""
+    group, rnd = kafka.unique("policy"), random.Random(9)
+    rnd.shuffle(made.requests)
+    size = -(-len(made.requests) // len(steps))
+    for number, step in enumerate(steps):
+        await asyncio.to_thread(kafka.produce, made.requests[number * size : (number + 1) * size])
+        nth = 2 if step == "commit confirmed" else 5 if step.startswith("wheel") else 20
+        process = worker(kafka, group, folder, instance="one", fault=[step, nth])
+        try:
+            await until(lambda: process.returncode is not None, 60, f"never came to {step!r}")  # noqa: B023
+            assert process.returncode == -signal.SIGKILL, process.output()
+        finally:
+            await asyncio.to_thread(process.kill)
+    process = worker(kafka, group, folder, instance="one")
     try:
-        await until_decided(cluster, made.message_ids)
-        await until_committed(cluster, group, SHOP)
+        await until_decided(kafka, made.message_ids)
+        await until_committed(kafka, group, SHOP)
     finally:
         code = await asyncio.to_thread(process.stop)
     assert code == 0, process.output()
-    check(cluster, made)
-
-
-async def _run_until(target: int, kafka: Kafka, process: Child) -> None:
-    """Kill the process when so many records were admitted."""
-    try:
-        await until(lambda: admitted(kafka) >= target or process.returncode is not None, 60)
-        assert process.returncode is None, process.output()
-    finally:
-        await asyncio.to_thread(process.kill)
 
 
 @pytest.mark.timeout(300)
@@ -192,35 +211,4 @@ async def test_one_that_slept_through_its_session_changes_nothing_when_it_wakes(
         await asyncio.to_thread(sleeper.stop)
         if heir is not None:
             await asyncio.to_thread(heir.stop)
-    check(cluster, made)
-
-
-@pytest.mark.timeout(300)
-async def test_an_app_is_added_under_load_in_a_rolling_restart_and_everything_is_decided_once(
-    cluster: Kafka, tmp_path: Path
-) -> None:
-    """For a while one process reads the new app's topic and the other does not, so that Kafka deals the partitions of
-    the topics out unevenly: a person's requests of both apps are still decided in one place."""
-    group, rnd = cluster.unique("policy"), random.Random(9)
-    made, added, before = load(2_000, rnd), Load(2_000), admitted(cluster)
-    for number in range(PEOPLE):
-        added.add(number, 0, "service", app="swiss")
-    half = len(made.requests) // 2
-    processes: dict[str, Child] = {}
-    try:
-        for name in ("one", "two"):
-            processes[name] = worker(cluster, group, tmp_path, instance=name, apps=["shop"])
-        await asyncio.to_thread(cluster.produce, made.requests[:half] + added.requests)
-        await until(lambda: admitted(cluster) >= before + PEOPLE, 60)
-        for name in ("one", "two"):
-            assert await asyncio.to_thread(processes[name].stop) == 0, processes[name].output()
-            processes[name] = worker(cluster, group, tmp_path, instance=name)
-            await asyncio.to_thread(cluster.produce, made.requests[half:] if name == "one" else added.requests)
-        made.message_ids |= added.message_ids
-        await until_decided(cluster, made.message_ids)
-        for topic in (SHOP, request_topic("swiss")):
-            await until_committed(cluster, group, topic)
-    finally:
-        codes = {name: await asyncio.to_thread(process.stop) for name, process in processes.items()}
-    assert set(codes.values()) == {0}, codes
     check(cluster, made)
