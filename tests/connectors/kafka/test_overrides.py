@@ -5,9 +5,15 @@ override still holds and whether ours still fits, run tests/hazards, and only th
 failure prints.
 """
 
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+
 import pytest
 from faust.transport.consumer import Consumer
 
+import connectors.kafka
 from tests.support.reviewed import digest
 
 REVIEWED = {
@@ -63,11 +69,14 @@ REVIEWED = {
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._fetch_records": "39a2c6c79fc1455a",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_start": "38b4e8bd1e10723a",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_thread_stop": "8dfc004e258b6c25",
+    "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.position": "20a2c434bb8ed180",
     "faust.transport.drivers.aiokafka:ConsumerRebalanceListener": "f3d04f29dfb3f716",
     "faust.transport.drivers.aiokafka:credentials_to_aiokafka_auth": "364c9c9c68523c50",
     "mode.threads:ServiceThread": "327e312386fa686b",
     "mode.threads:QueueServiceThread": "219c18b1f4999078",
+    # batches.py
     "aiokafka.record.default_records:_DefaultRecordBatchPy": "f63fbb5a8a247d54",
+    "aiokafka.record.memory_records:_MemoryRecordsPy": "795a0314fbca30af",
     "aiokafka.consumer.fetcher:FetchResult": "d7db13f06de8248c",
     "aiokafka.consumer.fetcher:FetchError": "10966ad4c7954483",
     "aiokafka.consumer.fetcher:PartitionRecords": "94aa0da0dbec8d1b",
@@ -91,6 +100,34 @@ REVIEWED = {
     "mode.services:Service._actually_start": "def664241401b666",
     "mode.supervisors:CrashingSupervisor": "37e805f0af2149ce",
 }
+
+
+FOREIGN = ("faust", "mode", "aiokafka")
+
+
+def overridden() -> Iterator[tuple[str, str]]:
+    """Class (as in `REVIEWED`) and name of everything of theirs in whose place we put something."""
+    for found in pkgutil.walk_packages(connectors.kafka.__path__, "connectors.kafka."):
+        module = import_module(found.name)
+        ours = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == found.name]
+        for cls in ours:
+            for name, value in vars(cls).items():
+                theirs = (base for base in cls.__mro__[1:] if base.__module__.partition(".")[0] in FOREIGN)
+                base = next((base for base in theirs if name in vars(base)), None)
+                if base is not None and (inspect.isroutine(value) or isinstance(value, property)):
+                    yield f"{base.__module__}:{base.__qualname__}", name
+
+
+def test_everything_that_is_overridden_was_reviewed() -> None:
+    missing = {f"{base}.{name}" for base, name in overridden() if not {base, f"{base}.{name}"} & REVIEWED.keys()}
+    assert missing == set(), "read the source of each as this file's first lines say, then add it with its digest"
+
+
+def test_what_is_overridden_is_found() -> None:
+    found = {f"{base}.{name}" for base, name in overridden()}
+    assert "faust.transport.consumer:Consumer.ack" in found
+    assert "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.position" in found
+    assert len(found) > 20
 
 
 @pytest.mark.parametrize("name", REVIEWED)
