@@ -22,7 +22,7 @@ class Reason(StrEnum):
     UNKNOWN_SCHEMA = "unknown_schema", "The schema that the record names is not registered."
     UNEXPECTED_RECORD = "unexpected_record", "The record is of a type that does not belong on this topic."
     OVERSIZED = "oversized", "The record is larger than a stage accepts."
-    KEY_MISMATCH = "key_mismatch", "The record's key is not its recipient, so it may be out of order with others."
+    LOST = "lost", "Records left their topic by retention before they were processed; the letter tells which at most."
 
     # Requests that policy denies
     UNKNOWN_APP = "unknown_app", "No app of that name is configured."

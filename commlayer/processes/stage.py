@@ -12,11 +12,13 @@ from typing import Protocol, TypeVar
 from commlayer.config import Configuration, Loaded, conversions
 from connectors.health import HealthBoard
 from connectors.kafka.app import StageApp, create_app
+from connectors.kafka.losses import LossLetters
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topic_partition import TP
 from connectors.kafka.worker import StageWorker
 from schemas.codec import Codec
+from schemas.records import Stage
 from schemas.topics import catalogue
 
 from . import Process, RunOptions
@@ -105,6 +107,7 @@ def run_stage(
     app = create_app(kafka, group=group, anchor=anchor, instance_id=options.instance_id, datadir=datadir, **more)
     publisher = DurablePublisher(kafka, name=group, on_fatal=_crash(app))
     stage = build(Ground(kafka, contracts.codec, publisher, datadir))
+    app.hooks.on_loss(LossLetters(Stage(process.value), contracts.codec, publisher, wall_clock_ms).write)
     stage.register(app)
     board = HealthBoard()
     board.ready_when("contracts", contracts.health)
@@ -113,6 +116,7 @@ def run_stage(
     worker = StageWorker(
         app,
         before_start=[contracts.prepare, publisher.start, stage.start],
+        before_serving=[publisher.warm],  # else the first decision would wait seconds for a producer id
         after_stop=[stage.stop, publisher.stop],
         health=board,
         required_topics=required_topics(config, process),

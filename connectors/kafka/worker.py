@@ -58,6 +58,7 @@ class StageWorker:
         app: StageApp,
         *,
         before_start: Sequence[Step] = (),
+        before_serving: Sequence[Step] = (),
         after_stop: Sequence[Step] = (),
         health: HealthBoard,
         required_topics: Mapping[str, int],
@@ -71,6 +72,7 @@ class StageWorker:
             app: from `create_app`, its agents and hooks registered.
             before_start: awaited in order inside the loop, before the broker is waited for. They must not wait for it
                 themselves, but may be cancelled by a stop.
+            before_serving: awaited in order once the broker answered and has the topics, before anything is read.
             after_stop: awaited in order after the partitions were let go, also when something broke.
             health: gets the worker's own checks added.
             required_topics: topic → partition count; anything else ends the process with code 2.
@@ -80,6 +82,7 @@ class StageWorker:
         """
         self._app = app
         self._before_start = before_start
+        self._before_serving = before_serving
         self._after_stop = after_stop
         self._health = health
         self._required_topics = required_topics
@@ -142,6 +145,8 @@ class StageWorker:
         for step in self._before_start:
             await step()
         self._on_topics(await self._broker.until_ready(self._required_topics))
+        for step in self._before_serving:
+            await step()
         collect_seldom()
 
     async def _run_app(self, stop: asyncio.Event) -> int:
