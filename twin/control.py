@@ -28,6 +28,9 @@ class Control:
     def add_routes(self, app: web.Application) -> None:
         """Serve everything below `/__twin__`."""
         books = self._exchange.books
+        for kind in ("live", "ready"):
+            app.router.add_get(f"/health/{kind}", _well)
+        app.router.add_get("/metrics", self._metrics)
         for path in (PREFIX, PREFIX + "/"):
             app.router.add_get(path, self._summary)
         for name, rows in (
@@ -66,6 +69,20 @@ class Control:
                 "webhooks_pending": exchange.notices.caller.pending,
             }
         )
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        """Prometheus' text format: every number of the summary, and how long the queues are."""
+        exchange, lines = self._exchange, []
+        for name, value in exchange.books.summary().items():
+            if isinstance(value, dict):
+                lines += [f'twin_{name}{{of="{key}"}} {number}' for key, number in value.items()]
+            else:
+                lines.append(f"twin_{name} {value}")
+        for sender in exchange.directory.senders.values():
+            lines.append(f'twin_queued{{sender="{sender.address}"}} {sender.queued}')
+        lines.append(f"twin_underway {exchange.journey.open_messages}")
+        lines.append(f"twin_webhooks_pending {exchange.notices.caller.pending}")
+        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain", charset="utf-8")
 
     async def _alerts(self, _: web.Request) -> web.Response:
         alerts = self._exchange.books.alerts
@@ -129,6 +146,10 @@ class Control:
         except KeyError as missing:
             return _json({"error": f"no such sender: {missing.args[0]}"}, status=404)
         return _json(receipt.as_json())
+
+
+async def _well(_: web.Request) -> web.Response:
+    return _json({"ok": True, "parts": {}})
 
 
 def _rows(rows: Callable[[Mapping[str, str]], Iterable[dict[str, object]]]) -> Callable[[web.Request], Any]:

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 def serve(
     settings: TwinSettings,
     host: str = "127.0.0.1",
-    port: int = 4010,
+    port: int = 8090,
     *,
     ready: Callable[[str], None] | None = None,
 ) -> None:

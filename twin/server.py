@@ -67,7 +67,7 @@ class Twin:
 
     @property
     def url(self) -> str:
-        """Where it listens, e.g. `http://127.0.0.1:4010`."""
+        """Where it listens, e.g. `http://127.0.0.1:8090`."""
         return f"http://{self._host}:{self._port}"
 
     @property

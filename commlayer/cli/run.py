@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from commlayer import logs
-from commlayer.config import Loaded, Purpose, load
+from commlayer.config import Configuration, Loaded, Purpose, load
 from commlayer.config.fields import host_and_port
 from commlayer.processes import PURPOSES, Process, RunOptions
 from commlayer.processes.parentage import Orphaned, die_with_parent
@@ -78,11 +78,16 @@ def everything(ctx: click.Context, twin: bool) -> None:
     path: Path = ctx.obj
     loaded = load(path, frozenset(Purpose))  # all mistakes at once, before anything starts
     configure_logs("all", loaded)
-    ctx.exit(asyncio.run(_supervise(path, readable=logs.readable(), twin=twin)))
+    try:
+        ctx.exit(asyncio.run(_supervise(path, loaded.config, readable=logs.readable(), twin=twin)))
+    except OSError as error:
+        place = f"{loaded.config.health.host}:{loaded.config.health.all}"
+        raise Failure(f"cannot serve health on {place}: {error.strerror or error}", "change health.all.") from error
 
 
-async def _supervise(path: Path, *, readable: bool, twin: bool) -> int:
+async def _supervise(path: Path, config: Configuration, *, readable: bool, twin: bool) -> int:
     from commlayer.processes.supervisor import Child, Supervisor
+    from commlayer.processes.together import Together
 
     environment = {logs.FORMAT_VARIABLE: "text" if readable else "json"}
     base = [sys.executable, "-m", "commlayer", "--config", str(path)]
@@ -94,7 +99,22 @@ async def _supervise(path: Path, *, readable: bool, twin: bool) -> int:
         # JSON lines name their process themselves, and must stay JSON.
         click.echo(f"{name:<8} | {line}" if readable else line, err=True)
 
-    return await Supervisor(children, write=write).run()
+    supervisor = Supervisor(children, write=write)
+    together = Together([child.name for child in children], supervisor.runs, _ready_urls(config))
+    async with together.served(config.health.host, config.health.all):
+        return await supervisor.run()
+
+
+def _ready_urls(config: Configuration) -> dict[str, str]:
+    """Where each process that has a port of its own tells whether it is ready."""
+    places = {
+        process.value: (config.health.host, getattr(config.health, process.value))
+        for process in Process
+        if process is not Process.BRIDGE
+    }
+    places[Process.BRIDGE.value] = host_and_port(config.bridge.listen)
+    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+    return {name: f"http://{here.get(host, host)}:{port}/health/ready" for name, (host, port) in places.items() if port}
 
 
 def configure_logs(process: str, loaded: Loaded) -> None:

@@ -101,6 +101,7 @@ class HealthPorts(Section):
     policy: Port = Field(default=8081, description="Port of `run policy`.")
     dispatch: Port = Field(default=8082, description="Port of `run dispatch`.")
     feedback: Port = Field(default=8083, description="Port of `run feedback`.")
+    all: Port = Field(default=8084, description="Port of `run all`: ready when every process is.")
 
 
 class Twin(Section):

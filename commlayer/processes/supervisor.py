@@ -15,6 +15,7 @@ import structlog
 
 from .backoff import Backoff
 from .parentage import PARENT_VARIABLE
+from .together import STARTS
 
 EXIT_STOPPED, EXIT_BROKEN, EXIT_MISCONFIGURED = 0, 1, 2
 
@@ -81,6 +82,10 @@ class Supervisor:
             keeper.result()
         return self._code
 
+    def runs(self, name: str) -> bool:
+        """Whether this child runs now."""
+        return name in self._running
+
     def stop(self) -> None:
         """Begin to stop everything."""
         self._stopping.set()
@@ -116,6 +121,7 @@ class Supervisor:
             start_new_session=True,  # Ctrl-C reaches the supervisor only, which passes it on in order
         )
         self._running[child.name] = process
+        STARTS.labels(child.name).inc()
         log.info("started", child=child.name, pid=process.pid)
         if self._stopping.is_set():
             _signal(process, signal.SIGTERM)

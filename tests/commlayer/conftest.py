@@ -51,7 +51,7 @@ def data() -> dict[str, Any]:
         "apps": {"shop": {"categories": ["otp", "news"], "pool": "all", "principal": "User:shop"}},
         "countries": {"allow": ["US"]},
         "consumers": {"cdp": {"principal": "User:cdp", "topics": ["status"]}},
-        "health": {"policy": 0, "dispatch": 0, "feedback": 0},
+        "health": {"policy": 0, "dispatch": 0, "feedback": 0, "all": 0},
         "twin": {"listen": f"127.0.0.1:{twin}"},
     }
 

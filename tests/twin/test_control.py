@@ -131,3 +131,17 @@ async def test_what_makes_no_sense_is_refused_and_breaks_nothing(
     assert answer.status in (400, 422)
     assert answer.json["error"]
     assert (await caller.request("GET", "/__twin__", auth=False)).status == 200
+
+
+async def test_it_tells_health_and_metrics_like_every_process(caller: Caller) -> None:
+    await caller.create()
+    for kind in ("live", "ready"):
+        answer = await caller.request("GET", f"/health/{kind}", auth=False)
+        assert (answer.status, answer.json["ok"]) == (200, True)
+    lines = (await caller.request("GET", "/metrics", auth=False)).body.decode().splitlines()
+    assert "twin_accepted 1" in lines
+    assert any(line.startswith(f'twin_queued{{sender="{LONG}"}} ') for line in lines)
+    for line in lines:
+        name, _, value = line.rpartition(" ")
+        assert name
+        float(value)

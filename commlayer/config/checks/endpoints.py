@@ -96,7 +96,7 @@ def _ports(draft: Draft) -> Iterator[Problem]:
     if draft.bridge is not None:
         with contextlib.suppress(ValueError):  # told elsewhere
             taken[host_and_port(draft.bridge.listen)[1]] = "bridge.listen"
-    for process in ("policy", "dispatch", "feedback"):
+    for process in ("policy", "dispatch", "feedback", "all"):
         port = getattr(draft.health, process)
         other = taken.setdefault(port, f"health.{process}")
         if port and other != f"health.{process}":

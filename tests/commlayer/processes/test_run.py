@@ -57,7 +57,7 @@ def the_event(name: str, program: Program) -> dict[str, Any]:
 @pytest.fixture
 def ports(config_file: Path, data: dict[str, Any]) -> dict[str, int]:
     """Where the processes tell their health."""
-    ports = dict(zip(STAGES, free_ports(3), strict=True))
+    ports = dict(zip((*STAGES, "all"), free_ports(4), strict=True))
     changed = yaml.safe_load(config_file.read_text()) | {"health": dict(ports)}
     config_file.write_text(yaml.safe_dump(changed))
     return ports | {"bridge": int(data["bridge"]["listen"].rpartition(":")[2])}
@@ -72,6 +72,9 @@ def test_run_all_comes_up_delivers_mends_itself_and_stops_in_time(
     with Program("run", "all", "--twin", config=config_file) as program:
         until(lambda: all(health(port)[0] == 200 for port in ports.values()), program, "all are ready")
         assert all(health(port, "live")[0] == 200 for port in ports.values())
+        assert health(ports["all"])[1].keys() == {*STAGES, "bridge", "twin"}
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports['all']}/metrics", timeout=10) as metrics:
+            assert 'commlayer_supervisor_starts_total{process="policy"} 1.0' in metrics.read().decode()
 
         published = commlayer(
             "publish", "--app", "shop", "--to", "+1 415 555 0123", "--category", "otp", "--body", "Your code is SESAME"
