@@ -26,7 +26,7 @@ from schemas.records import (
     StatusUpdate,
 )
 from schemas.topics import deferral_topic, dispatch_topic
-from streams.policy.returning import request_of
+from streams.rounds import request_of
 
 from .letters import Letter, name_of
 

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import structlog
 from confluent_kafka import Message
 
+from connectors.kafka.log_reader import LogReader, Stopped, Stretch
 from connectors.kafka.partitioning import partition_of
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topic_partition import TP
@@ -22,7 +23,6 @@ from schemas.codec import Codec
 from schemas.errors import DecodeError, RegistryUnavailable, SchemaNotLoaded
 from schemas.records import Attempt, Callback, Record
 from schemas.topics import ATTEMPTS, LIFECYCLE
-from streams.feedback.log_reader import LogReader, Stopped, Stretch
 
 from .attempts import Histories
 from .lanes import LaneTable

@@ -12,7 +12,7 @@ from zlib import crc32
 from connectors.twilio.errors import ErrorPolicy
 from schemas.reasons import Reason
 from schemas.records import Attempt, AttemptOutcome, Deferral, DoubtPolicy, Follows, MessageStatus, Stage
-from streams.policy.returning import request_of
+from streams.rounds import request_of
 
 from . import metrics
 from .attempt_log import AttemptLog, Made

@@ -9,7 +9,7 @@ from typing import Any
 from connectors.twilio.errors import ErrorPolicy
 from schemas.reasons import Reason
 from schemas.records import Callback, LifecycleEvent, MessageStatus, Stage
-from streams.policy.story import FALLBACK_CHANNELS
+from streams.rounds import FALLBACK_CHANNELS
 
 CALLBACK_STATUS: Mapping[str, MessageStatus] = {
     "accepted": MessageStatus.ACCEPTED,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.records import MessageStatus, StatusUpdate
-from streams.policy.story import FALLBACK_CHANNELS
+from streams.rounds import FALLBACK_CHANNELS
 
 from .back_into_loop import Failure
 from .facts import TWILIO, Fact

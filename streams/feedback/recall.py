@@ -15,10 +15,10 @@ from typing import Any
 
 import structlog
 
+from connectors.kafka.log_reader import LogReader, Stopped
 from connectors.kafka.topic_partition import TP
 
 from . import metrics
-from .log_reader import LogReader, Stopped
 from .reading import FactReader
 
 log = structlog.get_logger(__name__)

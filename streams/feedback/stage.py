@@ -20,6 +20,7 @@ import structlog
 from connectors.health import Health, HealthBoard, Progress
 from connectors.kafka.app import StageApp
 from connectors.kafka.intake import Intake
+from connectors.kafka.log_reader import LogReader
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topic_partition import TP
@@ -32,7 +33,6 @@ from . import metrics
 from .aftermath import Aftermath
 from .facts import Fact, fact_of, is_known_word
 from .inbound import understood
-from .log_reader import LogReader
 from .memory import Memory, Message
 from .reading import FactReader
 from .recall import GRACE_S, Recall

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from schemas import ids
 from schemas.records import MessageClass, MessageRequest
@@ -12,10 +12,8 @@ from . import numbers
 from .config import AppGrants, Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts
 from .numbers import Number
+from .said import Wording
 from .verdict import Deny
-
-if TYPE_CHECKING:
-    from .wording import Wording
 
 
 class Origin(NamedTuple):

@@ -11,9 +11,9 @@ from .config import Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts
 from .fallback import OF_THE_CHANNEL, next_request
 from .rules import RULES, RULES_VERSION, consent, quiet_hours
+from .said import Wording
 from .verdict import Admitted, Allow, Decision, Defer, Deferred, Denied, Deny
 from .whatsapp import needs_window, opens, window_end
-from .wording import Wording
 
 
 def decide(

@@ -8,6 +8,7 @@ from schemas import ids
 from schemas.limits import TAGS_MAX
 from schemas.reasons import Reason
 from schemas.records import Deferral, LifecycleEvent, MessageClass, MessageRequest, MessageStatus, Stage
+from streams.rounds import FALLBACK_CHANNELS
 
 from . import numbers
 from .case import Entry, Origin
@@ -15,8 +16,6 @@ from .config import Category, PolicyConfig
 from .decide import rule_version
 from .verdict import Admitted, Decision, Denied
 
-FALLBACK_CHANNELS = "fallback_channels"
-"""Fact of an admitted message: channels that are left, separated by commas. Feedback goes on with them."""
 _TEXT_SHOWN = 256  # what is denied may hold anything of any length, and the event must fit into a Kafka record
 
 

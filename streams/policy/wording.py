@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from connectors.twilio import segments
 from schemas.limits import BODY_MAX, code_units
 from schemas.reasons import Reason
@@ -11,30 +9,13 @@ from schemas.records import Channel, Content
 
 from .case import Case
 from .quote import quote
+from .said import Wording
 from .templates import Template, Version
 from .templates.locales import best
 from .templates.model import granted
 from .templates.syntax import render
 from .templates.values import fill
 from .verdict import Deny
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wording:
-    """The content as it goes to dispatch.
-
-    Attributes:
-        body: rendered text, with its unsubscribe line; None for media alone and Content templates.
-        content_sid, variables: Content template and what fills it.
-        shorten_urls: what the template says of it.
-        facts: template, version and locale, for the message's story.
-    """
-
-    body: str | None = None
-    content_sid: str | None = None
-    variables: dict[str, str] = field(default_factory=dict)
-    shorten_urls: bool | None = None
-    facts: dict[str, str] = field(default_factory=dict)
 
 
 def word(case: Case) -> Wording | Deny:

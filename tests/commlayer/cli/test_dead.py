@@ -25,8 +25,8 @@ from schemas.records import (
 )
 from schemas.topics import DEAD, LIFECYCLE
 from streams.policy.decide import decide
-from streams.policy.returning import request_of
 from streams.policy.verdict import Admitted
+from streams.rounds import request_of
 from tests.commlayer.conftest import Commlayer
 from tests.streams.policy.installation import NOW, config, entry, request
 from tests.support.kafka import Kafka, Outgoing, Stored

@@ -27,8 +27,8 @@ from schemas.records import (
 from streams.feedback.facts import fact_of
 from streams.feedback.fold import MessageFold
 from streams.policy.decide import decide
-from streams.policy.returning import request_of
 from streams.policy.verdict import Admitted
+from streams.rounds import request_of
 from tests.streams.policy.installation import NOW, config, entry, request
 
 CODEC = SingleObjectCodec()

@@ -8,7 +8,7 @@ from typing import Any
 from schemas.reasons import Reason
 from schemas.records import Deferral, Dispatch, LifecycleEvent, MessageStatus, Stage
 from streams.policy.config import PolicyConfig, Quota
-from streams.policy.returning import request_of
+from streams.rounds import request_of
 from tests.streams.policy.installation import HOUR, MOBILE, NOW, config, request
 from tests.streams.policy.test_desk import Counter, asked
 

@@ -26,7 +26,7 @@ from schemas.records import (
     Stage,
 )
 from streams.policy.desk import TakeTurnAs
-from streams.policy.returning import request_of
+from streams.rounds import request_of
 from tests.streams.policy.installation import HOUR, MINUTE, MOBILE, NOW, config, request
 from tests.streams.policy.test_desk import Counter, Event, asked
 

@@ -12,10 +12,10 @@ from streams.policy.config import PolicyConfig
 from streams.policy.decide import decide
 from streams.policy.facts import Facts
 from streams.policy.profile import Profile
-from streams.policy.returning import request_of
 from streams.policy.story import tell
 from streams.policy.templates import ContentTemplate, Template, Variable, Version
 from streams.policy.verdict import Admitted, Denied
+from streams.rounds import request_of
 
 from .installation import NOW, config, entry, request, sender
 

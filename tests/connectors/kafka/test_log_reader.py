@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from connectors.kafka.log_reader import LogReader, Stopped, Stretch
 from connectors.kafka.topic_partition import TP
-from streams.feedback.log_reader import LogReader, Stopped, Stretch
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.kafka_broker import Broker
 from tests.support.stage import quick_settings

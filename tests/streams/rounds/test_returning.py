@@ -6,8 +6,8 @@ import pytest
 
 from schemas.records import Channel, Content
 from streams.policy.decide import decide
-from streams.policy.returning import request_of
 from streams.policy.verdict import Admitted
+from streams.rounds import request_of
 from tests.streams.policy.installation import HOUR, MINUTE, NOW, config, entry, request
 
 

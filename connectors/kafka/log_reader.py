@@ -1,4 +1,4 @@
-"""Reads stretches of a topic again, beside the group: to restore what feedback remembers, and to find what it forgot.
+"""Reads stretches of a topic again, beside the group: to restore what a stage remembers, and to find what it forgot.
 
 All of it blocks: call it in a thread.
 """
@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.topic_partition import TP
+from .settings import KafkaSettings
+from .topic_partition import TP
 
 T = TypeVar("T")
 
