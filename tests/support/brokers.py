@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from tests.support.java import first_available, java, kafka_jars
+from tests.support.java import Unavailable, first_available, java, kafka_jars
 from tests.support.kafka_broker import Broker, start_java_cluster, wait_until_ready
 from tests.support.kafka_docker import IMAGE, pull, start_docker_cluster
 
@@ -17,6 +17,12 @@ _WHAT_TO_INSTALL = (
 )
 
 
+_ONLY_A_CLUSTER = (
+    f"{BOOTSTRAP_VARIABLE} serves the tests that leave a cluster as they find it. Those that stop, kill or secure a "
+    "broker, or need topics of fixed names, start their own: install Docker, or Java 17 (or newer) and Maven, or they fail."
+)
+
+
 def given_bootstrap() -> str | None:
     """Address of the cluster that the person who runs the tests named, once it answers."""
     bootstrap = os.environ.get(BOOTSTRAP_VARIABLE)
@@ -25,10 +31,19 @@ def given_bootstrap() -> str | None:
     return bootstrap or None
 
 
-def prepare() -> None:
-    """Fetch what a broker needs, if anything. Raises Unavailable, saying what to install."""
-    if not os.environ.get(BOOTSTRAP_VARIABLE):
+def prepare() -> str | None:
+    """Fetch what a broker needs, if anything. Returns what those should know whose cluster does not suffice.
+
+    Raises:
+        Unavailable: there is no broker at all; says what to install.
+    """
+    try:
         first_available(_WHAT_TO_INSTALL, lambda: pull(IMAGE), _prepare_java)
+    except Unavailable:
+        if os.environ.get(BOOTSTRAP_VARIABLE):
+            return _ONLY_A_CLUSTER
+        raise
+    return None
 
 
 def start_own_broker(*, sasl: bool = False) -> Broker:

@@ -15,7 +15,9 @@ from tests.support.java import Unavailable
 
 def main() -> int:
     try:
-        brokers.prepare()
+        note = brokers.prepare()
+        if note is not None:
+            print(note, file=sys.stderr)
         registry.prepare()
     except Unavailable as error:
         print(error, file=sys.stderr)

@@ -111,11 +111,20 @@ def test_with_nothing_installed_the_message_says_what_to_install(
         java.java.cache_clear()
 
 
-def test_a_given_cluster_and_registry_need_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_given_cluster_and_registry_go_far_and_what_they_do_not_do_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("COMMLAYER_TEST_BOOTSTRAP", "127.0.0.1:1")
     monkeypatch.setenv("COMMLAYER_TEST_REGISTRY", "http://127.0.0.1:1")
-    assert fetch.main() == 0
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    java.java.cache_clear()
+    try:
+        assert fetch.main() == 0
+    finally:
+        java.java.cache_clear()
+    assert "stop, kill or secure a broker" in capsys.readouterr().err
 
 
 def test_an_old_java_is_named_as_such(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
