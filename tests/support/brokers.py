@@ -19,7 +19,8 @@ _WHAT_TO_INSTALL = (
 
 _ONLY_A_CLUSTER = (
     f"{BOOTSTRAP_VARIABLE} serves the tests that leave a cluster as they find it. Those that stop, kill or secure a "
-    "broker, or need topics of fixed names, start their own: install Docker, or Java 17 (or newer) and Maven, or they fail."
+    "broker, or need topics of fixed names, start their own, by Docker or by Java 17 (or newer) and Maven: without "
+    "these they fail."
 )
 
 
