@@ -94,6 +94,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._ensure_consumer()._client.close()
 
+    def _stopped_set(self) -> None:
+        """Called by mode when the main loop has stopped this service. What broke may have ended the thread, and its
+        loop, before: then nobody waits there any more, and the end of a process tells its reason once."""
+        try:
+            super()._stopped_set()
+        except RuntimeError:
+            if not self.thread_loop.is_closed():
+                raise
+            self._stopped.set()
+
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Called by mode when the thread dies; stock prints to stderr."""
         log.error("kafka consumer thread died", error=repr(fmt[-1]) if fmt else msg)

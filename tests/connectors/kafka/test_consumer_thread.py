@@ -264,3 +264,12 @@ async def test_a_commit_does_not_wait_for_ever_for_a_coordinator(monkeypatch: py
     coordinator = Coordinator(3, known=False)
     assert not await committing_thread(coordinator).commit_together(COMMITS, 3)
     assert coordinator.sent == []
+
+
+async def test_a_thread_that_ended_before_it_was_told_to_is_no_second_failure() -> None:
+    thread = ConsumerThread.__new__(ConsumerThread)
+    thread._stopped = asyncio.Event()
+    thread.thread_loop = asyncio.new_event_loop()
+    thread.thread_loop.close()
+    thread._stopped_set()
+    assert thread._stopped.is_set()
