@@ -70,7 +70,7 @@ def show(path: Path, to: str, default_region: str | None, unmasked: bool, as_jso
         return
     for each in told:
         click.echo("  ".join(_words(each)))
-    click.echo(f"{person}: " + ("; ".join(" ".join(_words(each)) for each in holds) or "nothing on record"))
+    click.echo(f"{person} now: " + ("; ".join(" ".join(_words(each)) for each in holds) or "nothing on record"))
 
 
 @command.command("set")

@@ -146,7 +146,11 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
             f"repeats message {earlier['message_id']}, {earlier['outcome']} at {moment(earlier['at'])}: "
             "policy would finish it without another word"
         )
-    by = f" by lane {told['lane']}, {told['segments']} segments" if "lane" in told else ""
+    by = (
+        f" by lane {told['lane']}, {told['segments']} segment{'' if told['segments'] == 1 else 's'}"
+        if "lane" in told
+        else ""
+    )
     why = f" by rule {told['rule']}: {told['reason']}" if "rule" in told else ""
     until = f" until {moment(told['until'])}" if "until" in told else ""
     yield f"would be {told['decision']}{by}{why}{until}"
