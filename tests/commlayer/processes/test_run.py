@@ -15,10 +15,14 @@ from typing import Any
 
 import pytest
 import yaml
+from confluent_kafka import Consumer, TopicPartition
 
+from schemas.codec import SingleObjectCodec
+from schemas.records import DeadLetter
+from schemas.topics import DEAD, request_topic
 from tests.commlayer.conftest import Commlayer
 from tests.commlayer.programs import Program
-from tests.support.kafka import Kafka
+from tests.support.kafka import Kafka, Outgoing
 from tests.support.processes import free_ports
 
 STAGES = ("policy", "dispatch", "feedback")
@@ -135,6 +139,26 @@ def test_run_all_ends_with_code_2_when_a_topic_is_wrong(config_file: Path, clust
     with Program("run", "all", config=config_file) as program:
         assert program.child.wait(60) == 2, program.child.output()
     assert any(event["event"] == "wrongly configured, stopping everything" for event in program.events())
+
+
+def test_what_retention_took_before_policy_saw_it_is_a_dead_letter(config_file: Path, on_kafka: Kafka) -> None:
+    topic = request_topic("shop")
+    [(_, partition, offset)] = on_kafka.produce([Outgoing(topic, b"never read", partition=0)])
+    group = Consumer({**on_kafka.config, "group.id": "commlayer.policy"})
+    group.commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)
+    group.close()
+    [gone] = on_kafka.admin.delete_records([TopicPartition(topic, partition, offset + 1)]).values()
+    gone.result(30)
+
+    def lost() -> list[DeadLetter]:
+        letters = [SingleObjectCodec().decode(each.value or b"") for each in on_kafka.consume_all(DEAD)]
+        return [each for each in letters if isinstance(each, DeadLetter) and each.reason == "lost"]
+
+    with Program("run", "policy", config=config_file) as program:
+        until(lost, program, "a letter about the loss")
+    [letter] = lost()
+    assert (letter.source_topic, letter.source_partition, letter.source_offset) == (topic, partition, offset)
+    assert "up to 1 records" in letter.detail
 
 
 def test_run_needs_only_the_secrets_of_its_process(config_file: Path, ports: dict[str, int]) -> None:
