@@ -56,7 +56,7 @@ class Load:
     def person(self, number: int) -> str:
         return f"+41792{self.first_person + number:06d}"
 
-    def add(self, number: int, index: int, category: str, *, after_ms: int = 0) -> None:
+    def add(self, number: int, index: int, category: str, *, after_ms: int = 0, app: str = "shop") -> None:
         recipient, key = self.person(number), f"{category}-{index}"
         request = MessageRequest(
             recipient=recipient,
@@ -66,8 +66,8 @@ class Load:
             not_before=wall_ms() + after_ms if after_ms else None,
             created_at=wall_ms(),
         )
-        self.requests.append(Outgoing(SHOP, CODEC.encode(request), recipient.encode()))
-        self.message_ids.add(ids.message_id_by_key("shop", recipient, key))
+        self.requests.append(Outgoing(request_topic(app), CODEC.encode(request), recipient.encode()))
+        self.message_ids.add(ids.message_id_by_key(app, recipient, key))
 
 
 def load(first_person: int, rnd: random.Random, people: int = PEOPLE, last_s: float = 9.0) -> Load:
@@ -211,4 +211,35 @@ async def test_one_that_slept_through_its_session_changes_nothing_when_it_wakes(
         await asyncio.to_thread(sleeper.stop)
         if heir is not None:
             await asyncio.to_thread(heir.stop)
+    check(cluster, made)
+
+
+@pytest.mark.timeout(300)
+async def test_an_app_is_added_under_load_in_a_rolling_restart_and_everything_is_decided_once(
+    cluster: Kafka, tmp_path: Path
+) -> None:
+    """For a while one process reads the new app's topic and the other does not, so that Kafka deals the partitions of
+    the topics out unevenly: a person's requests of both apps are still decided in one place."""
+    group, rnd = cluster.unique("policy"), random.Random(9)
+    made, added, before = load(2_000, rnd), Load(2_000), admitted(cluster)
+    for number in range(PEOPLE):
+        added.add(number, 0, "service", app="swiss")
+    half = len(made.requests) // 2
+    processes: dict[str, Child] = {}
+    try:
+        for name in ("one", "two"):
+            processes[name] = worker(cluster, group, tmp_path, instance=name, apps=["shop"])
+        await asyncio.to_thread(cluster.produce, made.requests[:half] + added.requests)
+        await until(lambda: admitted(cluster) >= before + PEOPLE, 60)
+        for name in ("one", "two"):
+            assert await asyncio.to_thread(processes[name].stop) == 0, processes[name].output()
+            processes[name] = worker(cluster, group, tmp_path, instance=name)
+            await asyncio.to_thread(cluster.produce, made.requests[half:] if name == "one" else added.requests)
+        made.message_ids |= added.message_ids
+        await until_decided(cluster, made.message_ids)
+        for topic in (SHOP, request_topic("swiss")):
+            await until_committed(cluster, group, topic)
+    finally:
+        codes = {name: await asyncio.to_thread(process.stop) for name, process in processes.items()}
+    assert set(codes.values()) == {0}, codes
     check(cluster, made)
