@@ -107,13 +107,10 @@ class Road:
         """The command line of `commlayer` for this installation."""
         return [sys.executable, "-m", "commlayer", "--config", str(self.configuration), *arguments]
 
-    def run(
-        self, *arguments: str, user: str = "operator", given: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command of the installation to its end, as this user of Kafka, with this on its standard input."""
+    def run(self, *arguments: str, user: str = "operator") -> subprocess.CompletedProcess[str]:
+        """Run a command of the installation to its end, as this user of Kafka."""
         return subprocess.run(
             self.command(*arguments),
-            input=given,
             capture_output=True,
             text=True,
             timeout=90,

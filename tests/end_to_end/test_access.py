@@ -3,15 +3,22 @@ nothing that anybody has to do is forbidden, at a first start and at a second on
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterator
 
 import pytest
+from click.testing import CliRunner
+from confluent_kafka import Consumer
 
-from schemas.records import CustomerProfile, MessageStatus
+from commlayer.cli import main
+from schemas.records import CustomerProfile, MessageClass, MessageStatus
 from schemas.topics import (
+    CONTROL,
+    FEEDBACK_INBOUND,
+    FEEDBACK_STATUS,
     INBOUND,
     PROFILES,
+    dispatch_topic,
     request_topic,
 )
 from tests.streams.cluster import COUNTS
@@ -22,7 +29,7 @@ from tests.support.users import user_of
 from tests.support.waiting import wait_until
 
 from .bad_records import home, inbound, request
-from .road import STAGES, Road, laid_road
+from .road import SECRETS, STAGES, Road, laid_road
 
 OWN = (*STAGES, "operator")
 USERS = (*OWN, "shop", "cdp", "admin")
@@ -88,17 +95,15 @@ def road(
 
 def ask(road: Road, to: str, *more: str) -> str:
     """Ask for a message as the shop; its id."""
-    done = road.run("publish", "--app", "shop", "--to", to, "--body", "hello", *more, user="shop")
-    assert done.returncode == 0, done.stdout + done.stderr
-    [message_id] = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", done.stdout)
-    return str(message_id)
+    return works(road, "publish", "--app", "shop", "--to", to, "--body", "hello", *more, user="shop").strip()
 
 
-def works(road: Road, *command: str, given: str | None = None, user: str = "operator") -> str:
-    """What a command prints that must not fail."""
-    done = road.run(*command, user=user, given=given)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    assert "uthoriz" not in done.stdout + done.stderr, command
+def works(road: Road, *command: str, user: str = "operator") -> str:
+    """What a command prints that must not fail, as this user."""
+    runner = CliRunner(env={**SECRETS, **road.login(user)})
+    done = runner.invoke(main, ["--config", str(road.configuration), *command], catch_exceptions=False)
+    assert done.exit_code == 0, f"{command}: {done.output}"
+    assert "uthoriz" not in done.output, command
     return done.stdout
 
 
@@ -131,6 +136,53 @@ def test_every_process_does_its_work_and_does_it_again_after_a_restart(road: Roa
     assert {told[each].status for each in asked} == {MessageStatus.DELIVERED}
     assert (told[refused].status, told[refused].reason) == (MessageStatus.DENIED, "opted_out")
     assert not [line for line in road.logs().splitlines() if "uthoriz" in line]
+
+
+@pytest.mark.timeout(300)
+def test_every_command_does_its_work(road: Road, tmp_path_factory: pytest.TempPathFactory) -> None:
+    message_id = ask(road, ANN, "--category", "service")
+    assert "delivered" in works(road, "status", message_id, "--wait", "30")
+    assert "delivered" in works(road, "explain", message_id)
+    rehearsed = tmp_path_factory.mktemp("requests") / "requests.jsonl"
+    rehearsed.write_text(json.dumps({"to": ANN, "category": "service", "body": "hi"}) + "\n")
+    told = works(road, "explain", "--dry-run", str(rehearsed), "--app", "shop")
+    assert [line for line in told.splitlines() if "not available" in line and "quotas:" not in line] == []
+    works(road, "cancel", message_id, "--app", "shop", "--to", ANN, user="shop")
+    works(road, "consent", "set", "opt-out", "--to", CHRIS, "--evidence", "letter", "--by", "ann")
+    assert "letter" in works(road, "consent", "show", "--to", CHRIS)
+    works(road, "consent", "export", "all")
+    works(road, "lanes", "pause", "local", "--by", "ann")
+    assert "paused" in works(road, "lanes", "list")
+    works(road, "lanes", "resume", "local", "--by", "ann")
+    works(road, "dead", "list")
+
+
+def test_a_consumer_reads_what_it_was_promised(road: Road, users: dict[str, Kafka]) -> None:
+    consumer = Consumer({**users["cdp"].config, "group.id": "cdp", "auto.offset.reset": "earliest", "log_level": 0})
+    consumer.subscribe([FEEDBACK_STATUS, FEEDBACK_INBOUND])
+    seen: set[str] = set()
+
+    def both() -> bool:
+        message = consumer.poll(0.5)
+        if message is not None:
+            assert message.error() is None, message.error()
+            seen.add(message.topic() or "")
+        return seen == {FEEDBACK_STATUS, FEEDBACK_INBOUND}
+
+    wait_until(both, "a status and a reply", within_s=30)
+    consumer.close()
+
+
+def test_nobody_got_more_than_that(road: Road, users: dict[str, Kafka]) -> None:
+    for user, topic in (
+        ("operator", request_topic("shop")),
+        ("feedback", request_topic("shop")),
+        ("bridge", dispatch_topic(MessageClass.BULK)),
+        ("policy", FEEDBACK_STATUS),
+        ("shop", CONTROL),
+    ):
+        with pytest.raises(Exception, match="uthoriz"):
+            users[user].produce([Outgoing(topic, b"x")])
 
 
 def at_home(road: Road, topic: str) -> bool:
