@@ -14,6 +14,7 @@ from connectors.webhooks.settings import BridgeSettings
 from schemas import topics
 from schemas.topics import PartitionCounts, catalogue
 from streams.dispatch.lanes import Group, Lane, LaneKind, LaneTable
+from streams.dispatch.scheduler import SchedulerSettings
 from streams.policy.config import (
     AppGrants,
     Category,
@@ -194,6 +195,14 @@ def lane_table(config: Configuration) -> LaneTable:
         for name, sender in config.senders.items()
     ]
     return LaneTable.of(lanes, groups, partitions=config.kafka.partitions.dispatch)
+
+
+def scheduler_settings(config: Configuration) -> SchedulerSettings:
+    """What the classes keep, and how much may be under way to each account."""
+    return SchedulerSettings(
+        shares=config.dispatch.shares.by_rank,
+        slots={name: account.max_in_flight for name, account in config.accounts.items()},
+    )
 
 
 def brands(config: Configuration) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from .caps import Cap
+from .dispatching import Dispatch
 from .errors import ErrorRule
 from .fields import Section
 from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
@@ -44,6 +45,7 @@ class Configuration(Section):
         default={},
         description="What error codes of Twilio's mean here, by code; docs/errors.md tells what they mean else.",
     )
+    dispatch: Dispatch = Field(default=Dispatch(), description="How dispatch divides pace and slots among classes.")
     caps: dict[str, Cap] = Field(default={}, description="Frequency caps by name.")
     profiles: Profiles = Field(default=Profiles(), description="Where profiles of people come from.")
     consumers: dict[str, Consumer] = Field(default={}, description="Readers of the feedback topics by name.")

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.records import Channel
+from streams.dispatch.concurrency import DEFAULT_LIMIT
 from streams.policy.config import SenderType
 
 from .fields import Country, Flag, Partition, PositiveFloat, PositiveInt, SecretRef, Section, Text, twilio_sid
@@ -30,6 +31,10 @@ class Account(Section):
     base_url: str = Field(
         default="https://api.twilio.com",
         description="Where the API answers: another region (https://api.dublin.ie1.twilio.com) or the twin.",
+    )
+    max_in_flight: PositiveInt = Field(
+        default=DEFAULT_LIMIT,
+        description="Requests that one dispatch process has in flight at most. Twilio's limit is found below it.",
     )
     signing_tokens: tuple[SecretRef, ...] = Field(
         default=(), description="Further tokens whose webhook signatures are accepted, during rotation."

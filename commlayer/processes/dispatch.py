@@ -25,6 +25,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
             publisher=ground.publisher,
             settings=DispatchSettings(
                 public_url=config.bridge.public_url.rstrip("/"),
+                scheduler=conversions.scheduler_settings(config),
                 http=_http(ground),
                 brands=conversions.brands(config),
                 by_law=conversions.categories_by_law(config),

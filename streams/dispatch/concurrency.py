@@ -12,6 +12,10 @@ MIN_LIMIT = 2
 DECREASE = 0.7
 CUT_EVERY_S = 0.5
 """One burst of 20429 is one signal: requests that were in flight together are refused together."""
+NEAR = 0.9
+"""The account is near the number at which Twilio refused last: from this part of it on nobody takes more."""
+REMEMBERED_S = 60.0
+"""For so long the number of the last refusal counts: Twilio's limit changes."""
 CRITICAL_PART = 10
 """One in this many slots, at least one, is kept for critical messages."""
 
@@ -25,9 +29,10 @@ class Concurrency:
         common_slots: slots for everything else.
         in_flight: requests under way.
         reported: what Twilio last said about the whole account, all processes together; 0 if it never did.
+        refused_at: what it said when it last refused; 0 if it never did.
     """
 
-    __slots__ = ("_cut_at", "ceiling", "common_slots", "in_flight", "limit", "reported", "slots")
+    __slots__ = ("_cut_at", "ceiling", "common_slots", "in_flight", "limit", "refused_at", "reported", "slots")
 
     def __init__(self, ceiling: int = DEFAULT_LIMIT) -> None:
         self.ceiling = max(ceiling, 1)
@@ -35,6 +40,7 @@ class Concurrency:
         self._count_slots()
         self.in_flight = 0
         self.reported = 0
+        self.refused_at = 0
         self._cut_at = float("-inf")
 
     def room(self, critical: bool) -> bool:
@@ -45,10 +51,10 @@ class Concurrency:
         """A request starts."""
         self.in_flight += 1
 
-    def answered(self, reported: int | None = None) -> None:
-        """A request was answered without 20429. Grows the limit by about one per round of requests, while it is
-        used."""
-        if self.limit < self.ceiling and self.in_flight >= 0.8 * self.common_slots:
+    def answered(self, now: float, reported: int | None = None) -> None:
+        """A request was answered without 20429. Grows the limit by about one per round of requests, while it is used
+        and the account, with all that other processes have in flight, is not near its own limit."""
+        if self.limit < self.ceiling and self.in_flight >= 0.8 * self.common_slots and not self._near(now, reported):
             self.limit = min(self.ceiling, self.limit + 1.0 / self.limit)
             self._count_slots()
         self._ended(reported)
@@ -60,12 +66,19 @@ class Concurrency:
             self._cut_at = now
             self.limit = max(min(MIN_LIMIT, self.ceiling), DECREASE * min(self.limit, max(1, self.in_flight)))
             self._count_slots()
+        if reported is not None:
+            self.refused_at = reported
         self._ended(reported)
         return cut
 
     def abandoned(self) -> None:
         """A request ended without an answer."""
         self._ended(None)
+
+    def _near(self, now: float, reported: int | None) -> bool:
+        if reported is None or not self.refused_at or now - self._cut_at > REMEMBERED_S:
+            return False
+        return reported >= NEAR * self.refused_at
 
     def _count_slots(self) -> None:
         self.slots = int(self.limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from .breaker import FOREVER, Breaker
 from .bucket import AHEAD_S, ALL_THE_ROOM, RESOLUTION_S, Bucket
@@ -10,7 +11,7 @@ from .concurrency import Concurrency
 from .fair_queue import FairQueue
 from .jobs import Job, JobState
 from .lanes import Lane
-from .shares import CLASSES, CRITICAL, ClassShares
+from .shares import CLASSES, CRITICAL, DEFAULT_SHARES, ClassShares
 
 AGED_AFTER_S: tuple[float, ...] = (FOREVER, 30.0, 120.0, 600.0)
 """A class whose next message has waited this long, by rank, is starved and earns its share faster."""
@@ -121,14 +122,16 @@ class AccountState:
 
     __slots__ = ("breaker", "concurrency", "name", "parking", "planned", "ready", "shares", "wake_at")
 
-    def __init__(self, name: str, concurrency: Concurrency, breaker: Breaker) -> None:
+    def __init__(
+        self, name: str, concurrency: Concurrency, breaker: Breaker, shares: Sequence[float] = DEFAULT_SHARES
+    ) -> None:
         self.name = name
         self.concurrency = concurrency
         self.breaker = breaker
-        self.parking = Parking(ClassShares())
+        self.parking = Parking(ClassShares(shares))
         self.planned = 0
         self.ready: list[deque[LaneState]] = [deque() for _ in _RANKS]
-        self.shares = ClassShares()
+        self.shares = ClassShares(shares)
         self.wake_at = FOREVER
 
     @property

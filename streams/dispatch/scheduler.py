@@ -18,7 +18,7 @@ The caller's loop:
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .breaker import FOREVER, Backoff, Breaker
@@ -51,12 +51,14 @@ class SchedulerSettings:
     Attributes:
         shares: guaranteed share by rank of class.
         max_in_flight: requests in flight per account, at most.
+        slots: the same of single accounts, by name.
         lead_s: how far ahead of its slot a message is planned.
         lane_backoff, account_backoff: pauses after trouble.
     """
 
     shares: Sequence[float] = DEFAULT_SHARES
     max_in_flight: int = DEFAULT_LIMIT
+    slots: Mapping[str, int] = field(default_factory=dict)
     lead_s: float = LEAD_S
     lane_backoff: Backoff = field(default=LANE_BACKOFF)
     account_backoff: Backoff = field(default=ACCOUNT_BACKOFF)
@@ -100,8 +102,9 @@ class Scheduler:
         for lane in table.lanes.values():
             account = self.accounts.get(lane.account)
             if account is None:
+                slots = settings.slots.get(lane.account, settings.max_in_flight)
                 account = self.accounts[lane.account] = AccountState(
-                    lane.account, Concurrency(settings.max_in_flight), Breaker(settings.account_backoff, random)
+                    lane.account, Concurrency(slots), Breaker(settings.account_backoff, random), settings.shares
                 )
             group_rate = table.groups[lane.group].rate
             group = None
@@ -230,7 +233,7 @@ class Scheduler:
             self._mark(lane)
         if throttled:
             return account.concurrency.throttled(now, reported)
-        account.concurrency.answered(reported)
+        account.concurrency.answered(now, reported)
         return False
 
     def expire(self, now_ms: int) -> list[Job]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from commlayer.config import Loaded, Purpose, conversions, load, loads
+from commlayer.config import ConfigurationInvalid, Loaded, Purpose, conversions, load, loads
 from commlayer.config.standin import twin_settings
 from connectors.kafka.settings import KafkaSecurity
 from connectors.twilio.errors import Scope, Subject, Suppress, classify
 from schemas.records import Channel, DoubtPolicy, MessageClass
 from schemas.topics import PartitionCounts
+from streams.dispatch.scheduler import Scheduler
 from streams.policy.config import Quota
 
 ENVIRONMENT = {
@@ -41,6 +43,28 @@ def test_rules_for_errors_change_what_codes_mean_and_add_new_ones(config_data: d
     assert (policy.classify(31999).scope, policy.classify(31999).subject) == (Scope.THROTTLED, Subject.ACCOUNT)
     assert policy.classify(30005).suppress is None
     assert policy.classify(21211) == classify(21211)
+
+
+def test_shares_of_classes_and_slots_of_accounts_reach_the_scheduler(config_data: dict[str, Any]) -> None:
+    config_data["accounts"]["main"]["max_in_flight"] = 20
+    config_data["dispatch"] = {"shares": {"bulk": 0.3, "high": 0.0}}
+    config = loaded(config_data).config
+    table = conversions.lane_table(config)
+    plan = Scheduler(table, random=lambda: 0.5, settings=conversions.scheduler_settings(config))
+    account = plan.accounts["main"]
+    assert account.concurrency.slots == 20
+    for shares in (account.shares, account.parking.shares, plan.lanes["us-short"].shares):
+        assert tuple(shares.shares) == (0.0, 0.0, 0.1, 0.3)
+
+
+def test_shares_leave_something_to_the_most_urgent_class(config_data: dict[str, Any]) -> None:
+    config_data["dispatch"] = {"shares": {"bulk": 0.6, "high": 0.3}}
+    with pytest.raises(ConfigurationInvalid) as invalid:
+        loaded(config_data)
+    [problem] = invalid.value.problems
+    assert problem.path == ("dispatch", "shares")
+    assert "1" in problem.what
+    assert "below 1" in problem.fix
 
 
 def test_kafka_settings_carry_addresses_times_and_credentials(config_data: dict[str, Any]) -> None:

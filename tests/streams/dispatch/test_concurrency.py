@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.dispatch.concurrency import Concurrency
+from streams.dispatch.concurrency import REMEMBERED_S, Concurrency
 
 
 def _fill(concurrency: Concurrency, *, critical: bool = False) -> int:
@@ -44,12 +44,12 @@ def test_the_limit_comes_back_while_it_is_used_and_only_then() -> None:
     cut = concurrency.slots
     for _ in range(1000):
         concurrency.in_flight = 1
-        concurrency.answered()
+        concurrency.answered(0.0)
     assert concurrency.slots == cut, "a limit that is not used proves nothing"
     concurrency.in_flight = 0
     for _ in range(20_000):
         _fill(concurrency)
-        concurrency.answered()
+        concurrency.answered(0.0)
     assert concurrency.slots == 100
 
 
@@ -65,7 +65,25 @@ def test_repeated_refusals_leave_two_slots() -> None:
 def test_what_twilio_reports_is_remembered() -> None:
     concurrency = Concurrency(10)
     concurrency.started()
-    concurrency.answered(reported=17)
+    concurrency.answered(0.0, 17)
     concurrency.started()
-    concurrency.answered()
+    concurrency.answered(0.0)
     assert concurrency.reported == 17
+
+
+def test_nobody_takes_more_while_the_account_is_near_the_number_at_which_twilio_refused() -> None:
+    concurrency = Concurrency(100)
+    _fill(concurrency)
+    concurrency.throttled(10.0, 50)
+    cut = concurrency.slots
+
+    def answers(now: float, reported: int | None) -> int:
+        for _ in range(200):
+            _fill(concurrency)
+            concurrency.answered(now, reported)
+        return concurrency.slots
+
+    assert answers(11.0, 48) == cut, "other processes use what is left"
+    assert answers(11.0, 20) > cut
+    cut = concurrency.slots
+    assert answers(10.0 + REMEMBERED_S + 1, 48) > cut, "that was long ago"
