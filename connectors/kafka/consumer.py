@@ -22,18 +22,20 @@ metadata go out together by one path; a position that the log no longer holds is
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import structlog
+from aiokafka.errors import KafkaError
 from faust.events import Event
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
 from connectors.health import Health
 
-from . import metrics
+from . import metrics, retention
 from .commit_book import Commit
 from .commit_path import CommitPath
 from .consumer_thread import ConsumerThread, RebalanceListener
@@ -42,6 +44,7 @@ from .lease import Lease
 from .ledger import NO_GENERATION, Ledger
 from .log_positions import LogPositions
 from .options import options_of
+from .retention import RetentionWatch
 from .stream_sets import AckedOffsets, Forgetting
 from .topic_partition import TP
 from .watch import FetchWatch, set_gauges
@@ -85,6 +88,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         super().__init__(*args, **kwargs)
         self._fetch_watch = FetchWatch()
         self._positions = LogPositions(self._thread, self.hooks)
+        self._retention = RetentionWatch(self._thread, now_ms=lambda: time.time_ns() // 1_000_000)
         self._delivery = Delivery(
             self._thread,
             self._ledger,
@@ -141,6 +145,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     def flowing(self) -> bool:
         """Restored and delivering, even if nothing is assigned."""
         return bool(self.flow_active)
+
+    def retention_health(self) -> Health:
+        """Whether what waits is far from leaving the log; see retention.py."""
+        return self._retention.health()
 
     def fetches(self) -> Health:
         """Liveness of the client; see watch.py."""
@@ -344,6 +352,17 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         self.lease.lose()
 
     # Watching ---------------------------------------------------------------------------------------------------------
+
+    @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
+    async def _watch_retention(self) -> None:
+        while not self.should_stop:
+            await self.sleep(retention.LOOK_EVERY_S)
+            finished = {tp: partition.committable() for tp, partition in self._ledger.partitions.items()}
+            if finished and not self.should_stop:
+                try:
+                    await self._retention.look(finished)
+                except KafkaError as error:  # a partition that is being moved, for example: a minute later, then
+                    log.debug("cannot look back in the logs", error=repr(error))
 
     @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
     async def _observe(self) -> None:

@@ -179,6 +179,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
                 continue
             return {TP(*tp): LogBounds(starts[tp], ends[tp]) for tp in asked}
 
+    async def offsets_at(self, times_ms: Mapping[TP, int]) -> dict[TP, int | None]:
+        """From the main loop: the first offset of each log that was written at or after a time (epoch milliseconds);
+        None where there is none. Waits while the broker is away."""
+        return await self.run_here(self._offsets_at(times_ms))
+
+    async def _offsets_at(self, times_ms: Mapping[TP, int]) -> dict[TP, int | None]:
+        asked = {TopicPartition(*tp): at for tp, at in times_ms.items()}
+        while True:
+            try:
+                found = await self._ensure_consumer().offsets_for_times(asked)
+            except KafkaTimeoutError:  # the broker is away
+                continue
+            return {TP(*tp): None if at is None else at.offset for tp, at in found.items()}
+
     async def unread(self, partitions: Collection[TP]) -> dict[TP, tuple[int, int]]:
         """From the main loop: the offset that is taken next and the end of each log, of those assigned. Waits while the
         broker is away."""

@@ -18,5 +18,10 @@ ASSIGNED = Gauge("commlayer_kafka_assigned_partitions", "Partitions assigned to 
 LOST = Counter(
     "commlayer_kafka_lost_records", "Records gone from the log before they were processed, at most", ["topic"]
 )
+PAST_HALF_RETENTION = Gauge(
+    "commlayer_kafka_partitions_past_half_retention",
+    "Partitions with unprocessed records for which half of the topic's retention is over",
+    ["topic"],
+)
 LEASE_AGE = Gauge("commlayer_kafka_lease_age_seconds", "Time since the request of the last confirmed heartbeat")
 LOOP_LAG = Gauge("commlayer_kafka_loop_lag_seconds", "How late the main loop was, at the last look")
