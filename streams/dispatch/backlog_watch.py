@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from connectors.kafka.topic_partition import TP
@@ -59,6 +59,8 @@ class BacklogWatch:
         self._clock = clock
         self._now_ms = now_ms
         self._told = Backlogs()
+        self.seen: Mapping[tuple[int, int], Unread] = {}
+        """What lay unread at the last look, by partition and rank of the class; empty where nothing is ours."""
         self._seen: dict[TP, tuple[float, int]] = {}
         self._generation = 0
         self._task: asyncio.Task[None] | None = None
@@ -85,7 +87,9 @@ class BacklogWatch:
         """Tell what is news."""
         unread = await self._unread()
         if not self._may_act():
+            self.seen = {}
             return
+        self.seen = unread
         now_ms = self._now_ms()
         for lane, eta_s in etas(self._scheduler, unread).items():
             if self._owns(lane) and is_news(self._told.by_lane.get(lane), eta_s, now_ms):
@@ -98,6 +102,8 @@ class BacklogWatch:
                 await asyncio.sleep(EVERY_S)
                 if self._may_act():
                     await self.look()
+                else:
+                    self.seen = {}
         except Exception as error:
             await self._broken(error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from prometheus_client import REGISTRY, Counter, Gauge
@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from connectors.tallies import Spread, Spreads, Tallies, Tally
 
+from .backlog import Unread, etas
 from .outlook import outlooks
 from .scheduler import Scheduler
 from .shares import CLASSES
@@ -131,10 +132,17 @@ def troubles(what: str, name: str, code: str) -> Counter:
 class SchedulerCollector(Collector):
     """Queues, pace and slots as they are at the moment of the question."""
 
-    def __init__(self, scheduler: Scheduler, sending: Callable[[str], float]) -> None:
-        """`sending` tells the segments per second of a lane over the last seconds."""
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        sending: Callable[[str], float],
+        unread: Callable[[], Mapping[tuple[int, int], Unread]] = dict,
+    ) -> None:
+        """`sending` tells the segments per second of a lane over the last seconds; `unread` what lies in Kafka behind
+        what is held, by partition and rank of the class."""
         self._scheduler = scheduler
         self._sending = sending
+        self._unread = unread
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Called by prometheus_client."""
@@ -172,13 +180,37 @@ class SchedulerCollector(Collector):
             in_flight.add_metric([name], account.concurrency.in_flight)
             slots.add_metric([name], account.concurrency.slots)
             reported.add_metric([name], account.concurrency.reported)
+        yield from self._behind()
         yield from (queued, rate, held, eta, utilisation, account_held, in_flight, slots, reported)
+
+    def _behind(self) -> Iterator[GaugeMetricFamily]:
+        unread = self._unread()
+        records = GaugeMetricFamily(
+            "commlayer_dispatch_unread",
+            "Messages in Kafka behind what is held, of the partitions served here, at the last look.",
+            labels=["partition", "class"],
+        )
+        for (partition, rank), behind in unread.items():
+            records.add_metric([str(partition), CLASSES[rank].value], behind.records)
+        new = GaugeMetricFamily(
+            "commlayer_dispatch_new_message_eta_seconds",
+            "How long a message that is admitted now waits at least, behind all that lies unread; 0 is left out.",
+            labels=["lane", "class"],
+        )
+        for lane, by_class in etas(self._scheduler, unread).items():
+            for message_class, eta_s in by_class.items():
+                new.add_metric([lane, message_class.value], eta_s)
+        yield from (records, new)
 
 
 def watch(
-    scheduler: Scheduler, registry: CollectorRegistry = REGISTRY, *, sending: Callable[[str], float]
+    scheduler: Scheduler,
+    registry: CollectorRegistry = REGISTRY,
+    *,
+    sending: Callable[[str], float],
+    unread: Callable[[], Mapping[tuple[int, int], Unread]] = dict,
 ) -> SchedulerCollector:
     """Show a scheduler's state among the metrics, until the collector is unregistered."""
-    collector = SchedulerCollector(scheduler, sending)
+    collector = SchedulerCollector(scheduler, sending, unread)
     registry.register(collector)
     return collector

@@ -237,7 +237,9 @@ class DispatchStage:
         await self._session.start()
         await self._control.start()
         self.tail.start()
-        self._collector = metrics.watch(self.scheduler, self._registry, sending=self.view.sending)
+        self._collector = metrics.watch(
+            self.scheduler, self._registry, sending=self.view.sending, unread=lambda: self._backlog.seen
+        )
         self.engine.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
         self._moves = asyncio.create_task(self._watch_moves(), name="dispatch moves")

@@ -85,6 +85,17 @@ async def test_a_backlog_is_told_once_it_is_known_how_fast_it_is_read() -> None:
     assert told.until == told.at + KEPT_MS
 
 
+async def test_what_lies_unread_is_shown_while_the_partitions_are_served_here() -> None:
+    world = World()
+    await world.look(0, 1000)
+    assert dict(world.watch.seen) == {}
+    await world.look(50, 1000)
+    assert {place: each.records for place, each in world.watch.seen.items()} == {(0, 3): 950}
+    world.mine = False
+    await world.look(100, 1000)
+    assert dict(world.watch.seen) == {}
+
+
 async def test_what_expired_while_nobody_served_is_not_taken_for_a_backlog() -> None:
     world = World()
     await world.look(0, 100_000)

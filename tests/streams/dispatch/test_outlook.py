@@ -7,9 +7,12 @@ from math import inf
 import pytest
 from prometheus_client import CollectorRegistry
 
+from schemas.records import MessageClass
 from streams.dispatch import metrics
+from streams.dispatch.backlog import Unread
 from streams.dispatch.lanes import Group
 from streams.dispatch.outlook import outlooks
+from streams.dispatch.shares import CLASSES
 
 from .simulation import job, lane, scheduler, table
 
@@ -43,3 +46,17 @@ def test_eta_and_utilisation_are_gauges_of_each_lane() -> None:
     metrics.watch(made, registry, sending={"a": 4.0}.__getitem__)
     assert registry.get_sample_value("commlayer_dispatch_lane_eta_seconds", {"lane": "a"}) == pytest.approx(0.5)
     assert registry.get_sample_value("commlayer_dispatch_lane_utilisation", {"lane": "a"}) == pytest.approx(0.4)
+
+
+def test_what_lies_unread_is_a_gauge_too_and_how_long_a_new_message_waits_behind_it() -> None:
+    made = scheduler(table([lane("a", 10.0)]))
+    unread = {(0, CLASSES.index(MessageClass.BULK)): Unread(500, 1.0)}
+    registry = CollectorRegistry()
+    metrics.watch(made, registry, sending={"a": 10.0}.__getitem__, unread=lambda: unread)
+    labels = {"partition": "0", "class": "bulk"}
+    assert registry.get_sample_value("commlayer_dispatch_unread", labels) == 500
+    eta = "commlayer_dispatch_new_message_eta_seconds"
+    assert registry.get_sample_value(eta, {"lane": "a", "class": "bulk"}) == pytest.approx(50.0)
+    unread.clear()
+    assert registry.get_sample_value("commlayer_dispatch_unread", labels) is None
+    assert registry.get_sample_value(eta, {"lane": "a", "class": "bulk"}) is None
