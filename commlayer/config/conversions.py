@@ -14,7 +14,7 @@ from connectors.webhooks.settings import BridgeSettings
 from schemas import topics
 from schemas.topics import PartitionCounts, catalogue
 from streams.dispatch.lanes import Group, Lane, LaneKind, LaneTable
-from streams.dispatch.scheduler import SchedulerSettings
+from streams.dispatch.scheduler_settings import SchedulerSettings
 from streams.policy.config import (
     AppGrants,
     Category,

@@ -279,6 +279,17 @@ class LaneState:
                 return rank, jobs[0], True
         return None if first is None else (first, ready[first][0], first == CRITICAL)
 
+    def startable_at(self, job: Job, urgent: bool) -> float:
+        """When a prepared message may start, by pace and breaker; in the past when it may now."""
+        at = self.pace.due(job.segments, urgent)
+        if self.group is not None:
+            at = max(at, self.group.pace.due(job.segments, urgent))
+        if not self.breaker.closed:
+            if self.in_flight:
+                return FOREVER  # half-open: `ended` looks again
+            at = max(at, self.breaker.opens_at)
+        return at
+
     def backlog(self, rank: int) -> int:
         """Messages of a class that wait or are prepared."""
         return self.waiting[rank].count + len(self.ready[rank])

@@ -11,57 +11,29 @@ O(log n) in the number of messages held, nothing is remembered of a message that
 The caller's loop:
 
     for job in scheduler.plan(now): write its INTENT, then scheduler.prepared(job)
-    while job := scheduler.pop(now): POST it, then scheduler.answered(job, …)
+    while job := scheduler.pop(now): POST it, then scheduler.ended(job, …)
     sleep until scheduler.next_at()
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from .breaker import FOREVER, Backoff, Breaker
+from .agenda import Agenda
 from .bucket import AHEAD_S
-from .concurrency import DEFAULT_LIMIT, Concurrency
 from .expiry import Expiry
+from .held_apps import HeldApps
 from .jobs import Job, JobState
-from .lane_state import AccountState, GroupState, LaneState, Parking
+from .lane_state import AccountState, GroupState, LaneState
 from .lanes import LaneTable
-from .shares import CRITICAL, DEFAULT_SHARES, ClassShares
-
-LEAD_S = 0.05
-"""How far ahead of its slot a message is planned: an INTENT is acknowledged in 2-7 ms, 10-20 ms on a loaded broker.
-What is planned at a crash is in doubt afterwards, so this is kept far below the 1 s that the promise allows."""
-
-LANE_BACKOFF = Backoff(first_s=5.0, cap_s=300.0)
-"""A sender in trouble (queue full: 21611) drains within minutes; a broken one is probed every five minutes."""
-ACCOUNT_BACKOFF = Backoff(first_s=0.25, cap_s=30.0)
-"""An account in trouble (Twilio away, credentials refused) is probed soon, then every half minute."""
+from .planning import Planner
+from .scheduler_settings import SchedulerSettings
+from .states import states_of
 
 
 def _always(_: Job) -> bool:
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class SchedulerSettings:
-    """What an operator may set.
-
-    Attributes:
-        shares: guaranteed share by rank of class.
-        max_in_flight: requests in flight per account, at most.
-        slots: the same of single accounts, by name.
-        lead_s: how far ahead of its slot a message is planned.
-        lane_backoff, account_backoff: pauses after trouble.
-    """
-
-    shares: Sequence[float] = DEFAULT_SHARES
-    max_in_flight: int = DEFAULT_LIMIT
-    slots: Mapping[str, int] = field(default_factory=dict)
-    lead_s: float = LEAD_S
-    lane_backoff: Backoff = field(default=LANE_BACKOFF)
-    account_backoff: Backoff = field(default=ACCOUNT_BACKOFF)
 
 
 class Scheduler:
@@ -87,34 +59,15 @@ class Scheduler:
         self.look = look
         self.refused: list[Job] = []
         self.held = 0
-        self._lead_s = max(settings.lead_s, AHEAD_S)
         self._sequence = 0
-        self._agenda: list[tuple[float, int, LaneState | GroupState | AccountState]] = []
-        self._preparing: set[Job] = set()
+        self._agenda = Agenda()
+        self._apps = HeldApps()
+        self._planner = Planner(self._agenda, self._apps, lead_s=max(settings.lead_s, AHEAD_S))
         self._delayed: list[tuple[float, int, Job]] = []
-        self._dirty: list[LaneState] = []
         self._expiry = Expiry()
         self._turn = 0
-        self._held_apps: dict[str, list[tuple[int, Job]]] = {}
-        self.accounts: dict[str, AccountState] = {}
-        self.groups: dict[str, GroupState] = {}
-        self.lanes: dict[str, LaneState] = {}
-        for lane in table.lanes.values():
-            account = self.accounts.get(lane.account)
-            if account is None:
-                slots = settings.slots.get(lane.account, settings.max_in_flight)
-                account = self.accounts[lane.account] = AccountState(
-                    lane.account, Concurrency(slots), Breaker(settings.account_backoff, random), settings.shares
-                )
-            group_rate = table.groups[lane.group].rate
-            group = None
-            if group_rate is not None:
-                group = self.groups.setdefault(
-                    lane.group, GroupState(lane.group, group_rate, ClassShares(settings.shares))
-                )
-            self.lanes[lane.name] = LaneState(
-                lane, account, group, Breaker(settings.lane_backoff, random), ClassShares(settings.shares)
-            )
+        states = states_of(table, settings, random)
+        self.lanes, self.groups, self.accounts = states.lanes, states.groups, states.accounts
         self._accounts = list(self.accounts.values())
 
     # -- messages in and out
@@ -138,51 +91,47 @@ class Scheduler:
             _, sequence, job = heapq.heappop(delayed)
             if job.state is JobState.DELAYED and job.sequence == sequence:
                 self._enqueue(job)
-        agenda, dirty = self._agenda, self._dirty
+        agenda, planner = self._agenda, self._planner
         while True:
-            while agenda and agenda[0][0] <= now:
-                at, _, what = heapq.heappop(agenda)
-                if at == what.wake_at:
-                    what.wake_at = FOREVER
-                    if isinstance(what, LaneState):
-                        self._mark(what)
-                    elif isinstance(what, GroupState):
-                        self._release_group(what, now, out)
-                    elif what.breaker.opens_at > now:
-                        self._wake(what, what.breaker.opens_at)
+            for what in agenda.due(now):
+                if isinstance(what, LaneState):
+                    agenda.mark(what)
+                elif isinstance(what, GroupState):
+                    planner.group(what, now, out)
+                elif what.breaker.opens_at > now:
+                    agenda.wake(what, what.breaker.opens_at)
             for account in self._accounts:
                 if account.parking.count:
-                    self._release_account(account, now, out)
-            if not dirty:
+                    planner.account(account, now, out)
+            if not agenda.dirty:
                 return out
-            while dirty:
-                lane = dirty.pop()
-                lane.dirty = False
-                self._plan_lane(lane, now, out)
+            while agenda.dirty:
+                lane = agenda.take()
+                planner.lane(lane, now, out)
                 self._offer(lane, now)
 
     def postpone(self, job: Job, until: float) -> None:
         """Take back a job that `plan` has just returned, before anything was written: not before `until`."""
-        self._preparing.discard(job)
+        self._planner.preparing.discard(job)
         self._withdraw(job)
         self.delay(job, until)
 
     def prepared(self, job: Job) -> bool:
         """The job's INTENT is acknowledged (or it needs none). False if the job left meanwhile: its deadline passed, or
         everything was dropped."""
-        self._preparing.discard(job)
+        self._planner.preparing.discard(job)
         if job.state is not JobState.PREPARING:
             return False
         job.state = JobState.PREPARED
         lane = self.lanes[job.order.lane]
         lane.ready[job.rank].append(job)
-        self._mark(lane)
+        self._agenda.mark(lane)
         return True
 
     @property
     def stirred(self) -> bool:
         """Whether `plan` has something to do right now."""
-        return bool(self._dirty)
+        return bool(self._agenda.dirty)
 
     def startable(self, now: float) -> bool:
         """Whether `pop` would probably return a job."""
@@ -230,7 +179,7 @@ class Scheduler:
         account.planned -= 1
         job.state = JobState.OUT
         if not lane.breaker.closed:
-            self._mark(lane)
+            self._agenda.mark(lane)
         if throttled:
             return account.concurrency.throttled(now, reported)
         account.concurrency.answered(now, reported)
@@ -252,24 +201,19 @@ class Scheduler:
 
     def next_at(self) -> float:
         """When `plan` has work again without new messages or answers; infinity when never."""
-        agenda, delayed = self._agenda, self._delayed
-        while agenda and agenda[0][0] != agenda[0][2].wake_at:
-            heapq.heappop(agenda)
-        at = agenda[0][0] if agenda else FOREVER
+        at, delayed = self._agenda.next_at(), self._delayed
         return min(at, delayed[0][0]) if delayed else at
 
     def clear(self) -> None:
         """Drop every job that has not started (their records come again). Buckets and slots stay; pauses after trouble
         end, for nobody may be left here to find out that it is over."""
-        for job in self._preparing:
+        for job in self._planner.preparing:
             job.state = JobState.OUT
-        self._preparing.clear()
+        self._planner.preparing.clear()
         self._agenda.clear()
         self._delayed.clear()
-        self._dirty.clear()
         self._expiry.clear()
-        for held in self._held_apps.values():
-            held.clear()
+        self._apps.clear()
         self.held = 0
         for lane in self.lanes.values():
             lane.clear()
@@ -290,49 +234,45 @@ class Scheduler:
         if account_closed:
             self.stir(account.name)
         elif lane_closed:
-            self._mark(lane)
+            self._agenda.mark(lane)
         return lane_closed, account_closed
 
     def trip_lane(self, name: str, now: float, why: str, *, at_least_s: float = 0.0) -> float:
         """Pause a lane after trouble. Returns for how many seconds."""
         lane = self.lanes[name]
         wait_s = lane.breaker.trip(now, why, at_least_s=at_least_s)
-        self._mark(lane)
+        self._agenda.mark(lane)
         return wait_s
 
     def trip_account(self, name: str, now: float, why: str, *, at_least_s: float = 0.0) -> float:
         """Pause an account after trouble. Returns for how many seconds."""
         account = self.accounts[name]
         wait_s = account.breaker.trip(now, why, at_least_s=at_least_s)
-        self._wake(account, account.breaker.opens_at)
+        self._agenda.wake(account, account.breaker.opens_at)
         return wait_s
 
     def hold_lane(self, name: str, until: float, waited_s: float, why: str) -> None:
         """Pause a lane after trouble that was met elsewhere (`Breaker.hold`)."""
         lane = self.lanes[name]
         lane.breaker.hold(until, waited_s, why)
-        self._mark(lane)
+        self._agenda.mark(lane)
 
     def hold_account(self, name: str, until: float, waited_s: float, why: str) -> None:
         """Pause an account after trouble that was met elsewhere (`Breaker.hold`)."""
         account = self.accounts[name]
         account.breaker.hold(until, waited_s, why)
-        self._wake(account, account.breaker.opens_at)
+        self._agenda.wake(account, account.breaker.opens_at)
 
     def stir(self, account: str | None = None) -> None:
         """Look at every lane (of an account) again: a pause, rate or budget has changed."""
         for lane in self.lanes.values():
             if account is None or lane.account.name == account:
-                self._mark(lane)
+                self._agenda.mark(lane)
 
     def hold_apps(self, names: frozenset[str]) -> None:
         """Start nothing of these apps until they are not among the names any more; deadlines go on."""
-        released = [jobs for name, jobs in self._held_apps.items() if name not in names]
-        self._held_apps = {name: self._held_apps.get(name, []) for name in names}
-        for jobs in released:
-            for sequence, job in jobs:
-                if job.state is JobState.DELAYED and job.sequence == sequence:
-                    self._enqueue(job)
+        for job in self._apps.hold(names):
+            self._enqueue(job)
 
     def keep(self, job: Job) -> None:
         """Take a job in that waits for `let_go`; its deadline goes on."""
@@ -353,10 +293,7 @@ class Scheduler:
 
     def forget_withdrawn(self) -> None:
         """Let go of what was withdrawn while its app was held."""
-        for name, jobs in self._held_apps.items():
-            self._held_apps[name] = [
-                (sequence, job) for sequence, job in jobs if job.state is JobState.DELAYED and job.sequence == sequence
-            ]
+        self._apps.forget_withdrawn()
 
     def holds_lane(self, name: str) -> bool:
         """Whether an operator has paused a lane, its group or its account."""
@@ -366,12 +303,12 @@ class Scheduler:
     @property
     def holds_any(self) -> bool:
         """Whether an operator has paused anything."""
-        return bool(self._held_apps) or any(map(self.holds_lane, self.lanes))
+        return bool(self._apps) or any(map(self.holds_lane, self.lanes))
 
     def holds(self, job: Job) -> bool:
         """Whether a job is held by an operator: its app, lane or account is paused."""
         lane = self.lanes[job.order.lane]
-        return lane.breaker.paused or lane.account.breaker.paused or job.order.app in self._held_apps
+        return lane.breaker.paused or lane.account.breaker.paused or job.order.app in self._apps
 
     # -- inside
 
@@ -382,17 +319,13 @@ class Scheduler:
         self._expiry.add(job)
 
     def _enqueue(self, job: Job) -> None:
-        if job.order.app in self._held_apps:
-            self._hold(job)
+        if job.order.app in self._apps:
+            self._apps.put(job)
             return
         job.state = JobState.WAITING
         lane = self.lanes[job.order.lane]
         lane.waiting[job.rank].push(job)
-        self._mark(lane)
-
-    def _hold(self, job: Job) -> None:
-        job.state = JobState.DELAYED  # not in the heap of delays: `hold_apps` lets it out
-        self._held_apps[job.order.app].append((job.sequence, job))
+        self._agenda.mark(lane)
 
     def _withdraw(self, job: Job) -> None:
         lane = self.lanes[job.order.lane]
@@ -402,63 +335,10 @@ class Scheduler:
             lane.unplan(job)
             lane.planned -= 1
             lane.account.planned -= 1
-            self._mark(lane)
+            self._agenda.mark(lane)
         job.state = JobState.OUT
         self.held -= 1
         self._expiry.left()
-
-    def _mark(self, lane: LaneState) -> None:
-        if not lane.dirty:
-            lane.dirty = True
-            self._dirty.append(lane)
-
-    def _wake(self, what: LaneState | GroupState | AccountState, at: float) -> None:
-        if at < what.wake_at and at < FOREVER:
-            what.wake_at = at
-            self._sequence += 1
-            heapq.heappush(self._agenda, (at, self._sequence, what))
-
-    def _plan_lane(self, lane: LaneState, now: float, out: list[Job], *, released: bool = False) -> None:
-        account, group = lane.account, lane.group
-        while True:
-            choice = lane.to_plan()
-            if choice is None:
-                return
-            rank, segments, urgent = choice
-            if not lane.breaker.closed and (lane.planned or lane.breaker.opens_at > now):
-                if lane.breaker.opens_at > now:
-                    self._wake(lane, lane.breaker.opens_at)
-                return
-            if not account.may_plan(rank, now):
-                account.parking.park(lane, rank)
-                return
-            plan_at = lane.pace.slot(rank, segments, urgent, now) - self._lead_s
-            if plan_at > now:
-                self._wake(lane, plan_at)
-                return
-            if group is not None:
-                plan_at = group.pace.slot(rank, segments, urgent, now) - self._lead_s
-                jumps_queue = group.parking.count > 0 and rank != CRITICAL and not released
-                if plan_at > now or jumps_queue:
-                    group.parking.park(lane, rank)
-                    self._wake(group, plan_at)
-                    return
-            job = lane.waiting[rank].pop()
-            assert job is not None  # to_plan saw it
-            if job.order.app in self._held_apps:
-                self._hold(job)
-                continue
-            job.state = JobState.PREPARING
-            self._preparing.add(job)
-            lane.plan(job)
-            lane.planned += 1
-            account.planned += 1
-            out.append(job)
-            if account.parking.count:
-                # Others wait for slots of this account: one each, in turn.
-                if lane.has_waiting:
-                    account.parking.park(lane, rank)
-                return
 
     def _offer(self, lane: LaneState, now: float) -> None:
         """List a lane as ready if its next prepared message may start, else see to it that it is looked at again."""
@@ -469,11 +349,11 @@ class Scheduler:
         if choice is None:
             return
         rank, job, urgent = choice
-        at = self._startable_at(lane, job, urgent)
+        at = lane.startable_at(job, urgent)
         if at <= now:
             lane.account.list_ready(lane, rank)
         else:
-            self._wake(lane, at)
+            self._agenda.wake(lane, at)
 
     def _unplan(self, lane: LaneState) -> None:
         """What is prepared on a lane that is held would take the account's places from other lanes for as long."""
@@ -485,16 +365,6 @@ class Scheduler:
                     self.refused.append(job)
             jobs.clear()
 
-    def _startable_at(self, lane: LaneState, job: Job, urgent: bool) -> float:
-        at = lane.pace.due(job.segments, urgent)
-        if lane.group is not None:
-            at = max(at, lane.group.pace.due(job.segments, urgent))
-        if not lane.breaker.closed:
-            if lane.in_flight:
-                return FOREVER  # half-open: `ended` looks again
-            at = max(at, lane.breaker.opens_at)
-        return at
-
     def _pop_account(self, account: AccountState, now: float) -> Job | None:
         while True:
             rank = account.choose()
@@ -505,7 +375,7 @@ class Scheduler:
             if choice is None:
                 continue
             start_rank, job, urgent = choice
-            if start_rank > rank or self._startable_at(lane, job, urgent) > now:
+            if start_rank > rank or lane.startable_at(job, urgent) > now:
                 self._offer(lane, now)
                 continue
             if not self.look(job):
@@ -523,33 +393,5 @@ class Scheduler:
         job.state = JobState.SENDING
         self.held -= 1
         self._expiry.left()
-        self._mark(lane)
+        self._agenda.mark(lane)
         self._offer(lane, now)
-
-    def _release_account(self, account: AccountState, now: float, out: list[Job]) -> None:
-        while account.parking.count:
-            common = account.may_plan(CRITICAL + 1, now)
-            if not common and not account.may_plan(CRITICAL, now):
-                return
-            if not self._release_one(account.parking, now, out, only_critical=not common):
-                return
-
-    def _release_group(self, group: GroupState, now: float, out: list[Job]) -> None:
-        while self._release_one(group.parking, now, out):
-            pass
-
-    def _release_one(self, parking: Parking, now: float, out: list[Job], *, only_critical: bool = False) -> bool:
-        """Let the lane whose turn it is plan. False when none waits, or it must go on waiting."""
-        rank = parking.choose(only_critical=only_critical)
-        if rank is None:
-            return False
-        lane = parking.take(rank)
-        planned = len(out)
-        self._plan_lane(lane, now, out, released=True)
-        if len(out) > planned:
-            parking.shares.served(rank, 1, parking.heads(rank))
-            return True
-        if parking.holds(lane):
-            parking.to_front(lane)
-            return False
-        return True

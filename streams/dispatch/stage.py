@@ -52,7 +52,8 @@ from .overflow import Overflow
 from .pace_log import Rates
 from .positions import replay_start
 from .replay import Replay
-from .scheduler import Scheduler, SchedulerSettings
+from .scheduler import Scheduler
+from .scheduler_settings import SchedulerSettings
 from .sending import Surroundings
 from .snapshot import SAMPLE_EVERY_S, LaneView
 from .switching import Switching

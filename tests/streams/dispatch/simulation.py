@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from schemas.records import Channel, Dispatch, DoubtPolicy, Encoding, MessageClass
 from streams.dispatch.jobs import Job
 from streams.dispatch.lanes import Group, Lane, LaneTable
-from streams.dispatch.scheduler import Scheduler, SchedulerSettings
+from streams.dispatch.scheduler import Scheduler
+from streams.dispatch.scheduler_settings import SchedulerSettings
 
 _ids = itertools.count()
 

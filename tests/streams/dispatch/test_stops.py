@@ -152,7 +152,7 @@ async def test_who_writes_stop_while_dispatch_cannot_write_gets_nothing_afterwar
         assert isinstance(publisher, StallingPublisher)
         await until(lambda: len(twin.books.messages) >= 100, 60)
         publisher.stall()
-        await until(lambda: stage.scheduler._preparing, 30, "an INTENT that waits")
+        await until(lambda: stage.scheduler._planner.preparing, 30, "an INTENT that waits")
         await asyncio.sleep(stall_s)
         sent, held = len(twin.books.messages), stage.changes.held
         await asyncio.to_thread(cluster.produce, [stop(each, "second") for each in stopped])

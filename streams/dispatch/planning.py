@@ -1,0 +1,107 @@
+"""Chooses the next messages of a lane shortly before their slot, so that their INTENTs can be written ahead.
+
+A lane that finds something shared to be short (an account's slots, a group's budget) waits there, and is let out class
+by class and in turn.
+"""
+
+from __future__ import annotations
+
+from .agenda import Agenda
+from .held_apps import HeldApps
+from .jobs import Job, JobState
+from .lane_state import AccountState, GroupState, LaneState, Parking
+from .shares import CRITICAL
+
+
+class Planner:
+    """Part of the scheduler.
+
+    Args:
+        lead_s: how far ahead of its slot a message is planned.
+
+    Attributes:
+        preparing: jobs whose INTENT is being written.
+    """
+
+    def __init__(self, agenda: Agenda, apps: HeldApps, *, lead_s: float) -> None:
+        self._agenda = agenda
+        self._apps = apps
+        self._lead_s = lead_s
+        self.preparing: set[Job] = set()
+
+    def lane(self, lane: LaneState, now: float, out: list[Job], *, released: bool = False) -> None:
+        """Plan what a lane may start within the lead; where something shared is short, let it wait its turn there.
+
+        Args:
+            released: its turn has come: it need not wait behind others again.
+        """
+        account, group = lane.account, lane.group
+        while True:
+            choice = lane.to_plan()
+            if choice is None:
+                return
+            rank, segments, urgent = choice
+            if not lane.breaker.closed and (lane.planned or lane.breaker.opens_at > now):
+                if lane.breaker.opens_at > now:
+                    self._agenda.wake(lane, lane.breaker.opens_at)
+                return
+            if not account.may_plan(rank, now):
+                account.parking.park(lane, rank)
+                return
+            plan_at = lane.pace.slot(rank, segments, urgent, now) - self._lead_s
+            if plan_at > now:
+                self._agenda.wake(lane, plan_at)
+                return
+            if group is not None:
+                plan_at = group.pace.slot(rank, segments, urgent, now) - self._lead_s
+                jumps_queue = group.parking.count > 0 and rank != CRITICAL and not released
+                if plan_at > now or jumps_queue:
+                    group.parking.park(lane, rank)
+                    self._agenda.wake(group, plan_at)
+                    return
+            job = lane.waiting[rank].pop()
+            assert job is not None  # to_plan saw it
+            if job.order.app in self._apps:
+                self._apps.put(job)
+                continue
+            job.state = JobState.PREPARING
+            self.preparing.add(job)
+            lane.plan(job)
+            lane.planned += 1
+            account.planned += 1
+            out.append(job)
+            if account.parking.count:
+                # Others wait for slots of this account: one each, in turn.
+                if lane.has_waiting:
+                    account.parking.park(lane, rank)
+                return
+
+    def account(self, account: AccountState, now: float, out: list[Job]) -> None:
+        """Let lanes that wait for slots of an account plan, as far as there are some."""
+        while account.parking.count:
+            common = account.may_plan(CRITICAL + 1, now)
+            if not common and not account.may_plan(CRITICAL, now):
+                return
+            if not self._release_one(account.parking, now, out, only_critical=not common):
+                return
+
+    def group(self, group: GroupState, now: float, out: list[Job]) -> None:
+        """Let lanes that wait for the budget of a group plan, as far as it reaches."""
+        while self._release_one(group.parking, now, out):
+            pass
+
+    def _release_one(self, parking: Parking, now: float, out: list[Job], *, only_critical: bool = False) -> bool:
+        """Let the lane whose turn it is plan. False when none waits, or it must go on waiting."""
+        rank = parking.choose(only_critical=only_critical)
+        if rank is None:
+            return False
+        lane = parking.take(rank)
+        planned = len(out)
+        self.lane(lane, now, out, released=True)
+        if len(out) > planned:
+            parking.shares.served(rank, 1, parking.heads(rank))
+            return True
+        if parking.holds(lane):
+            parking.to_front(lane)
+            return False
+        return True
