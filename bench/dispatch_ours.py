@@ -22,7 +22,8 @@ from connectors.twilio.account import Account
 from schemas.codec import SingleObjectCodec
 from schemas.topics import DISPATCH_ANCHOR
 from streams.dispatch.lanes import Group, Lane, LaneTable
-from streams.dispatch.stage import DispatchSettings, DispatchStage
+from streams.dispatch.stage import DispatchStage
+from streams.dispatch.stage_settings import DispatchSettings
 
 PARTITIONS = 8
 UNPACED = 1e6

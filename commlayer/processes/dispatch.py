@@ -5,7 +5,8 @@ from __future__ import annotations
 from commlayer.config import Loaded, conversions
 from connectors.twilio.http import HttpSettings
 from schemas.topics import DISPATCH_ANCHOR
-from streams.dispatch.stage import DispatchSettings, DispatchStage
+from streams.dispatch.stage import DispatchStage
+from streams.dispatch.stage_settings import DispatchSettings
 
 from . import Process, RunOptions
 from .stage import Ground, run_stage, wall_clock_ms

@@ -14,7 +14,6 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -29,71 +28,38 @@ from connectors.kafka.tail import Tail
 from connectors.kafka.topic_partition import TP
 from connectors.twilio.account import Account
 from connectors.twilio.errors import ErrorPolicy
-from connectors.twilio.http import HttpSettings, TwilioSession
+from connectors.twilio.http import TwilioSession
 from connectors.twilio.messages import Messages
 from schemas.codec import Codec
 from schemas.errors import DecodeError, SchemaNotLoaded
 from schemas.reasons import Reason
-from schemas.records import Control, ControlSubject, Dispatch, MessageClass, Record, Stage
+from schemas.records import Control, Dispatch, MessageClass, Record, Stage
 from schemas.topics import CANCELLATIONS, CONSENT, CONTROL, dispatch_topic
-from streams.control.places import moved
-from streams.control.switches import Aspect, control_key
+from streams.control.switches import Aspect
 from streams.control.tail import ControlTail
 
 from . import metrics
 from .backlog_watch import BacklogWatch
 from .changes import FRESH_S, KEPT_MS, Changes
-from .doubts import SETTLE_S
 from .engine import Engine
 from .jobs import Job
 from .lanes import LaneTable
+from .move_reports import MoveReports
 from .moving import Moving, PlacementChanged
 from .overflow import Overflow
 from .pace_log import Rates
 from .positions import replay_start
 from .replay import Replay
 from .scheduler import Scheduler
-from .scheduler_settings import SchedulerSettings
 from .sending import Surroundings
 from .snapshot import SAMPLE_EVERY_S, LaneView
+from .stage_settings import DispatchSettings
 from .switching import Switching
 
 log = structlog.get_logger(__name__)
 
 STUCK_AFTER_S = 60.0
 """Not live when messages could be sent for so long and none was finished. A POST ends within 10 s."""
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchSettings:
-    """What an operator may set.
-
-    Attributes:
-        public_url: base URL of the bridge for status callbacks, without trailing slash; None sends without callbacks.
-        scheduler: shares, requests in flight.
-        http: timeouts of the requests to Twilio. The total timeout must not exceed the `request_timeout_s` that the
-            lease was made with.
-        settle_s: from an INTENT in doubt to the first look at Twilio's list.
-        brands: brand of the lanes that have one, for opt-outs from a brand.
-        by_law: categories that opt-outs do not stop.
-
-    Raises:
-        ValueError: a request may take longer than `settle_s`.
-    """
-
-    public_url: str | None
-    scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
-    http: HttpSettings = field(default_factory=HttpSettings)
-    settle_s: float = SETTLE_S
-    brands: Mapping[str, str] = field(default_factory=dict)
-    by_law: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        if self.settle_s <= self.http.total_timeout_s:
-            raise ValueError(
-                f"doubts settle after {self.settle_s} s, and a request may take {self.http.total_timeout_s} s: "
-                "Twilio's list would be read too early"
-            )
 
 
 class DispatchStage:
@@ -145,7 +111,6 @@ class DispatchStage:
         self._served: frozenset[int] = frozenset()
         self._collector: metrics.SchedulerCollector | None = None
         self._routine: asyncio.Task[None] | None = None
-        self._moves: asyncio.Task[None] | None = None
         self._app: StageApp
         self._consumer: Any = None
         self.scheduler = Scheduler(table, random=random.random, settings=settings.scheduler)
@@ -209,7 +174,18 @@ class DispatchStage:
             clock=time.monotonic,
             now_ms=now_ms,
         )
-        self._ends_of_move: dict[str, dict[TP, int]] = {}
+        self._moves = MoveReports(
+            table,
+            self.moving,
+            self.engine.tenure,
+            topics=self.topics(),
+            consumer=lambda: self._consumer,
+            may_act=self._may_act,
+            apply=self._switch,
+            write=self._write_control,
+            broken=self._broken,
+            now_ms=now_ms,
+        )
         self._control = ControlTail(kafka, codec, take=self._switch, broken=self._broken)
         self.view = LaneView(self.scheduler, self.engine.troubles, owns=self._owns, clock=time.monotonic, now_ms=now_ms)
         self.view.pause_of = self.switching.pause_of
@@ -243,16 +219,14 @@ class DispatchStage:
         )
         self.engine.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
-        self._moves = asyncio.create_task(self._watch_moves(), name="dispatch moves")
+        self._moves.start()
         self._backlog.start()
 
     async def stop(self) -> None:
         """Let go of everything unfinished; it is delivered again."""
         self._replay.stop()
         await self._backlog.stop()
-        if self._moves is not None:
-            self._moves.cancel()
-            await asyncio.gather(self._moves, return_exceptions=True)
+        await self._moves.stop()
         await self._control.stop()
         if self._collector is not None:
             self._registry.unregister(self._collector)
@@ -369,10 +343,7 @@ class DispatchStage:
         await self.tail.read_once()
         self._served = frozenset(served)
         self.moving.owe()
-        self._ends_of_move.clear()
-        for name in self.moving.unknown():
-            partition = self.table.groups[name].partition
-            await self._write_place(moved(name, partition, by=Stage.DISPATCH.value, at=self._now_ms()))
+        await self._moves.assigned()
         self.engine.open(
             generation,
             histories=restored.histories,
@@ -407,38 +378,6 @@ class DispatchStage:
             self._progress.runnable(self._runnable())
             await asyncio.sleep(SAMPLE_EVERY_S)
 
-    async def _watch_moves(self) -> None:
-        try:
-            while True:
-                await asyncio.sleep(SAMPLE_EVERY_S)
-                if self._may_act():
-                    await self._report_moves()
-        except Exception as error:
-            await self._broken(error)
-
-    async def _report_moves(self) -> None:
-        """Tell of groups that have left a partition served here: everything of it that was written by the time of the
-        first look is finished, and nothing of the group is held."""
-        consumer, generation = self._consumer, self.engine.tenure.generation
-        for name, place in self.moving.leaving().items():
-            tps = [TP(topic, place.home) for topic in self.topics()]
-            if name not in self._ends_of_move:
-                self._ends_of_move[name] = await consumer.ends(tps)
-            ends = self._ends_of_move[name]
-            finished = [await consumer.finished_to(tp, ends[tp]) for tp in tps]
-            if not all(finished) or any(self.engine.tenure.count(tp, name) for tp in tps):
-                continue
-            if place.opening is None or generation != self.engine.tenure.generation or not self._may_act():
-                return
-            by, at = Stage.DISPATCH.value, self._now_ms()
-            record = moved(name, place.opening, by=by, at=at, since=place.home)
-            # From here on another paces the group: nothing more of it starts here, whenever the record comes back.
-            self._switch(_place_key(record), record)
-            await self._write_place(record)
-
-    async def _write_place(self, record: Control) -> None:
-        await self._write_control(_place_key(record), record)
-
     async def _write_control(self, key: bytes, record: Control) -> None:
         await self._publisher.publish(CONTROL, self._codec.encode(record), key=key)
 
@@ -454,7 +393,3 @@ class DispatchStage:
 
     def _live(self) -> Health:
         return self._progress.check()
-
-
-def _place_key(record: Control) -> bytes:
-    return control_key(ControlSubject.GROUP, record.subject, Aspect.PLACE)

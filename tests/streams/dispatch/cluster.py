@@ -19,7 +19,8 @@ from connectors.twilio.http import HttpSettings
 from schemas.records import Dispatch, LifecycleEvent, MessageClass
 from schemas.topics import DISPATCH_ANCHOR, LIFECYCLE, dispatch_topic
 from streams.dispatch.lanes import Group, Lane, LaneTable
-from streams.dispatch.stage import DispatchSettings, DispatchStage
+from streams.dispatch.stage import DispatchStage
+from streams.dispatch.stage_settings import DispatchSettings
 from tests.streams.cluster import CODEC, COUNTS, records
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.stage import quick_settings, running

@@ -26,7 +26,8 @@ from connectors.kafka.worker import StageWorker, create_app
 from connectors.twilio.http import HttpSettings
 from schemas.topics import ATTEMPTS, DISPATCH_ANCHOR
 from streams.dispatch import doubts
-from streams.dispatch.stage import DispatchSettings, DispatchStage
+from streams.dispatch.stage import DispatchStage
+from streams.dispatch.stage_settings import DispatchSettings
 from tests.streams.cluster import CODEC, COUNTS
 from tests.support.stage import quick_settings
 
