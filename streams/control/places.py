@@ -29,6 +29,12 @@ def place_of(record: Control | None, configured: int) -> Place:
     return Place(record.to_partition)
 
 
+def places_of(record: Control | None) -> frozenset[int]:
+    """Partitions on which the group lies or has lain, as far as its last record tells."""
+    both = () if record is None else (record.from_partition, record.to_partition)
+    return frozenset(each for each in both if each is not None)
+
+
 def conflict(group: str, record: Control | None, configured: int) -> str | None:
     """Why a process with this configured number may not serve, in words with the fix; None when it may."""
     place = place_of(record, configured)

@@ -12,7 +12,7 @@ texts that Twilio rewrites, one alone could be taken for another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -28,6 +28,7 @@ from .jobs import Job
 from .listing import Lister
 from .look import INTENT_VALID_MS
 from .matching import CLOCKS_APART_MS, OpenAttempt, match
+from .shared_reading import Find, about
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +58,6 @@ took, so that messages of more than CLOCKS_APART_MS before seem to match."""
 TICK_S = 0.2
 
 
-Find = Callable[[int, int, Iterable[str]], Awaitable[list[tuple[Attempt, int]]]]
-"""`Replay.find`."""
 Callbacks = Callable[[Mapping[str, int]], Awaitable[list[Callback]]]
 """`Replay.callbacks`."""
 
@@ -145,6 +144,7 @@ class DoubtDesk:
         find: reads the attempts log.
         callbacks: reads what Twilio's callbacks said.
         correspondence: what is under way.
+        places: partitions of the attempts log on which a group lies or has lain: SIDs were claimed there, too.
         awaited: whether a former owner left a message to this person in doubt whose record has not come yet.
         outcomes: what follows.
         may_act: this process still owns the partitions.
@@ -156,6 +156,7 @@ class DoubtDesk:
     find: Find
     callbacks: Callbacks
     correspondence: Correspondence
+    places: Callable[[str], Collection[int]]
     awaited: Callable[[Address], bool]
     outcomes: Outcomes
     may_act: Callable[[], bool]
@@ -172,7 +173,7 @@ class DoubtDesk:
         ready_at = max(intents.values()) + INTENT_VALID_MS + int(self.settle_s * 1000)
         first_look = max(ready_at, self.now_ms())
         self._open[job.key] = Doubt(job, dict(intents), job.records[0].message.partition, ready_at, first_look)
-        self._show()
+        metrics.doubts_open.set(len(self._open))
 
     def clear(self) -> None:
         """The partitions are another's."""
@@ -233,7 +234,7 @@ class DoubtDesk:
         try:
             histories = await self._read_log(groups)
             cases = [
-                _Case(group, histories[group[0].partition], watch) for group, watch in zip(groups, watches, strict=True)
+                _Case(group, histories[watch.address], watch) for group, watch in zip(groups, watches, strict=True)
             ]
             async with asyncio.TaskGroup() as asking:
                 for case in cases:
@@ -246,17 +247,22 @@ class DoubtDesk:
             for watch in watches:
                 self.correspondence.unwatch(watch)
 
-    async def _read_log(self, groups: list[list[Doubt]]) -> dict[int, Histories]:
+    async def _read_log(self, groups: list[list[Doubt]]) -> dict[Address, Histories]:
         by_partition: dict[int, list[Doubt]] = {}
         for group in groups:
             for doubt in group:
-                by_partition.setdefault(doubt.partition, []).append(doubt)
-        read: dict[int, Histories] = {}
+                for partition in {doubt.partition, *self.places(doubt.job.order.group)}:
+                    by_partition.setdefault(partition, []).append(doubt)
+        read: dict[Address, Histories] = {group[0].address: Histories() for group in groups}
+        by_person: dict[str, list[Histories]] = {}
+        for (_, recipient), histories in read.items():
+            by_person.setdefault(recipient, []).append(histories)
         for partition, doubts in by_partition.items():
             since = min(doubt.since for doubt in doubts) - CLAIMS_FROM_MS
-            histories = read[partition] = Histories()
-            for record, position in await self.find(partition, since, {each.job.order.recipient for each in doubts}):
-                histories.add(record, partition, position)
+            people = {doubt.job.order.recipient for doubt in doubts}
+            for record, position in await self.find(partition, since, about(people)):
+                for histories in by_person[record.recipient]:
+                    histories.add(record, partition, position)
         return read
 
     async def _ask(self, case: _Case) -> None:
@@ -368,5 +374,5 @@ class DoubtDesk:
     def _close(self, doubt: Doubt) -> None:
         if self._open.get(doubt.job.key) is doubt:
             del self._open[doubt.job.key]
-            if all(other.address != doubt.address for other in self._open.values()):
+            if self._kept_waiting and all(other.address != doubt.address for other in self._open.values()):
                 self._kept_waiting.pop(doubt.address, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from connectors.kafka.publisher import DurablePublisher
@@ -16,7 +16,7 @@ from schemas.records import Dispatch
 from .attempt_log import AttemptLog
 from .attempts import Histories
 from .correspondence import Correspondence
-from .doubts import SETTLE_S, Callbacks, DoubtDesk, Find, Outcomes
+from .doubts import SETTLE_S, Callbacks, DoubtDesk, Outcomes
 from .listing import Lister, Lists
 from .outbox import Outbox
 from .positions import IntentPositions
@@ -24,6 +24,7 @@ from .reception import Reception
 from .scheduler import Scheduler
 from .sending import Posts, Sender, Surroundings
 from .settling import Settler
+from .shared_reading import Find, SharedReading
 from .tenure import Tenure, UnderWay
 from .troubles import Troubles
 
@@ -41,6 +42,7 @@ class Engine:
         owner: name of this process in the attempts log.
         broken: given an exception that no part can handle; the process must end.
         finished: told of each message that has left.
+        places: partitions of the attempts log on which a group lies or has lain.
         errors: what Twilio's errors mean; the table as shipped when None.
         settle_s: from an INTENT in doubt to the first look at Twilio's list; longer than a request may take.
     """
@@ -59,6 +61,7 @@ class Engine:
         broken: Callable[[Exception], Awaitable[None]],
         finished: Callable[[], None] = lambda: None,
         settle_s: float = SETTLE_S,
+        places: Callable[[str], Collection[int]] = lambda group: (),
         errors: ErrorPolicy | None = None,
     ) -> None:
         self.scheduler = scheduler
@@ -98,12 +101,14 @@ class Engine:
             find=find,
             callbacks=callbacks,
             correspondence=correspondence,
+            places=places,
             awaited=lambda address: self.reception.histories.in_doubt(address),
             outcomes=Outcomes(settler.found, settler.missing, settler.follow),
             may_act=world.may_act,
             now_ms=world.now_ms,
             settle_s=settle_s,
         )
+        self._shared = SharedReading(find)
         self.reception = Reception(
             tenure=self.tenure,
             under_way=self.under_way,
@@ -111,7 +116,7 @@ class Engine:
             doubts=self.doubts,
             log=log,
             positions=self.positions,
-            find=find,
+            find=self._shared.find,
             clock=world.clock,
             now_ms=world.now_ms,
         )
@@ -126,6 +131,7 @@ class Engine:
         self._stop_resolving()
         await self.sender.stop()
         await self.under_way.stop()
+        await self._shared.stop()
 
     def open(
         self,

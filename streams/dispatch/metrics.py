@@ -69,6 +69,11 @@ doubts_resolved = Counter(
     "sent_again, unknown.",
     ["how"],
 )
+looked_up = Counter(
+    "commlayer_dispatch_looked_up",
+    "Records looked up in the attempts log before they were sent: flagged as a repeat (again) or received late (late).",
+    ["why"],
+)
 given_back = Counter(
     "commlayer_dispatch_given_back",
     "Messages given back to policy that may not be sent from here, by reason.",

@@ -13,11 +13,12 @@ from schemas.records import Dispatch
 from . import metrics
 from .attempt_log import AttemptLog, note_all
 from .attempts import Doubtful, Ended, Histories, History, Retry
-from .doubts import DoubtDesk, Find
+from .doubts import DoubtDesk
 from .jobs import Job
 from .matching import CLOCKS_APART_MS
 from .positions import IntentPositions
 from .settling import Settler
+from .shared_reading import Find, about
 from .tenure import Tenure, UnderWay
 
 LATE_MS = 5_000
@@ -78,6 +79,7 @@ class Reception:
         if history is not None:
             self._resume(job, history)
         elif order.again or _is_late(order, record):
+            metrics.looked_up.labels("again" if order.again else "late").inc()
             self._under_way.spawn(self._look_up(job))
         elif astray is not None:
             self._under_way.spawn(self._settler.queue(job))
@@ -102,7 +104,8 @@ class Reception:
         """An earlier copy of this record may be in the log, sent or not, from before what was read at assignment."""
         order = job.order
         since_ms = order.decided_at - CLOCKS_APART_MS
-        records = await self._find(job.records[0].message.partition, since_ms, [order.message_id, order.recipient])
+        wanted = about([order.recipient], [order.message_id])
+        records = await self._find(job.records[0].message.partition, since_ms, wanted)
         if not self._tenure.holds(job):
             return
         histories = Histories()

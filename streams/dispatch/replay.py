@@ -27,6 +27,7 @@ from schemas.topics import ATTEMPTS, LIFECYCLE
 from .attempts import Histories
 from .lanes import LaneTable
 from .pace_log import PaceLog, Rates, look_back_s
+from .shared_reading import About, Found
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,34 @@ class Restored:
     records: int = 0
 
 
+class Seen:
+    """Whether a record is one of those looked for. Most are not, which is told without decoding them, and takes no
+    longer the more are looked for."""
+
+    def __init__(self, about: About) -> None:
+        self._about = about
+        self._keys = {each.encode() for each in about.ids}
+        self._numbers = {each.encode() for each in about.people if each.startswith("+")}
+        self._lengths = sorted({len(each) for each in self._numbers})
+        self._others = [each.encode() for each in about.people if not each.startswith("+")]
+
+    def in_record(self, key: bytes, value: bytes) -> bool:
+        """False where it certainly is none: not by its key, and no number that is looked for is in it."""
+        if key in self._keys:
+            return True
+        at = value.find(b"+")
+        while at >= 0:
+            for length in self._lengths:
+                if value[at : at + length] in self._numbers:
+                    return True
+            at = value.find(b"+", at + 1)
+        return any(each in value for each in self._others)
+
+    def in_attempt(self, record: Attempt) -> bool:
+        """Whether it is one."""
+        return record.message_id in self._about.ids or record.recipient in self._about.people
+
+
 class Replay:
     """Reads through the codec. One instance per process; `stop` ends what is being read."""
 
@@ -87,11 +116,9 @@ class Replay:
         """
         return await self._in_thread(lambda reader: self._restore(reader, starts, rates))
 
-    async def find(self, partition: int, since_ms: int, needles: Iterable[str]) -> list[tuple[Attempt, int]]:
-        """Records of one partition, written from `since_ms` on, that hold one of the strings (a message id, a number),
-        each with its position."""
-        wanted = [needle.encode() for needle in needles]
-        return await self._in_thread(lambda reader: self._find(reader, partition, since_ms, wanted))
+    async def find(self, partition: int, since_ms: int, about: About) -> Found:
+        """Records of one partition, written from `since_ms` on, of these people and messages."""
+        return await self._in_thread(lambda reader: self._find(reader, partition, since_ms, Seen(about)))
 
     async def callbacks(self, wanted: Mapping[str, int]) -> list[Callback]:
         """What Twilio's callbacks said of these messages (id → from when on, epoch milliseconds), in the order of the
@@ -129,16 +156,15 @@ class Replay:
         restored.records = reader.read(stretches, take)
         return restored
 
-    def _find(self, reader: LogReader, partition: int, since_ms: int, wanted: list[bytes]) -> list[tuple[Attempt, int]]:
+    def _find(self, reader: LogReader, partition: int, since_ms: int, seen: Seen) -> Found:
         # Kafka gives times below zero a meaning of its own.
         stretches = reader.recent(_logs([partition]), max(0, since_ms), EVERYTHING)
-        found: list[tuple[Attempt, int]] = []
+        found: Found = []
 
         def take(message: Message) -> None:
-            value = message.value() or b""
-            if any(each in value for each in wanted):
+            if seen.in_record(message.key() or b"", message.value() or b""):
                 record = self._decoded(message)
-                if record is not None:
+                if record is not None and seen.in_attempt(record):
                     found.append((record, message.offset()))
 
         reader.read(stretches, take)

@@ -22,6 +22,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from connectors.health import Health, HealthBoard, Progress
 from connectors.kafka.app import StageApp
 from connectors.kafka.intake import Intake
+from connectors.kafka.log_reader import Stopped
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.tail import Tail
@@ -35,6 +36,7 @@ from schemas.errors import DecodeError, SchemaNotLoaded
 from schemas.reasons import Reason
 from schemas.records import Control, Dispatch, MessageClass, Record, Stage
 from schemas.topics import CANCELLATIONS, CONSENT, CONTROL, dispatch_topic
+from streams.control.places import places_of
 from streams.control.switches import Aspect
 from streams.control.tail import ControlTail
 
@@ -138,6 +140,7 @@ class DispatchStage:
             broken=self._broken,
             finished=self._progress.finished,
             settle_s=settings.settle_s,
+            places=lambda group: places_of(self.switching.switches.place(group)),
             errors=policy,
         )
         self.overflow = Overflow(
@@ -314,6 +317,8 @@ class DispatchStage:
         return self.moving.place(self.table.lanes[lane].group).home in self._served
 
     async def _broken(self, error: Exception) -> None:
+        if isinstance(error, Stopped):
+            return  # what was being read when the stage stopped
         log.error("dispatch cannot go on", error=repr(error), exc_info=error)
         await self._app.crash(error)
 

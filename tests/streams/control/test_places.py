@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.records import Control, ControlAction, ControlSubject
-from streams.control.places import Place, conflict, moved, place_of
+from streams.control.places import Place, conflict, moved, place_of, places_of
 from streams.control.switches import Aspect, Switches, control_key
 
 
@@ -23,6 +23,13 @@ def moving(**more: Any) -> Control:
 
 
 DONE = moved("g", 4, by="dispatch", at=2)
+
+
+def test_a_group_has_lain_where_it_moves_from_as_well_as_where_it_moves_to() -> None:
+    assert places_of(None) == frozenset()
+    assert places_of(moving()) == {1, 4}
+    assert places_of(moved("g", 4, by="dispatch", at=2, since=1)) == {1, 4}
+    assert places_of(DONE) == {4}
 
 
 def test_a_group_lies_where_it_is_configured_until_something_is_known() -> None:

@@ -233,3 +233,18 @@ def test_a_history_knows_its_lowest_position(position: int) -> None:
     histories.add(intent(), 0, 5)
     histories.add(result(), 0, position)
     assert histories.all()[0].first_position == min(5, position)
+
+
+def test_a_person_is_in_doubt_until_each_such_message_has_been_taken_or_does_not_come_again() -> None:
+    histories, address = Histories(), ("a", "+14155550123")
+    for offset, message_id in enumerate(["first", "second", "ended"]):
+        histories.add(intent(message_id=message_id, offset=offset), 0, offset)
+    histories.add(result(message_id="ended", offset=2), 0, 3)
+    assert histories.in_doubt(address)
+    assert not histories.in_doubt(("b", "+14155550123"))
+    histories.take(("first", 0))
+    assert histories.in_doubt(address)
+    histories.committed(TP(TOPIC, 0), 2)
+    assert not histories.in_doubt(address)
+    histories.add(intent(message_id="third", offset=3), 0, 4)
+    assert histories.in_doubt(address)

@@ -13,7 +13,16 @@ from prometheus_client import REGISTRY
 
 from connectors.twilio.answers import Answer, Unavailable
 from schemas.reasons import Reason
-from schemas.records import AttemptKind, Callback, CallbackSource, Dispatch, DoubtPolicy, MessageStatus
+from schemas.records import (
+    AttemptKind,
+    AttemptOutcome,
+    Callback,
+    CallbackSource,
+    Dispatch,
+    DoubtPolicy,
+    Follows,
+    MessageStatus,
+)
 from schemas.topics import LIFECYCLE
 from streams.dispatch.doubts import TICK_S
 from streams.dispatch.listing import LISTS_AT_ONCE, LISTS_PER_S
@@ -21,9 +30,10 @@ from tests.support.published import RecordingPublisher
 
 from .simulation import order
 from .test_woken_process import write
-from .world import CODEC, Consumed, FakeTwilio, sent_message, sid, wall_ms, world
+from .world import CODEC, PARTITION, Consumed, FakeTwilio, sent_message, sid, wall_ms, world
 
 AN_HOUR_MS = 3_600_000
+OLD_PLACE = 3
 
 
 async def test_a_doubt_that_is_old_already_when_its_successor_starts_is_looked_up_before_anything_is_sent_again() -> (
@@ -151,6 +161,21 @@ async def test_a_doubt_about_somebody_who_is_written_to_all_the_time_gets_the_si
         await here.until(lambda: all(other.finished for other in others))
 
 
+async def test_a_sid_that_was_claimed_where_the_group_lay_before_its_move_is_not_taken_for_the_lost_one() -> None:
+    twilio, kafka = FakeTwilio(), RecordingPublisher()
+    before, lost = order(body="same"), order(body="same")
+    accepted = {"outcome": AttemptOutcome.ACCEPTED, "follows": Follows.FINAL}
+    write(kafka, before, AttemptKind.INTENT, "old", at=wall_ms() - 9_000, partition=OLD_PLACE)
+    write(kafka, before, AttemptKind.RESULT, "old", at=wall_ms() - 8_000, partition=OLD_PLACE, sid=sid(9), **accepted)
+    twilio.kept.append(sent_message(before, 9, at_ms=wall_ms() - 9_000))
+    write(kafka, lost, AttemptKind.INTENT, "dead", at=wall_ms() - 5_000)
+    async with world(kafka=kafka, twilio=twilio, places=[PARTITION, OLD_PLACE]) as here:
+        record = here.take(lost)
+        await here.until(lambda: record.finished)
+        assert len(twilio.kept) == 2
+        assert here.ends()[lost.message_id].sid == sid(1)
+
+
 # -- callbacks
 
 
@@ -256,7 +281,7 @@ async def test_the_metrics_tell_how_many_are_in_doubt_for_how_long_and_what_sett
         stopped.deadline = wall_ms() + 1_000
         records = [here.take(each) for each in (found, missing, called, stopped)]
         assert shown("doubts_open") == 4
-        assert 5.0 <= shown("oldest_doubt_seconds") < 60.0
+        await here.until(lambda: 5.0 <= shown("oldest_doubt_seconds") < 60.0)
         await here.until(lambda: wall_ms() > stopped.deadline)
         twilio.listing.set()
         await here.until(lambda: all(record.finished for record in records))

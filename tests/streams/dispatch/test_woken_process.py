@@ -20,7 +20,14 @@ from .world import CODEC, PARTITION, FakeTwilio, World, sent_message, sid, wall_
 
 
 def write(
-    kafka: RecordingPublisher, sent: Dispatch, kind: AttemptKind, owner: str, *, at: int | None = None, **fields: Any
+    kafka: RecordingPublisher,
+    sent: Dispatch,
+    kind: AttemptKind,
+    owner: str,
+    *,
+    at: int | None = None,
+    partition: int = PARTITION,
+    **fields: Any,
 ) -> None:
     """A record of attempt 1 of a message, of now or of another time."""
     record = Attempt(
@@ -38,7 +45,7 @@ def write(
         owner=owner,
         **fields,
     )
-    kafka.publish(ATTEMPTS, CODEC.encode(record), key=sent.message_id.encode(), partition=PARTITION)
+    kafka.publish(ATTEMPTS, CODEC.encode(record), key=sent.message_id.encode(), partition=partition)
 
 
 async def test_what_it_did_not_start_hides_no_post_of_its_successor() -> None:

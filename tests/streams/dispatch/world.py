@@ -22,6 +22,7 @@ from streams.dispatch.engine import Engine
 from streams.dispatch.lanes import Group, Lane
 from streams.dispatch.scheduler import Scheduler
 from streams.dispatch.sending import Surroundings
+from streams.dispatch.shared_reading import About, Found
 from streams.dispatch.troubles import Troubles
 from tests.support.published import RecordingPublisher
 from tests.support.waiting import until
@@ -188,11 +189,11 @@ class World:
             raise self.broken[0]
 
 
-def log_of(kafka: RecordingPublisher) -> list[tuple[Attempt, int]]:
-    """The attempts log with positions."""
+def log_of(kafka: RecordingPublisher, partition: int = PARTITION) -> Found:
+    """A partition of the attempts log."""
     found = []
     for position, each in enumerate(kafka.records):
-        if each.topic == ATTEMPTS:
+        if each.topic == ATTEMPTS and each.partition == partition:
             record = CODEC.decode(each.value or b"")
             assert isinstance(record, Attempt)
             found.append((record, position))
@@ -213,9 +214,10 @@ async def world(
     kafka: RecordingPublisher | None = None,
     twilio: FakeTwilio | None = None,
     groups: Iterable[Group] = (),
+    places: Iterable[int] = (),
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """A process; given the `kafka` of one before it, its successor."""
+    """A process; given the `kafka` of one before it, its successor. Its groups have lain on these `places`, too."""
     plan = scheduler(table(lanes or [lane("a", 1e6)], groups), **settings)
     twilio = twilio or FakeTwilio()
     log = kafka or RecordingPublisher()
@@ -224,11 +226,10 @@ async def world(
     async def broken(error: Exception) -> None:
         made.broken.append(error)
 
-    async def find(partition: int, since_ms: int, needles: Iterable[str]) -> list[tuple[Attempt, int]]:
+    async def find(partition: int, since_ms: int, about: About) -> Found:
         made.read_back += 1
-        wanted = list(needles)
-        recent = [each for each in log_of(log) if each[0].at >= since_ms]
-        return [each for each in recent if each[0].message_id in wanted or each[0].recipient in wanted]
+        recent = [each for each in log_of(log, partition) if each[0].at >= since_ms]
+        return [each for each in recent if each[0].message_id in about.ids or each[0].recipient in about.people]
 
     async def callbacks(wanted: Mapping[str, int]) -> list[Callback]:
         said = [CODEC.decode(each.value or b"") for each in log.records if each.topic == LIFECYCLE]
@@ -253,6 +254,7 @@ async def world(
         owner="test",
         broken=broken,
         settle_s=SETTLE_S,
+        places=lambda group: frozenset(places),
     )
     made = World(plan, twilio, log, engine)
     engine.start()
