@@ -41,7 +41,7 @@ def _stage(process: Process, line: str) -> click.Command:
         "--instance-id",
         envvar="COMMLAYER_INSTANCE_ID",
         show_envvar=True,
-        help="Static group membership: a quick restart disturbs nobody. Unique among the copies of this stage.",
+        help="Static group membership: a quick restart disturbs nobody. Never for two living copies: both would send.",
     )
     @click.pass_context
     def run(ctx: click.Context, health_port: int | None, instance_id: str | None) -> None:

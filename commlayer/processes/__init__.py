@@ -35,7 +35,8 @@ class RunOptions:
         health_port: of a stage, in place of the configured one; 0 for any free one.
         listen: of the bridge, in place of the configured address.
         instance_id: static group membership: a restart within the session timeout disturbs nobody. Must be unique
-            among the living processes of a stage.
+            among the living processes of a stage: who comes with the id of one that still runs is given its partitions
+            at once, and for some seconds both may send.
     """
 
     health_port: int | None = None
