@@ -5,21 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 
-from prometheus_client import CollectorRegistry
-
-from connectors.kafka.publisher import DurablePublisher
 from schemas.reasons import Reason
 from schemas.records import Control, ControlAction, ControlSubject, MessageStatus
 from streams.control.places import moved
 from streams.control.switches import Aspect, Switches, control_key
 from streams.dispatch.moving import Moving
 from streams.dispatch.pace_log import LARGEST_MESSAGE
-from streams.dispatch.stage import DispatchSettings, DispatchStage
-from tests.support.stage import quick_settings
 
-from .cluster import account, lanes
 from .simulation import lane, order
-from .world import CODEC, PARTITION, World, wall_ms, world
+from .world import PARTITION, World, wall_ms, world
 
 OLD = 3
 NOTHING_HAPPENS_S = 0.15
@@ -85,21 +79,3 @@ async def test_what_waits_at_an_old_place_when_the_move_is_done_goes_back_to_pol
         await running.until(lambda: all(each.finished for each in taken))
         assert len(running.twilio.posts) == 1
         assert [each.reason for each in running.told("comms.deferred.1s")] == [Reason.LANE_MOVED] * 4
-
-
-def test_after_a_move_a_doubt_is_looked_up_on_both_places_of_its_group() -> None:
-    kafka = quick_settings("127.0.0.1:1")
-    stage = DispatchStage(
-        lanes(),
-        accounts={"main": account("http://127.0.0.1:1")},
-        kafka=kafka,
-        codec=CODEC,
-        publisher=DurablePublisher(kafka, name="never started"),
-        settings=DispatchSettings(public_url=None),
-        now_ms=wall_ms,
-        registry=CollectorRegistry(),
-    )
-    assert set(stage.engine.doubts.places("fast")) == set()
-    place = control_key(ControlSubject.GROUP, "fast", Aspect.PLACE)
-    stage.switching.take(place, moved("fast", PARTITION, by="dispatch", at=wall_ms(), since=OLD))
-    assert set(stage.engine.doubts.places("fast")) == {PARTITION, OLD}
