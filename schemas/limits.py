@@ -17,4 +17,4 @@ VALIDITY_MAX_S = 36_000
 
 def code_units(text: str) -> int:
     """Length of a text as Twilio counts it: in UTF-16 code units."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from .records import (
     Attempt,
@@ -160,6 +161,7 @@ def request_topic(app: str, *, urgent: bool = False) -> str:
     return f"{REQUESTS_PREFIX}{app}{URGENT_SUFFIX if urgent else ''}"
 
 
+@lru_cache(maxsize=1024)  # of few topics, asked twice for each request
 def app_of(topic: str) -> str | None:
     """The app that a request topic belongs to, None for any other topic. Identity is the topic: a field in the
     record cannot claim it."""
@@ -169,6 +171,7 @@ def app_of(topic: str) -> str | None:
     return app if APP_NAME.fullmatch(app) else None
 
 
+@lru_cache(maxsize=1024)
 def is_urgent(topic: str) -> bool:
     """Whether a request topic is the urgent twin of its app."""
     return app_of(topic) is not None and topic.endswith(URGENT_SUFFIX)

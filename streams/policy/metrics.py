@@ -6,16 +6,18 @@ from functools import lru_cache
 
 from prometheus_client import Counter, Gauge, Histogram
 
-_decisions = Counter(
+from connectors.tallies import Spread, Spreads, Tallies, Tally
+
+_decisions = Tallies(
     "commlayer_policy_decisions", "Decisions, by app, outcome and reason.", ["app", "outcome", "reason"]
 )
-_decision_seconds = Histogram(
+_decision_seconds = Spreads(
     "commlayer_policy_decision_seconds",
     "Time from the append of a request to the decision on it, by kind of topic.",
     ["topic"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
 )
-_enrichments = Counter(
+_enrichments = Tallies(
     "commlayer_policy_enrichments",
     "Questions to customer data, by category and what came of them.",
     ["category", "outcome"],
@@ -42,13 +44,13 @@ held = Gauge("commlayer_policy_held", "Records of the wheel that are held until 
 
 
 @lru_cache(maxsize=4096)
-def decided(app: str, outcome: str, reason: str) -> Counter:
+def decided(app: str, outcome: str, reason: str) -> Tally:
     """The counter of these labels; finding it each time would cost more than counting."""
     return _decisions.labels(app, outcome, reason)
 
 
 @lru_cache(maxsize=8)
-def decision_seconds(kind: str) -> Histogram:
+def decision_seconds(kind: str) -> Spread:
     """Histogram for urgent, normal or deferred records."""
     return _decision_seconds.labels(kind)
 
@@ -60,6 +62,6 @@ def hops(tier: str) -> Counter:
 
 
 @lru_cache(maxsize=1024)
-def enriched(category: str, outcome: str) -> Counter:
+def enriched(category: str, outcome: str) -> Tally:
     """Counter of questions to customer data: known, unknown, unavailable."""
     return _enrichments.labels(category, outcome)

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumberType, phonenumberutil
+from phonenumbers.re_util import re_compile
 
 phonenumbers.enable_pattern_cache()  # the plans have more patterns than `re` keeps; making one anew takes a millisecond
 
@@ -33,37 +34,32 @@ class Number:
 
 @lru_cache(maxsize=_CACHED_NUMBERS)
 def look_up(e164: str) -> Number | None:
-    """The facts about a number in E.164, None when it is no valid number."""
+    """The facts about a number in E.164, None when it is no valid number. It is taken digit by digit:
+    `phonenumbers.parse` would forgive what is no E.164, such as the 0 in +44 0 7911…, and takes as long as all the
+    rest."""
     if E164.fullmatch(e164) is None:
         return None
-    exact = _taken_apart(e164)
-    if exact is None:
-        return None
-    country = phonenumbers.region_code_for_number(exact)
-    if country is None:
-        return None
-    # `phonenumbers.number_type` would find the country again, which is most of the work in North America.
-    plan = PhoneMetadata.metadata_for_region_or_calling_code(int(exact.country_code or 0), country)
-    if plan is None:
-        return None
-    kind = phonenumberutil._number_type_helper(phonenumbers.national_significant_number(exact), plan)
-    return None if kind == PhoneNumberType.UNKNOWN else Number(country, kind == PhoneNumberType.FIXED_LINE)
-
-
-def _taken_apart(e164: str) -> phonenumbers.PhoneNumber | None:
-    """The number digit by digit. `phonenumbers.parse` would forgive what is no E.164, such as the 0 in +44 0 7911…, and
-    takes as long again as all the rest."""
     for end in (2, 3, 4):
         code = int(e164[1:end])
         if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
-            break
-    else:
-        return None
-    national = e164[end:]
-    zeros = len(national) - len(national.lstrip("0"))  # part of the number in Italy, for one
-    return phonenumbers.PhoneNumber(
-        country_code=code,
-        national_number=int(national or "0"),
-        italian_leading_zero=True if zeros else None,
-        number_of_leading_zeros=zeros if zeros > 1 else None,
-    )
+            return _in_plan(code, e164[end:])
+    return None
+
+
+def _in_plan(code: int, national: str) -> Number | None:
+    """What `phonenumbers.region_code_for_number` and `number_type` say of the digits behind a country code. Both go
+    through the plans of all countries that share it (twenty-five share +1), and the latter does so twice."""
+    countries = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]
+    for country in countries:
+        plan = PhoneMetadata.metadata_for_region_or_calling_code(code, country)
+        if plan is None:
+            continue
+        first = plan.leading_digits if len(countries) > 1 else None  # they tell the country, whether valid or not
+        if first is not None and re_compile(first).match(national) is None:
+            continue
+        kind = phonenumberutil._number_type_helper(national, plan)
+        if kind != PhoneNumberType.UNKNOWN:
+            return Number(country, kind == PhoneNumberType.FIXED_LINE)
+        if first is not None:
+            return None
+    return None

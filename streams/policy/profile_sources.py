@@ -19,6 +19,7 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 _STATE = _COUNTRY
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 _PLACE = ("time_zone", "country", "state")
+_CHANNELS = frozenset(Channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,6 @@ def _profile(said: Mapping[str, str | None], variables: Mapping[str, str]) -> Pr
         locale=locale if _LOCALE.fullmatch(locale) else None,
         country=country if _COUNTRY.fullmatch(country) else None,
         state=state if _STATE.fullmatch(state) else None,
-        preferred_channel=Channel(channel) if channel in frozenset(Channel) else None,
+        preferred_channel=Channel(channel) if channel in _CHANNELS else None,
         variables=dict(variables),
     )

@@ -78,13 +78,17 @@ class Quotas:
         self._clock = clock
         self._now_ms = now_ms
         self._held: frozenset[int] = frozenset()
+        self._share = 1 / partitions
         self._paid_at: dict[Subject, float] = {}
         self._day = now_ms() // DAY_MS
         self._used: Counter[tuple[Subject, int]] = Counter()
+        self._used_here: dict[Subject, int] = {}  # on the partitions held; summed up when it is asked for
 
     def partitions_held(self, partitions: Iterable[int]) -> None:
         """These are served by this process from now on. Counts of a partition that comes back go on."""
         self._held = frozenset(partitions)
+        self._share = max(1, len(self._held)) / self._partitions
+        self._used_here.clear()
 
     def ask_lanes(self, app: str) -> Mapping[str, Turn]:
         """When it is the turn of one more message of the app on each lane where it has a quota; costs nothing."""
@@ -115,13 +119,11 @@ class Quotas:
         if quota.per_day is not None:
             self._begin_day(self._now_ms())
             self._used[app, partition] += 1
+            if app in self._used_here and partition in self._held:
+                self._used_here[app] += 1
         if quota.per_second is not None:
             paid_at = max(self._paid_at.get(app, 0.0), self._clock())
             self._paid_at[app] = paid_at + 1 / (quota.per_second * self._share)
-
-    @property
-    def _share(self) -> float:
-        return max(1, len(self._held)) / self._partitions
 
     def _allowance(self, per_day: int) -> int:
         mean = per_day * self._share
@@ -129,9 +131,13 @@ class Quotas:
 
     def _used_today(self, app: Subject, now_ms: int) -> int:
         self._begin_day(now_ms)
-        return sum(self._used[app, partition] for partition in self._held)
+        used = self._used_here.get(app)
+        if used is None:
+            used = self._used_here[app] = sum(self._used[app, partition] for partition in self._held)
+        return used
 
     def _begin_day(self, now_ms: int) -> None:
         if now_ms // DAY_MS > self._day:  # a clock that is put back does not begin the day again
             self._day = now_ms // DAY_MS
             self._used.clear()
+            self._used_here.clear()

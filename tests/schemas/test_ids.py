@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +19,13 @@ def test_ids_of_known_input_never_change() -> None:
 
 
 _part = st.text(max_size=6)
+
+
+@given(_part, _part, _part)
+def test_every_id_is_a_name_based_uuid(app: str, recipient: str, key: str) -> None:
+    name = "".join(f"{len(part)}:{part}" for part in ("key", app, recipient, key))
+    expected = uuid.uuid5(uuid.UUID("6d8a3f0e-5f0b-5c1e-9a53-1f3f6c7d2b11"), name)
+    assert message_id_by_key(app, recipient, key) == str(expected)
 
 
 @given(st.tuples(_part, _part, _part), st.tuples(_part, _part, _part))

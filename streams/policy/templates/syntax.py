@@ -65,7 +65,9 @@ def outcomes(text: str) -> list[Outcome]:
 @lru_cache(maxsize=4096)  # one entry per text of the installation
 def _compiled(text: str) -> Compiled:
     _parsed(text)
-    return _environment.from_string(text)
+    template = _environment.from_string(text)
+    template.globals = {}  # nothing of them can be named, and copying Jinja's own is half of a rendering's time
+    return template
 
 
 def _parsed(text: str) -> nodes.Template:
