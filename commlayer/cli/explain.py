@@ -183,9 +183,7 @@ def _asked(line: RequestLine, now_ms: int) -> _Asked | BadLine:
 
     if APP_NAME.fullmatch(line.app) is None:
         return BadLine(line.number, "app: is no name of an app", "use a configured one")
-    fields: Any = dict(line.fields)
-    wish = fields.pop("urgent", None)
-    fields.pop("traceparent", None)
+    fields: Any = line.fields
     try:
         request = message_request(fields, now_ms=now_ms, default_region=None)
         SingleObjectCodec().encode(request)  # a value of the wrong type is refused here, as by `publish`
@@ -193,7 +191,7 @@ def _asked(line: RequestLine, now_ms: int) -> _Asked | BadLine:
         return BadLine(line.number, error.detail, error.fix)
     except EncodeError as error:
         return BadLine(line.number, f"{error.field}: {error.detail}", error.fix)
-    return _Asked(line.app, request, wish)
+    return _Asked(line.app, request, fields.get("urgent"))
 
 
 def _known(path: Path, asked: Iterable[_Asked], now_ms: int) -> Known | None:

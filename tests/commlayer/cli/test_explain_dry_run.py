@@ -71,11 +71,13 @@ def test_an_unknown_app_is_denied_and_not_a_crash(commlayer: Commlayer) -> None:
 
 def test_a_bad_line_is_named_and_the_others_are_told(commlayer: Commlayer) -> None:
     shown = commlayer(
-        "explain", "--dry-run", "-", "--offline", "--app", "shop", "--json", input="{\n" + line(body=4) + line()
+        *("explain", "--dry-run", "-", "--offline", "--app", "shop", "--json"),
+        input="{\n" + line(body=4) + line(urgent="no") + line(),
     )
     assert shown.exit_code == 2
     assert "line 1: not JSON" in shown.stderr
     assert "line 2: " in shown.stderr
+    assert "line 3: urgent: is of type str" in shown.stderr
     assert len(shown.stdout.splitlines()) == 1
 
 
