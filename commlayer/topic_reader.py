@@ -27,6 +27,16 @@ class KafkaUnreachable(Exception):
     """No broker answers, or not to us. The text says why."""
 
 
+class NotAllowed(KafkaUnreachable):
+    """The brokers answer, and this user may not do that."""
+
+
+def refusal(error: KafkaError) -> KafkaUnreachable:
+    """What a broker's error means to a person."""
+    rights = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
+    return NotAllowed(error.str()) if error.code() in rights else KafkaUnreachable(error.str())
+
+
 class TopicMissing(Exception):
     """The topic does not exist, or this user may not see it."""
 
@@ -132,7 +142,7 @@ class TopicReader:
             if error is None:
                 return message if message.offset() == offset else None
             if error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaUnreachable(error.str())
+                raise refusal(error)
             return None
         raise KafkaUnreachable(self._trouble or f"{topic} was not read within {ANSWER_WITHIN_S:.0f} s")
 
@@ -181,7 +191,7 @@ class TopicReader:
                 partition, end = message.partition(), left.get(message.partition())
                 if error is not None:
                     if error.code() != KafkaError._PARTITION_EOF:
-                        raise KafkaUnreachable(error.str())
+                        raise refusal(error)
                     left.pop(partition, None)
                     continue
                 if until is None and (end is None or message.offset() >= end):

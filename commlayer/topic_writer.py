@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.kafka.settings import KafkaSettings
 
-from .topic_reader import ANSWER_WITHIN_S, KafkaUnreachable
+from .topic_reader import ANSWER_WITHIN_S, KafkaUnreachable, refusal
 
 
 class TopicWriter:
@@ -44,6 +44,7 @@ class TopicWriter:
         """Partition and offset of the record. Without `partition` the key decides.
 
         Raises:
+            NotAllowed: this user may not write there.
             KafkaUnreachable: Kafka refused it, or did not answer in time: then it may have been written.
         """
         failures: list[KafkaError] = []
@@ -58,10 +59,12 @@ class TopicWriter:
         try:
             self._producer.produce(topic, value, key, partition, on_delivery=delivered, headers=list(headers))
         except KafkaException as error:
-            raise KafkaUnreachable(error.args[0].str()) from error
+            raise refusal(error.args[0]) from error
         self._producer.flush(ANSWER_WITHIN_S + 1.0)
+        if failures:
+            raise refusal(failures[0])
         if not places:
-            raise KafkaUnreachable(failures[0].str() if failures else self._trouble or "no answer")
+            raise KafkaUnreachable(self._trouble or "no answer")
         return places[0]
 
     def _on_error(self, error: KafkaError) -> None:

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from commlayer.topic_reader import TopicReader
 
 
+RIGHTS = "run it as a user who may, or give this one the right; docs/operating.md tells who may do what on Kafka."
+"""Fix for everything that the brokers forbid."""
+
+
 @contextmanager
 def open_reader(path: Path, name: str) -> Iterator[tuple[Loaded, TopicReader]]:
     """The configuration and a reader of its topics; trouble with Kafka or the contracts becomes a line and a fix."""
     from commlayer.config.conversions import kafka_settings
     from commlayer.processes.contracts import Contracts, open_registry
-    from commlayer.topic_reader import KafkaUnreachable, TopicMissing, TopicReader
+    from commlayer.topic_reader import KafkaUnreachable, NotAllowed, TopicMissing, TopicReader
     from schemas.errors import ContractError
 
     loaded = load(path, frozenset({Purpose.KAFKA, Purpose.REGISTRY}))
@@ -32,6 +36,8 @@ def open_reader(path: Path, name: str) -> Iterator[tuple[Loaded, TopicReader]]:
     try:
         with TopicReader(kafka_settings(loaded.config, loaded.secrets), codec, name=name) as reader:
             yield loaded, reader
+    except NotAllowed as error:
+        raise Misconfigured(f"Kafka at {bootstrap}: {error}", RIGHTS) from error
     except KafkaUnreachable as error:
         fix = "check kafka.bootstrap, kafka.security and the broker."
         raise Failure(f"Kafka at {bootstrap}: {error}", fix) from error

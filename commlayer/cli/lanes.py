@@ -17,6 +17,7 @@ from commlayer.config import Configuration, Loaded, Purpose, load
 from schemas.records import ControlSubject
 
 from .failures import Failure, Misconfigured
+from .kafka_access import RIGHTS
 from .moments import Moment
 
 if TYPE_CHECKING:
@@ -278,7 +279,7 @@ def _desk(path: Path) -> Iterator[tuple[Loaded, ControlLog]]:
     from commlayer.lanes.control_log import ControlLog
     from commlayer.lanes.orders import Refused
     from commlayer.processes.contracts import Contracts, open_registry
-    from commlayer.topic_reader import KafkaUnreachable, TopicMissing
+    from commlayer.topic_reader import KafkaUnreachable, NotAllowed, TopicMissing
     from schemas.codec import RegistryCodec
     from schemas.errors import ContractError
 
@@ -290,6 +291,8 @@ def _desk(path: Path) -> Iterator[tuple[Loaded, ControlLog]]:
         yield loaded, ControlLog(kafka_settings(loaded.config, loaded.secrets), codec)
     except Refused as refused:
         raise Misconfigured(str(refused).rstrip("."), refused.fix) from refused
+    except NotAllowed as error:
+        raise Misconfigured(str(error), RIGHTS) from error
     except KafkaUnreachable as error:
         bootstrap = ", ".join(loaded.config.kafka.bootstrap)
         raise Failure(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from commlayer.topic_reader import ANSWER_WITHIN_S, KafkaUnreachable, TopicReader
+from commlayer.topic_reader import ANSWER_WITHIN_S, KafkaUnreachable, TopicReader, refusal
 from connectors.kafka.settings import KafkaSettings
 from schemas.codec import Codec
 from schemas.errors import DecodeError
@@ -85,7 +85,8 @@ def write(kafka: KafkaSettings, codec: Codec, records: Iterable[Consent]) -> Non
         producer.produce(CONSENT, codec.encode(record), record.recipient.encode(), on_delivery=delivered)
     left = producer.flush(ANSWER_WITHIN_S + 1.0)
     if failures or left:
-        raise KafkaUnreachable((failures or trouble)[0].str() if failures or trouble else "no answer")
+        problem = next(iter(failures or trouble), None)
+        raise KafkaUnreachable("no answer") if problem is None else refusal(problem)
 
 
 def _written(reader: TopicReader, message: Message) -> Written:

@@ -6,7 +6,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from commlayer.topic_reader import KafkaUnreachable, TopicMissing
+from commlayer.topic_reader import KafkaUnreachable, TopicMissing, refusal
 from commlayer.topic_writer import TopicWriter
 from connectors.kafka.settings import KafkaSettings
 from schemas.codec import Codec, RegistryCodec
@@ -69,7 +69,7 @@ class ControlLog:
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(message.partition())
                 else:
-                    raise KafkaUnreachable(error.str())
+                    raise refusal(error)
         finally:
             consumer.close()
 

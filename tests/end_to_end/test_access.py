@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from confluent_kafka import Consumer
+from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
 from commlayer.cli import main
 from schemas.records import CustomerProfile, MessageClass, MessageStatus
 from schemas.topics import (
     CONTROL,
+    DEAD,
     FEEDBACK_INBOUND,
     FEEDBACK_STATUS,
     INBOUND,
@@ -98,10 +100,15 @@ def ask(road: Road, to: str, *more: str) -> str:
     return works(road, "publish", "--app", "shop", "--to", to, "--body", "hello", *more, user="shop").strip()
 
 
-def works(road: Road, *command: str, user: str = "operator") -> str:
-    """What a command prints that must not fail, as this user."""
+def run(road: Road, *command: str, user: str = "operator") -> Result:
+    """A command as this user."""
     runner = CliRunner(env={**SECRETS, **road.login(user)})
-    done = runner.invoke(main, ["--config", str(road.configuration), *command], catch_exceptions=False)
+    return runner.invoke(main, ["--config", str(road.configuration), *command], catch_exceptions=False)
+
+
+def works(road: Road, *command: str, user: str = "operator") -> str:
+    """What a command prints that must not fail."""
+    done = run(road, *command, user=user)
     assert done.exit_code == 0, f"{command}: {done.output}"
     assert "uthoriz" not in done.output, command
     return done.stdout
@@ -157,6 +164,23 @@ def test_every_command_does_its_work(road: Road, tmp_path_factory: pytest.TempPa
     works(road, "dead", "list")
 
 
+def test_a_replay_takes_the_right_to_write_for_the_app(road: Road, users: dict[str, Kafka]) -> None:
+    users["shop"].produce([Outgoing(request_topic("shop"), b"nonsense", ANN.encode(), home(ANN))])
+    wait_until(lambda: "nonsense" in str(road.kafka.consume_all(DEAD)), "a letter", within_s=30)
+    replay = ("dead", "replay", "--app", "shop", "--by", "ann", "--why", "a test", "--force", "--yes")
+    refused = run(road, *replay)
+    assert (refused.exit_code, "Fix" in refused.output) == (2, False), refused.output
+    assert "Topic authorization failed\nfix: run it as a user who may, or give this one the right" in refused.stderr
+    topic, pattern = request_topic("shop"), ResourcePatternType.LITERAL
+    right = AclBinding(
+        ResourceType.TOPIC, topic, pattern, "User:operator", "*", AclOperation.WRITE, AclPermissionType.ALLOW
+    )
+    for granted in road.kafka.admin.create_acls([right]).values():
+        granted.result(30)
+    wait_until(lambda: run(road, *replay).exit_code == 0, "the right to have reached every part of the broker")
+    assert "replayed by ann" in works(road, "dead", "list", "--all")
+
+
 def test_a_consumer_reads_what_it_was_promised(road: Road, users: dict[str, Kafka]) -> None:
     consumer = Consumer({**users["cdp"].config, "group.id": "cdp", "auto.offset.reset": "earliest", "log_level": 0})
     consumer.subscribe([FEEDBACK_STATUS, FEEDBACK_INBOUND])
@@ -175,7 +199,6 @@ def test_a_consumer_reads_what_it_was_promised(road: Road, users: dict[str, Kafk
 
 def test_nobody_got_more_than_that(road: Road, users: dict[str, Kafka]) -> None:
     for user, topic in (
-        ("operator", request_topic("shop")),
         ("feedback", request_topic("shop")),
         ("bridge", dispatch_topic(MessageClass.BULK)),
         ("policy", FEEDBACK_STATUS),
