@@ -33,6 +33,7 @@ AssignedCallback = Callable[[frozenset[TP], int], Awaitable[None] | None]
 PartitionsCallback = Callable[[frozenset[TP]], Awaitable[None] | None]
 CommittedCallback = Callable[[TP, int], None]
 PositionMeta = Callable[[TP, int], str]
+FromStart = Callable[[TP], bool]
 
 _Callback = TypeVar("_Callback", bound=Callable[..., object])
 
@@ -84,6 +85,9 @@ class PartitionHooks:
         self.position_meta: PositionMeta | None = None
         """Metadata to commit with this offset of this partition (see `Consumer.read_committed`). Called while records
         flow and once after `revoked`; must not block. Kafka refuses more than 4096 bytes."""
+        self.from_start: FromStart | None = None
+        """Whether to read this partition from the start of its log, whatever the group committed. Asked after
+        `assigned`; must not block. The commits that follow begin there as well."""
 
     def on_assigned(self, callback: AssignedCallback) -> AssignedCallback:
         """Call `callback(partitions, generation)` in step 1."""

@@ -45,7 +45,10 @@ class LogPositions:
         committed, bounds = await asyncio.gather(self._broker.committed(partitions), self._broker.bounds(partitions))
         positions = {}
         for tp in partitions:
-            positions[tp] = await self._from(tp, committed[tp].offset if tp in committed else None, bounds[tp])
+            position = committed[tp].offset if tp in committed else None
+            if self._hooks.from_start is not None and self._hooks.from_start(tp):
+                position = None
+            positions[tp] = await self._from(tp, position, bounds[tp])
         return committed, positions
 
     async def after(self, tp: TP, position: int) -> int:

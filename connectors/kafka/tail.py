@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from .lease import boot_time
 from .settings import KafkaSettings
+from .topic_ids import topic_ids
 from .topic_partition import TP
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ class Tail:
         self._now_ms = now_ms
         self._clock = clock
         self._positions: dict[TP, int] = {}
+        self._ids: dict[str, str] = {}
         self._as_of = NEVER
         self._in_trouble = False
         self._read_through = asyncio.Event()
@@ -125,6 +127,7 @@ class Tail:
             consumer.close()
 
     def _begin(self, consumer: Consumer, admin: AdminClient) -> None:
+        self._forget_former_topics(admin)
         partitions = [tp for topic in self._topics for tp in _partitions(consumer, topic)]
         fresh = [tp for tp in partitions if tp not in self._positions]
         if fresh:
@@ -157,6 +160,10 @@ class Tail:
                     # An admin client keeps the leaders that it once learned, and their epochs: those that are gone it
                     # asks for ever, those that came back refuse it (seen with librdkafka 2.16.0). A new one learns.
                     admin = AdminClient(self._config)
+                    self._forget_former_topics(admin)
+                gone = {tp for tp, end in goals.items() if end < self._positions.get(tp, 0)}
+                if gone:
+                    self._forget(gone)
             if goals and all(self._positions[tp] >= end for tp, end in goals.items()):
                 first = self._as_of == NEVER
                 self._as_of, goals = asked_at, {}
@@ -165,6 +172,25 @@ class Tail:
                     log.info("tail is fresh again", topics=self._topics)
                 if first and self._loop is not None:
                     self._loop.call_soon_threadsafe(self._read_through.set)
+
+    def _forget_former_topics(self, admin: AdminClient) -> None:
+        """Where a topic was made anew, what was read says nothing about it.
+
+        Raises:
+            NotNow: so it was with one that is being read: it must be begun anew.
+        """
+        ids = topic_ids(admin, self._topics)
+        anew = {topic for topic, known in self._ids.items() if ids.get(topic, known) != known}
+        gone = {tp for tp in self._positions if tp.topic in anew}
+        self._ids.update(ids)
+        if gone:
+            self._forget(gone)
+
+    def _forget(self, partitions: set[TP]) -> None:
+        for tp in partitions:
+            del self._positions[tp]
+        topics = ", ".join(sorted({tp.topic for tp in partitions}))
+        raise NotNow(f"{topics} ends below what was read of it, or was made anew: it is read again")
 
     def _advance(self, message: Message) -> None:
         error = message.error()

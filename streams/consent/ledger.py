@@ -91,7 +91,8 @@ class Ledger:
 
     Attributes:
         entries: the latest change of each kind in each scope, by position.
-        position: offset up to which, and without which, the person's partition was folded; -1 for never.
+        position: offset up to which, and without which, the person's partition was folded; -1 for never. Entries of an
+            earlier log have positions below 0.
         unreadable: offset of a record that could not be read and was not repaired since: it counts as opt-out from
             everything; None when there is none.
     """
@@ -115,6 +116,15 @@ class Ledger:
     def with_unreadable(self, position: int) -> Ledger:
         """With a record at this offset that cannot be read: opt-out from everything, until an operator's record."""
         return self if position < self.position else replace(self, position=position + 1, unreadable=position)
+
+    def before_another_log(self) -> Ledger:
+        """The same consent as it was known when another log of the person's changes began: positions begin again there,
+        and whatever stands in it comes later."""
+        if self.position <= 0:
+            return self
+        entries = tuple(replace(entry, position=entry.position - self.position) for entry in self.entries)
+        unreadable = None if self.unreadable is None else self.unreadable - self.position
+        return Ledger(entries, -1, unreadable)
 
     def suppressed(self, message: About, now_ms: int) -> Entry | None:
         """The suppression that stands against the message, the latest where there are several."""

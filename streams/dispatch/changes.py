@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 KEPT_MS = 4 * 24 * 3_600_000
 """The retention of the dispatch topics: no message here was decided longer ago."""
+CLOCKS_APART_MS = 60_000
+"""What was written so long after a decision policy did not know, whatever its position says: in a comms.consent that
+was made anew positions begin again. Clocks of writers and policy differ by less."""
 FRESH_S = 1.0
 """A STOP that Kafka acknowledged so long ago must be known before a POST begins."""
 WHILE_STALE = frozenset({"otp", "security"})
@@ -36,6 +39,7 @@ _YES = frozenset({ConsentChange.OPT_IN, ConsentChange.UNSUPPRESS})
 class _Change(NamedTuple):
     partition: int
     position: int
+    written_at: int
     entry: Entry | None
     """None: it could not be read."""
     repairs: bool
@@ -107,7 +111,9 @@ class Changes:
         ledger = Ledger()
         decided = order.consent_position
         for change in sorted(changes, key=lambda each: each.position):
-            if decided is not None and change.partition == order.consent_partition and change.position < decided:
+            before = change.written_at < order.decided_at + CLOCKS_APART_MS
+            same = change.partition == order.consent_partition
+            if decided is not None and same and change.position < decided and before:
                 continue  # policy knew it
             if change.entry is None:
                 ledger = ledger.with_unreadable(change.position)
@@ -128,18 +134,19 @@ class Changes:
         return None
 
     def _take_consent(self, record: Consent | None, message: Any) -> None:
-        partition, position = message.partition(), message.offset()
+        partition, position, written_at = message.partition(), message.offset(), message.timestamp()[1]
         recipient, effect = named_by(record, message.key()), effect_of(record)
         if recipient is None or effect is Effect.NOTHING:
             log.error("consent cannot be used", partition=partition, position=position)
         elif record is None or effect is Effect.OPT_OUT_OF_EVERYTHING:
             log.error("consent cannot be read: opted out of everything", partition=partition, position=position)
-            self._note(self._consent, recipient, _Change(partition, position, None, False))
+            self._note(self._consent, recipient, _Change(partition, position, written_at, None, False))
         else:
             if record.change in _YES and record.recipient not in self._consent:
                 return  # it could only lift an earlier no, and there is none: an import may hold millions of them
             repairs = record.source is ConsentSource.OPERATOR
-            change = _Change(partition, position, Entry.of(record, position, message.timestamp()[1]), repairs)
+            entry = Entry.of(record, position, written_at)
+            change = _Change(partition, position, written_at, entry, repairs)
             self._note(self._consent, record.recipient, change)
 
     def _note(self, table: dict[str, tuple[Any, ...]], key: str, change: Any) -> None:

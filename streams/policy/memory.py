@@ -11,8 +11,12 @@ and one kind that lies by itself, so that a new owner finds it without reading e
 
     opened 00 <sender> 00 <recipient>    the sender wrote to them first       PolicyOpening
 
-Values are in Avro single-object encoding whatever the topics use: they are read in the middle of a decision, where
-nobody can wait for a registry, and this encoding knows every released schema.
+and one of the partition as a whole:
+
+    consent 00 log                       id of the comms.consent that was read    plain text
+
+All other values are in Avro single-object encoding whatever the topics use: they are read in the middle of a decision,
+where nobody can wait for a registry, and this encoding knows every released schema.
 
 An entry that cannot be read must stop one message or one person at most, and must let nothing through that it would
 have held back: an unreadable decision is raised (the message may have been sent), an unreadable person has opted out of
@@ -72,6 +76,9 @@ class State(Protocol):
 
 class Memory:
     """Reads and writes what is remembered. A person's partition is that of their number in every topic keyed so."""
+
+    CONSENT_LOG = b"consent\x00log"
+    """Key of the entry that tells which comms.consent was read."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -174,6 +181,11 @@ class Memory:
             await self._put(home, key, profile)
         else:
             await self._state.put(home, {key: None})
+
+    @staticmethod
+    def person_of(key: bytes) -> str | None:
+        """The number of the person whose consent lies under a key; None where something else does."""
+        return key[: -len(_PERSON)].decode("ascii", "replace") if key.endswith(_PERSON) else None
 
     @staticmethod
     def is_opening(key: bytes) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -21,7 +22,8 @@ from connectors.kafka.app import StageApp
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.state import PartitionNotOpen, PartitionStates, Undecodable
+from connectors.kafka.state import PartitionNotOpen, PartitionStates, PartitionTaken, Undecodable
+from connectors.kafka.topic_ids import topic_id
 from connectors.kafka.topic_partition import TP
 from connectors.kafka.window import DEFAULT_WINDOW
 from schemas.codec import Codec
@@ -33,6 +35,7 @@ from streams.control.tail import ControlTail
 from . import metrics
 from .case import Entry
 from .config import PolicyConfig
+from .consent_log import ConsentLog
 from .desk import ABOUT_PEOPLE, Desk, HoldUntil, TakeTurnAs
 from .doors import Doors
 from .memory import Memory
@@ -125,6 +128,7 @@ class PolicyStage:
         )
         self._control = ControlTail(kafka, codec, take=self._switchboard.take, broken=self._broken)
         self._memory = Memory(states)
+        self._consent_log = ConsentLog(states, self._memory, partial(topic_id, kafka, CONSENT))
         self._openings = Openings(config.senders.values())
         self._desk = Desk(
             config,
@@ -166,6 +170,8 @@ class PolicyStage:
         app.hooks.on_assigned(self._on_assigned)
         app.hooks.on_revoked(self._on_revoked)
         app.hooks.on_released(self._on_released)
+        app.hooks.on_loss(self._consent_log.lost)
+        app.hooks.from_start = self._consent_log.from_start
 
     def read_strangers(self, found: Mapping[str, int]) -> None:
         """Read the request topics of apps that are not configured, too: what lies there is denied by name, not left
@@ -317,6 +323,7 @@ class PolicyStage:
         await self._control.caught_up()
         await self._lease()  # opening takes a partition from whoever has it
         await asyncio.gather(*(self._states.open(home) for home in homes))
+        await self._consent_log.opened(homes)
         self._quotas.partitions_held(homes)
         for home in homes:
             self._openings.restore(home, self._memory.openings(home))
@@ -338,10 +345,15 @@ class PolicyStage:
         try:
             while self._doors.closed and consumer.generation == generation:
                 for home, end in self._doors.closed.items():
-                    if await consumer.finished_to(TP(CONSENT, home), end) and consumer.generation == generation:
+                    if not await consumer.finished_to(TP(CONSENT, home), end) or consumer.generation != generation:
+                        continue
+                    await self._consent_log.read(home)
+                    if consumer.generation == generation:
                         for event in self._doors.open(home):
                             self.offer(event)
                 await asyncio.sleep(WHEEL_TICK_S)
+        except (PartitionNotOpen, PartitionTaken):
+            return  # another assignment follows
         except Exception as error:
             log.exception("policy cannot tell whether consent was read")
             await self._app.crash(error)
@@ -354,6 +366,7 @@ class PolicyStage:
         # Every rebalance takes all partitions and gives them out anew.
         self._doors.close({})
         homes = self._states.partitions
+        self._consent_log.drop(homes)
         await asyncio.gather(*(self._states.close(home) for home in homes))
         for home in homes:
             self._openings.drop(home)

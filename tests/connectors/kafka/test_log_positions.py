@@ -38,10 +38,15 @@ def losses() -> list[Loss]:
 
 
 @pytest.fixture
-def positions(broker: Broker, losses: list[Loss], monkeypatch: pytest.MonkeyPatch) -> LogPositions:
+def hooks(losses: list[Loss]) -> PartitionHooks:
+    made = PartitionHooks()
+    made.on_loss(losses.append)
+    return made
+
+
+@pytest.fixture
+def positions(broker: Broker, hooks: PartitionHooks, monkeypatch: pytest.MonkeyPatch) -> LogPositions:
     monkeypatch.setattr(log_positions, "CHECK_PAUSE_S", 0)
-    hooks = PartitionHooks()
-    hooks.on_loss(losses.append)
     return LogPositions(broker, hooks)
 
 
@@ -54,6 +59,16 @@ async def test_each_partition_starts_where_the_group_was_and_a_loss_is_told(
     assert starts == {A: 10, B: 5, C: 5}
     assert losses == [Loss(B, 3, 5, 3, "retention")]
     assert LOST.labels("positions-a")._value.get() == before + 2
+
+
+async def test_what_the_stage_wants_from_the_start_is_read_from_there_and_is_no_loss(
+    positions: LogPositions, losses: list[Loss], hooks: PartitionHooks
+) -> None:
+    hooks.from_start = lambda tp: tp == B
+    committed, starts = await positions.at_start([A, B])
+    assert committed == {A: Commit(10, "note"), B: Commit(3)}
+    assert starts == {A: 10, B: 5}
+    assert losses == []
 
 
 async def test_a_log_that_looks_too_short_for_a_moment_is_not_taken_for_another_one(

@@ -216,3 +216,29 @@ def _patiently(step: Callable[[], None]) -> None:
         else:
             return
     step()
+
+
+async def test_a_topic_that_is_made_anew_is_read_from_its_start_and_is_not_fresh_before(kafka: Kafka) -> None:
+    topic = made(kafka)
+    write(kafka, topic, b"1", b"2", b"3")
+    async with tailing(kafka, topic) as (tail, taken):
+        await tail.read_once()
+        await until(lambda: taken == [b"1", b"2", b"3"], what="all is taken")
+        kafka.delete_topics([topic])
+        kafka.create_topics({topic: 1})
+        write(kafka, topic, b"4")
+        await until(lambda: taken == [b"1", b"2", b"3", b"4"], what="the new topic is read")
+        write(kafka, topic, b"5")
+        await until(lambda: taken[4:] == [b"5"], what="it goes on")
+        await until(lambda: tail.age_s() < 1.0, what="it is fresh again")
+
+
+async def test_a_topic_made_anew_that_holds_more_than_was_read_is_read_from_its_start(kafka: Kafka) -> None:
+    topic = made(kafka)
+    write(kafka, topic, b"1")
+    async with tailing(kafka, topic) as (_, taken):
+        await until(lambda: taken == [b"1"], what="all is taken")
+        kafka.delete_topics([topic])
+        kafka.create_topics({topic: 1})
+        write(kafka, topic, b"2", b"3", b"4", b"5")
+        await until(lambda: taken == [b"1", b"2", b"3", b"4", b"5"], what="the new topic is read")

@@ -149,6 +149,18 @@ def test_what_cannot_be_read_is_an_opt_out_from_everything_until_an_operator_rep
     assert ledger.with_unreadable(1) == ledger, "it was folded before"
 
 
+def test_what_is_known_of_another_log_is_older_than_all_that_stands_in_this_one() -> None:
+    known = folded(record(OUT), record(IN), record(OUT, "category")).with_unreadable(3).before_another_log()
+    assert known.position == -1
+    assert known.unreadable is not None
+    assert [entry.position for entry in known.entries] == [-4, -3, -2]
+    assert known.before_another_log() == known
+    assert Ledger.from_bytes(known.to_bytes()) == known
+    known = known.folded(record(IN, "category", source=ConsentSource.OPERATOR, at=2), 0)
+    assert known.opted_out(MESSAGE, NOW) is None
+    assert Ledger().before_another_log() == Ledger()
+
+
 def test_an_entry_leads_to_its_position() -> None:
     entry = folded(record(IN), record(OUT, "sender")).opted_out(MESSAGE, NOW)
     assert entry is not None

@@ -13,7 +13,7 @@ from schemas.errors import RegistryUnavailable, SchemaNotLoaded
 from schemas.reasons import Reason
 from schemas.records import Cancellation, Consent, ConsentChange, ConsentScope, ConsentSource, Dispatch, Record
 from schemas.topics import CANCELLATIONS, CONSENT
-from streams.dispatch.changes import KEPT_MS, Changes
+from streams.dispatch.changes import CLOCKS_APART_MS, KEPT_MS, Changes
 from streams.dispatch.jobs import Job
 from streams.dispatch.look import Refusal, last_look
 
@@ -92,6 +92,16 @@ def test_a_stop_at_or_beyond_the_decisions_position_refuses() -> None:
     assert world.refusal(message(**DECIDED)) is None
     world.put(change(), 5)
     assert world.refusal(message(**DECIDED)) is Reason.OPTED_OUT
+
+
+def test_a_stop_long_after_the_decision_refuses_at_any_position_for_its_topic_may_have_been_made_anew() -> None:
+    world, order = World(), message(**DECIDED)
+    late = order.decided_at + CLOCKS_APART_MS
+    stored = Stored(CONSENT, 0, CODEC.encode(change()), written_at=late - 1)
+    world.changes.take(stored)
+    assert world.refusal(order) is None
+    world.changes.take(stored._replace(written_at=late))
+    assert world.refusal(order) is Reason.OPTED_OUT
 
 
 def test_without_position_every_change_held_counts_and_so_does_one_in_another_partition() -> None:

@@ -33,6 +33,9 @@ async def test_requests_without_the_consent_of_their_partition_wait(tmp_path: Pa
     async def finished_to(tp: TP, end: int) -> bool:
         return tp == TP(CONSENT, 0)  # the only one that is served
 
+    async def nothing(homes: object) -> None:
+        return None
+
     states.open = opens
     stage = PolicyStage(
         config(),
@@ -46,6 +49,7 @@ async def test_requests_without_the_consent_of_their_partition_wait(tmp_path: Pa
     consumer = SimpleNamespace(ends=ends, finished_to=finished_to, generation=1)
     stage._app = SimpleNamespace(consumer=consumer, lease=SimpleNamespace(valid=lambda: True))
     stage._control._caught_up.set()
+    stage._consent_log = SimpleNamespace(opened=nothing, read=nothing)
     here = [TP(POLICY_ANCHOR, 0), TP(POLICY_ANCHOR, 1), TP(CONSENT, 0)]
     await stage._on_assigned(frozenset(here), 1)
     await asyncio.sleep(0.3)
