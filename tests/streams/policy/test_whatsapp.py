@@ -50,6 +50,18 @@ def test_free_text_goes_only_within_24_hours_after_the_person_wrote_to_that_send
     assert reason(decided(by_sms)) is Reason.WHATSAPP_WINDOW_CLOSED
 
 
+def test_a_reply_that_comes_before_what_it_answers_was_read_is_looked_at_once_more() -> None:
+    reply = request(category="service", channel=Channel.WHATSAPP, in_reply_to="SM" + "1" * 32)
+    early = decide(reply, entry(app="shop"), config(), NOW, Facts())
+    assert isinstance(early, Deferred)
+    assert (early.defer.until, early.defer.reason) == (NOW + 1_000, Reason.WHATSAPP_WINDOW_CLOSED)
+    back = entry(app="shop", round=1, waited_for=early.deferral.reason)
+    assert isinstance(decide(reply, back, config(), NOW + 1_000, wrote(5)), Admitted)
+    assert reason(decide(reply, back, config(), NOW + 1_000, Facts())) is Reason.WHATSAPP_WINDOW_CLOSED
+    hasty = replace(reply, deadline=NOW + 1_000)
+    assert reason(decide(hasty, entry(app="shop"), config(), NOW, Facts())) is Reason.WHATSAPP_WINDOW_CLOSED
+
+
 def test_free_text_must_leave_before_the_window_closes_and_a_template_need_not() -> None:
     free, template = decided(wrote(23 * HOUR)), decided(wrote(23 * HOUR), content=TEMPLATE)
     assert isinstance(free, Admitted)
