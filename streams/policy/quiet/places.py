@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from importlib.resources import files
+from zoneinfo import ZoneInfo
 
 import phonenumbers
 import yaml
@@ -18,6 +20,11 @@ from phonenumbers import timezone as number_zones
 from streams.policy.profile import Profile
 
 USA = "US"
+TERRITORIES = frozenset({"AS", "GU", "MP", "PR", "VI"})
+"""Of the USA, with codes of states in postal addresses and of countries in ISO 3166 and numbering plans: to us they are
+countries."""
+_CLOCK_FROM, _CLOCK_UNTIL, _CLOCK_STEP_S = 1_767_225_600, 1_798_761_600, 6 * 3600
+"""The year 2026: two zones that show the same time all through it are one clock, whatever they showed before."""
 _NOBODY_KNOWS = number_zones.UNKNOWN_TIMEZONE
 _NOTHING = Profile()
 
@@ -43,7 +50,8 @@ def candidates(e164: str, country: str, profile: Profile | None) -> frozenset[Pl
     Args:
         e164: a valid number.
         country: country of the number, ISO 3166 alpha-2.
-        profile: what customer data says; its zone, state and country count where they are well-formed.
+        profile: what customer data says; its zone, state and country count where they are well-formed. A territory of
+            the USA given as state is the country.
 
     Returns:
         at least one place; none only for a number of no country (satellite, +800) and a profile without zone.
@@ -64,7 +72,11 @@ def _candidates(
     known_state: str | None,
 ) -> frozenset[Place]:
     zone = known_zone if known_zone in zone_names() else None
-    state = known_state.upper() if known_state is not None and known_state.upper() in area_codes() else None
+    state = None if known_state is None else known_state.upper()
+    if state in TERRITORIES and known_country in (None, USA):
+        known_country = state
+    if state not in area_codes():
+        state = None
     found: set[Place] = set()
     if USA in (country, known_country):
         found |= {Place(USA, each.state, zone or each.zone) for each in _american(area_code, state, zone)}
@@ -99,12 +111,25 @@ def american_places() -> frozenset[Place]:
 
 def _american(area_code: str, state: str | None, zone: str | None) -> frozenset[Place]:
     by_number = _by_area_code().get(area_code, frozenset())
-    by_zone = frozenset(each for each in american_places() if each.zone == zone)
+    # By its clock and not its name: US/Eastern, America/Detroit and America/Toronto say nothing else than New York.
+    by_zone = frozenset(each for each in american_places() if zone is not None and _clock(each.zone) == _clock(zone))
     if state is not None:
         of_state = frozenset(each for each in american_places() if each.state == state)
         return (of_state & by_number) or of_state
     # Zone and number agree on a state, or only one of them can be right: then it is the zone.
     return (by_number & by_zone) or by_zone or by_number or american_places()
+
+
+@cache
+def _clock(zone: str) -> tuple[tuple[int, int], ...]:
+    """The moments at which a zone's clock changes, and how far it is ahead of UTC from then on, seconds."""
+    info = ZoneInfo(zone)
+    found: list[tuple[int, int]] = []
+    for moment in range(_CLOCK_FROM, _CLOCK_UNTIL, _CLOCK_STEP_S):
+        ahead_s = int((datetime.fromtimestamp(moment, info).utcoffset() or timedelta()).total_seconds())
+        if not found or ahead_s != found[-1][1]:
+            found.append((moment, ahead_s))
+    return tuple(found)
 
 
 @cache

@@ -56,6 +56,45 @@ def test_a_zone_that_the_number_does_not_fit_names_every_state_in_it() -> None:
     assert {place.zone for place in found} == {CENTRAL}
 
 
+@pytest.mark.parametrize("zone", ["US/Eastern", "America/Detroit", "America/Toronto", "EST5EDT"])
+def test_a_zone_of_another_name_with_the_same_clock_names_the_same_states(zone: str) -> None:
+    moved = candidates("+14155550123", USA, Profile(time_zone=zone))
+    assert {place.state for place in moved} == {
+        place.state for place in candidates("+14155550123", USA, Profile(time_zone=EASTERN))
+    }
+    assert "FL" in {place.state for place in moved}, "whose law is stricter than the country's"
+    assert {place.zone for place in moved} == {zone}
+    assert candidates("+18505550123", USA, Profile(time_zone=zone)) == {Place(USA, "FL", zone)}
+
+
+def test_a_clock_that_no_state_keeps_says_nothing_of_the_state() -> None:
+    assert candidates("+14155550123", USA, Profile(time_zone="America/Havana")) == {Place(USA, "CA", "America/Havana")}
+
+
+@pytest.mark.parametrize(
+    ("territory", "zone"),
+    [
+        ("PR", "America/Puerto_Rico"),
+        ("vi", "America/St_Thomas"),
+        ("GU", "Pacific/Guam"),
+        ("MP", "Pacific/Saipan"),
+        ("AS", "Pacific/Pago_Pago"),
+    ],
+)
+@pytest.mark.parametrize("country", [None, "US"])
+def test_a_territory_given_as_state_is_a_place_of_its_own(territory: str, zone: str, country: str | None) -> None:
+    found = candidates("+14155550123", USA, Profile(state=territory, country=country))
+    assert found == {Place(territory.upper(), None, zone), Place(USA, "CA", "America/Los_Angeles")}
+    assert territory.upper() in law.packaged().countries
+
+
+@pytest.mark.parametrize(
+    ("overlay", "of"), [("448", "850"), ("689", "407"), ("364", "270"), ("930", "812"), ("458", "541")]
+)
+def test_an_overlay_has_the_zones_of_the_area_code_it_shares_its_region_with(overlay: str, of: str) -> None:
+    assert candidates(f"+1{overlay}5550123", USA, None) == candidates(f"+1{of}5550123", USA, None)
+
+
 def test_an_area_code_that_is_not_known_may_be_anywhere_in_the_country() -> None:
     assert candidates("+18005550123", USA, None) == american_places()
 
