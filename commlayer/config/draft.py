@@ -52,6 +52,11 @@ class Draft:
     twin: Twin | None = None
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
+    def senders_of(self, app: App) -> set[str]:
+        """Names of the senders that an app may use, its pools' among them."""
+        pools = [*app.pools, *([app.pool] if app.pool else [])]
+        return {*app.senders, *(name for pool in pools for name in self.pools.get(pool, ()))}
+
 
 NAMED = (
     "accounts",

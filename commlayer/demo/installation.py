@@ -113,7 +113,10 @@ class Installation:
             },
             "caps": {"adverts": {"categories": [MARKETING], "per": "1d", "at_most": MARKETING_A_DAY, "over": "deny"}},
             "quiet_hours": {
-                "countries": {place.country: {"open": [{"from": OPENS, "until": CLOSES}]} for place in PLACES},
+                "countries": {
+                    "CA": {"open": [{"from": "00:00", "until": "24:00"}]},
+                    **{place.country: {"open": [{"from": OPENS, "until": CLOSES}]} for place in PLACES},
+                },
             },
             "apps": {
                 LOGIN: {"categories": [OTP], "pool": LOGIN},

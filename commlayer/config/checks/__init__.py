@@ -20,8 +20,9 @@ from .quiet import quiet
 from .rules import rules
 from .senders import senders
 from .templates import templates
+from .whatsapp import whatsapp
 
-_CHECKS = (names, endpoints, senders, placement, rules, caps, quiet, profiles, templates, errors)
+_CHECKS = (names, endpoints, senders, placement, rules, caps, quiet, profiles, templates, whatsapp, errors)
 
 
 def check(draft: Draft) -> Iterator[Problem]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import phonenumbers
 
 from commlayer.config.draft import Draft
-from commlayer.config.problems import Problem
+from commlayer.config.problems import Problem, Severity
 from commlayer.config.suggest import instead
 from streams.policy.quiet.hours import DAY_S
-from streams.policy.quiet.law import on_every_clock
+from streams.policy.quiet.law import QuietHours, on_every_clock
 from streams.policy.quiet.openings import opens_at
 from streams.policy.quiet.places import USA, Place, american_places, area_codes, candidates
 
@@ -20,7 +20,7 @@ _FROM_MS = 1_767_225_600_000  # 2026-01-01T00:00Z; any year does, hours repeat e
 
 
 def quiet(draft: Draft) -> Iterator[Problem]:
-    """Unknown states, and places whose hours never come."""
+    """Unknown states, countries without hours, and places whose hours never come."""
     hours = draft.quiet_hours
     if hours is None:
         return
@@ -33,6 +33,7 @@ def quiet(draft: Draft) -> Iterator[Problem]:
             better = instead(country, draft.countries.allow if draft.countries else (), otherwise="write US or DE.")
             yield Problem(("quiet_hours", "countries", country), "no ISO 3166 alpha-2 country.", better)
     resolved = hours.resolved()
+    yield from _no_hours(draft, resolved)
     if resolved.anywhere is not None:
         clocks = on_every_clock(resolved.anywhere)
         if opens_at(clocks, _FROM_MS, _FROM_MS + _FORTNIGHT_MS) is None:
@@ -45,6 +46,16 @@ def quiet(draft: Draft) -> Iterator[Problem]:
             what = f"where a number of {country} leaves its place open, no moment is open at all its places."
             path = ("quiet_hours", "countries", country) if country in hours.countries else ("quiet_hours",)
             yield Problem(path, what, "widen `open`, or take days from `closed_on`.")
+
+
+def _no_hours(draft: Draft, hours: QuietHours) -> Iterator[Problem]:
+    kept = any(category.keeps_quiet_hours for category in draft.categories.values())
+    allowed = set() if draft.countries is None else set(draft.countries.allow)
+    without = sorted(allowed - set(hours.countries))
+    if kept and without and hours.everywhere is None:
+        what = f"no hours are known for {', '.join(without)}: what keeps quiet hours goes there at any hour of the day."
+        fix = f"add `countries.{without[0]}` or `everywhere` to `quiet_hours`, from 00:00 to 24:00 where that is meant."
+        yield Problem(("countries", "allow"), what, fix, severity=Severity.WARNING)
 
 
 def _anywhere_in(country: str) -> frozenset[Place]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from commlayer.config.draft import Draft
 from commlayer.config.problems import Path, Problem, Severity
-from commlayer.config.rules import App, Quota
+from commlayer.config.rules import Quota
 from schemas.records import MessageClass
 
 _PRINCIPAL = re.compile(r"User:\S(?:.*\S)?")
@@ -22,7 +22,7 @@ def rules(draft: Draft) -> Iterator[Problem]:
             yield Problem(path, "nothing to send from.", "add `pool:` or `senders:`.")
         yield from _countries(draft, path, app.countries or ())
         if app.quota is not None:
-            yield from _quota(draft, (*path, "quota"), app.quota, _senders_of(draft, app))
+            yield from _quota(draft, (*path, "quota"), app.quota, draft.senders_of(app))
         if app.principal is None:
             continue
         yield from _principal((*path, "principal"), app.principal)
@@ -53,11 +53,6 @@ def _quota(draft: Draft, path: Path, quota: Quota, usable: set[str]) -> Iterator
         if name in draft.senders and name not in usable:
             what = "the app does not use this sender."
             yield Problem((*path, "lanes", name), what, "remove it, or add the sender to its `senders:` or pool.")
-
-
-def _senders_of(draft: Draft, app: App) -> set[str]:
-    pools = [*app.pools, *([app.pool] if app.pool else [])]
-    return {*app.senders, *(name for pool in pools for name in draft.pools.get(pool, ()))}
 
 
 def _principal(path: Path, principal: str) -> Iterator[Problem]:

@@ -48,6 +48,7 @@ def good() -> dict[str, Any]:
         "categories": {"otp": {"class": "critical", "doubt": "resend"}},
         "apps": {"login": {"categories": ["otp"], "pool": "login", "principal": "User:login"}},
         "countries": {"allow": ["US", "DE"]},
+        "quiet_hours": {"countries": {"DE": {"open": [{"from": "00:00", "until": "24:00"}]}}},
         "consumers": {"cdp": {"principal": "User:cdp", "topics": ["status"]}},
     }
 

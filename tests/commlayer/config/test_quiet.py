@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from commlayer.config import Problem, conversions, loads
+from commlayer.config.problems import Severity
 from streams.policy.quiet import law
 from streams.policy.quiet.hours import WEEKDAYS, Hours, Opening
 
@@ -72,6 +73,7 @@ def configured(data: dict[str, Any]) -> conversions.PolicyConfig:
 
 
 def test_the_packaged_law_holds_without_a_word(config_data: dict[str, Any]) -> None:
+    del config_data["quiet_hours"]
     assert configured(config_data).quiet_hours == law.packaged()
 
 
@@ -111,3 +113,39 @@ def test_hours_for_people_whose_place_nobody_knows(problems_after: Find, config_
 def test_who_keeps_quiet_hours(config_data: dict[str, Any], settings: dict[str, Any], keeps: bool) -> None:
     config_data["categories"]["otp"] = {"doubt": "stop", **settings}
     assert configured(config_data).categories["otp"].quiet_hours is keeps
+
+
+def keeping(quiet: Any) -> Callable[[dict[str, Any]], object]:
+    def change(data: dict[str, Any]) -> None:
+        data["categories"]["news"] = {"class": "bulk", "doubt": "stop"}
+        data["countries"]["allow"] = ["US", "DE", "PR", "CH"]
+        data["quiet_hours"] = quiet
+
+    return change
+
+
+ALL_DAY = {"open": [{"from": "00:00", "until": "24:00"}]}
+
+
+@pytest.mark.parametrize(
+    ("quiet", "without"),
+    [
+        ({}, "CH, DE:"),
+        ({"countries": {"DE": EIGHT_TO_EIGHT}}, "CH:"),
+        ({"law": False}, "CH, DE, PR, US:"),
+        ({"countries": {"DE": EIGHT_TO_EIGHT, "CH": ALL_DAY}}, None),
+        ({"everywhere": EIGHT_TO_EIGHT}, None),
+    ],
+)
+def test_a_country_without_hours_is_told_where_something_keeps_quiet_hours(
+    problems_after: Find, quiet: Any, without: str | None
+) -> None:
+    found = problems_after(keeping(quiet))
+    assert [(each.place, each.severity) for each in found] == [("countries.allow", Severity.WARNING)] * (
+        without is not None
+    )
+    assert all(f"for {without}" in each.what and "quiet_hours" in each.fix for each in found)
+
+
+def test_where_nothing_keeps_quiet_hours_none_are_missed(problems_after: Find) -> None:
+    assert problems_after(put({"law": False})) == []
