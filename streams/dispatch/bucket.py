@@ -47,8 +47,16 @@ class Bucket:
             self.largest = segments
         self.paid_at = (self.paid_at if self.paid_at > now else now) + segments / self.rate
 
+    def move(self, segments: int, now: float) -> None:
+        """The message charged last starts only now. Nothing changes if that is before all else is paid: its place is
+        the same."""
+        cost_s = segments / self.rate
+        unpaid = self.paid_at - cost_s
+        if now > unpaid:
+            self.paid_at = now + cost_s
+
     def postpone(self, late_s: float) -> None:
-        """What was charged last starts so much later."""
+        """A message charged earlier starts so much later, and so does all that comes."""
         self.paid_at += late_s
 
     def hand_over(self, paid_at: float, largest: int) -> None:

@@ -338,12 +338,15 @@ class LaneState:
         One job of a lane at a time has taken such a slot; were they several, each that is woken late would lose its own
         to the others.
         """
-        late_s = now - job.charged_at
         bucket, shared = self.pace.bucket, None if self.group is None else self.group.pace.bucket
-        if late_s <= RESOLUTION_S or job.paid == self._paid():
-            bucket.postpone(late_s)
-            if shared is not None:
-                shared.postpone(late_s)
+        late_s = now - job.charged_at
+        alone = job.paid == self._paid()
+        if alone or late_s <= RESOLUTION_S:
+            for each in (bucket,) if shared is None else (bucket, shared):
+                if alone:
+                    each.move(job.segments, now)
+                else:
+                    each.postpone(late_s)
             job.charged_at, job.paid = now, self._paid()
             if self.late is job:
                 self.late = None

@@ -61,6 +61,16 @@ def test_a_stall_between_intent_and_post_is_followed_by_no_burst() -> None:
     assert worst_excess([(start.at, 1) for start in simulation.starts], 10.0) <= 10.0 * RESOLUTION_S + 1e-6
 
 
+def test_what_a_message_takes_from_its_choice_to_its_first_byte_costs_a_backlogged_lane_no_pace() -> None:
+    simulation = _simulation(lane("a", 1000.0))
+    simulation.connect_s = lambda: 0.0003
+    for _ in range(2000):
+        simulation.arrive(0.0, job())
+    simulation.run(60.0)
+    took = simulation.starts[-1].at - simulation.starts[0].at
+    assert 1999 / took >= 0.98 * 1000.0
+
+
 def test_starts_that_had_to_wait_for_connections_do_not_leave_together() -> None:
     simulation = _simulation(lane("a", 10.0))
     simulation.connect_s = lambda: max(0.0, 1.0 - simulation.now)
