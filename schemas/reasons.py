@@ -93,12 +93,6 @@ class Reason(StrEnum):
     UNDELIVERED = "undelivered", "The carrier or handset did not take the message."
     CANCELED = "canceled", "The app took the request back."
 
-    # What no stage can tell otherwise
-    RECORDS_LOST = (
-        "records_lost",
-        "Records left the log, by its retention or with a broker, before they were processed.",
-    )
-
     # What operators do with dead letters
     REPLAYED = "replayed", "An operator wrote a record of it again that could not be used before."
     DROPPED = "dropped", "An operator gave up a record of it that could not be used."
