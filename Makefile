@@ -36,7 +36,7 @@ test: lint ## lint, then every test but the long ones (make hazards); a real Kaf
 	@$(BIN)/python -m tests.support.fetch
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
-HAZARDS ?= tests/hazards/long
+HAZARDS ?= tests
 hazards: setup ## the long tests at full size, one after the other (README, "Test it"); HAZARDS=<file> for one of them
 	@$(BIN)/python -m tests.support.fetch
 	$(BIN)/python -m pytest -m long $(HAZARDS)

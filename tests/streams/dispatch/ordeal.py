@@ -44,6 +44,8 @@ LIST_AGAIN_S = 4.0
 LATE = "+1628"
 """Messages to these are missing from the list when it is first asked, and there at the second time. They are messages
 that must not be sent again in doubt: of those that may, such a list makes two, as promised."""
+STALLED_S = 400.0
+"""A guard against hanging, for a machine that has ten times as much to do as it can."""
 NEVER_PASSED_S = 20.0
 """A process that has not come to its step by then is killed where it is."""
 
@@ -178,7 +180,7 @@ class Ordeal:
             self.start(name)
         for number in range(deaths):
             target = by * (number + self.rnd.random()) / deaths
-            await until(lambda: self._accepted() >= target, 180, f"{target:.0f} messages")  # noqa: B023
+            await until(lambda: self._accepted() >= target, STALLED_S, f"{target:.0f} messages")  # noqa: B023
             name = names[number % len(names)]
             await self._end(name)
             self.start(name, next(steps) if number % 3 else None)
