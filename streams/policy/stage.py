@@ -42,7 +42,7 @@ from .memory import Memory
 from .openings import Openings
 from .profile import Profile
 from .quotas import Quotas
-from .sweep import sweep
+from .sweep import Sweeper
 from .switchboard import Switchboard
 from .turns import Turns
 from .wheel import TIER_OF_TOPIC, Waiting, let_go_at
@@ -147,6 +147,7 @@ class PolicyStage:
         self._doors: Doors[Any] = Doors()
         self._turns: Turns[Any] = Turns(max_under_way)
         self._held: Waiting[Any] = Waiting()
+        self._sweeper = Sweeper(states, self._memory, self._request_topics(), busy=self._turns.is_busy, now_ms=now_ms)
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -158,9 +159,11 @@ class PolicyStage:
 
     def topics(self) -> list[str]:
         """What the stage reads."""
-        requests = [request_topic(app, urgent=urgent) for app in sorted(self._config.apps) for urgent in (True, False)]
         people = ABOUT_PEOPLE if self._config.profiles_by_topic else ABOUT_PEOPLE - {PROFILES}
-        return [*requests, *(deferral_topic(tier) for tier in DEFERRAL_TIERS_MS), *sorted(people)]
+        return [*self._request_topics(), *(deferral_topic(tier) for tier in DEFERRAL_TIERS_MS), *sorted(people)]
+
+    def _request_topics(self) -> list[str]:
+        return [request_topic(app, urgent=urgent) for app in sorted(self._config.apps) for urgent in (True, False)]
 
     def register(self, app: StageApp) -> None:
         """Add an agent for every topic, and be told of assignments."""
@@ -292,8 +295,7 @@ class PolicyStage:
         try:
             while True:
                 await asyncio.sleep(SWEEP_EVERY_S)
-                for home in sorted(self._states.partitions):
-                    await sweep(self._states, self._memory, home, busy=self._turns.is_busy, now_ms=self._now_ms)
+                await self._sweeper.sweep(self._app.consumer)
         except Exception as error:
             log.exception("policy cannot forget")
             await self._app.crash(error)
@@ -370,6 +372,7 @@ class PolicyStage:
         await asyncio.gather(*(self._states.close(home) for home in homes))
         for home in homes:
             self._openings.drop(home)
+        self._sweeper.let_go()
         self._turns.drop(lambda event: True)
         self._held.drop(lambda event: True)
         self._tell_progress()
