@@ -8,7 +8,7 @@ from connectors.profiles.segment import SegmentProfiles
 from schemas.topics import DELETE_RETENTION_MS, POLICY_ANCHOR, POLICY_STATE
 from streams.policy.config import PolicyConfig
 from streams.policy.enrichment import Enrichment
-from streams.policy.stage import PolicyStage, window
+from streams.policy.stage import PolicyStage, windows
 
 from . import Process, RunOptions
 from .stage import Ground, run_stage, wall_clock_ms
@@ -43,7 +43,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
         options,
         build=build,
         anchor=POLICY_ANCHOR,
-        window=window,
+        window=windows(len(loaded.config.apps), loaded.config.kafka.partitions.recipient),
         on_topics=PolicyStage.read_strangers,
     )
 

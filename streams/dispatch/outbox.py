@@ -8,6 +8,7 @@ from schemas.codec import Codec
 from schemas.records import Consent, Control, Deferral, LifecycleEvent
 from schemas.topics import CONSENT, CONTROL, LIFECYCLE, deferral_topic
 from streams.control.trouble import trouble_key
+from streams.rounds import URGENT_HEADERS
 
 _FIRST_TIER = "1s"
 """Where a message enters the wheel; policy passes it on to the tier of its due time."""
@@ -32,13 +33,13 @@ class Outbox:
             headers=_trace(traceparent),
         )
 
-    async def defer(self, deferral: Deferral, recipient: str, traceparent: str | None) -> None:
-        """A message back to the wheel, for a new decision."""
+    async def defer(self, deferral: Deferral, recipient: str, traceparent: str | None, *, urgent: bool) -> None:
+        """A message back to the wheel, for a new decision; `urgent`: it is critical."""
         await self._publisher.publish(
             deferral_topic(_FIRST_TIER),
             self._codec.encode(deferral),
             key=recipient.encode(),
-            headers=_trace(traceparent),
+            headers=[*_trace(traceparent), *(URGENT_HEADERS if urgent else ())],
         )
 
     async def consent(self, record: Consent, traceparent: str | None) -> None:

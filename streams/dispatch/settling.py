@@ -11,7 +11,7 @@ from zlib import crc32
 
 from connectors.twilio.errors import ErrorPolicy
 from schemas.reasons import Reason
-from schemas.records import Attempt, AttemptOutcome, Deferral, DoubtPolicy, Follows, MessageStatus, Stage
+from schemas.records import Attempt, AttemptOutcome, Deferral, DoubtPolicy, Follows, MessageClass, MessageStatus, Stage
 from streams.rounds import request_of
 
 from . import metrics
@@ -227,7 +227,8 @@ class Settler:
             deadline=order.deadline,
             at=result.at,
         )
-        await self._outbox.defer(deferral, order.recipient, order.traceparent)
+        urgent = order.message_class is MessageClass.CRITICAL
+        await self._outbox.defer(deferral, order.recipient, order.traceparent, urgent=urgent)
         if result.error_code is not None:
             await self._outbox.tell(deferred_by(result, order), order.traceparent)
         self._finish(job, MessageStatus.DEFERRED, deferral.reason)

@@ -296,10 +296,10 @@ class Decisions:
                 order = await self._intake.decode(value)
                 assert isinstance(order, Dispatch)
                 value = self._codec.encode(replace(order, again=True))
-                key = order.message_id.encode()
+                published = Published(earlier.topic, earlier.partition, order.message_id.encode(), value)
             else:
-                key = recipient.encode()
-            published = Published(earlier.topic, earlier.partition, key, value)
+                headers = self._writing.wheel_headers(earlier.app, earlier.category)
+                published = Published(earlier.topic, None, recipient.encode(), value, headers)
         if not await self._may_act(event):
             return
         assert earlier.told is not None
@@ -309,7 +309,11 @@ class Decisions:
         headers = trace_headers(entry.traceparent)
         if published is not None:
             await self._publisher.publish(
-                published.topic, published.value, key=published.key, partition=published.partition, headers=headers
+                published.topic,
+                published.value,
+                key=published.key,
+                partition=published.partition,
+                headers=[*headers, *published.headers],
             )
             if not await self._may_act(event):
                 return

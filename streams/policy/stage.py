@@ -32,7 +32,7 @@ from schemas.records import MessageRequest, Stage
 from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, PROFILES, app_of, deferral_topic, is_urgent, request_topic
 from streams.control.tail import ControlTail
 
-from . import metrics
+from . import metrics, wheel
 from .case import Entry
 from .config import PolicyConfig
 from .consent_log import ConsentLog
@@ -56,6 +56,11 @@ WHEEL_WINDOW = 200
 """Records of one wheel partition held at once. They are held for hours, so this is memory; those behind them wait in
 the log, in due order."""
 
+REQUESTS_HELD = 50_000
+"""Requests in memory at once, whatever the number of apps: a hundred megabytes of them."""
+LEAST_WINDOW = 20
+"""A partition with less would stand still between two fetches."""
+
 WHEEL_TICK_S = 0.05
 """How often the wheel is looked at: short against the second that a message may be late."""
 
@@ -66,9 +71,17 @@ STUCK_AFTER_S = 60.0
 """Not live when records could be decided for so long and none was."""
 
 
-def window(tp: TP) -> int:
-    """Delivery window of a partition, for `create_app`."""
-    return WHEEL_WINDOW if tp.topic in TIER_OF_TOPIC else DEFAULT_WINDOW
+def windows(apps: int, partitions: int) -> Callable[[TP], int]:
+    """Delivery windows for `create_app`: a process that serves all partitions of all apps holds no more than it may."""
+    share = REQUESTS_HELD // max(1, 2 * apps * partitions)  # each app has an urgent topic as well
+    requests = min(DEFAULT_WINDOW, max(LEAST_WINDOW, share))
+
+    def window(tp: TP) -> int:
+        if tp.topic in TIER_OF_TOPIC:
+            return WHEEL_WINDOW
+        return DEFAULT_WINDOW if tp.topic in ABOUT_PEOPLE else requests
+
+    return window
 
 
 class CustomerData(Protocol):
@@ -239,7 +252,7 @@ class PolicyStage:
         if tier_ms is not None:
             self._held.add(let_go_at(int(message.timestamp * 1000), tier_ms, self._now_ms()), event)
         else:
-            self._take_turn(event, urgent=is_urgent(message.topic))
+            self._take_turn(event)
 
     # Turns ------------------------------------------------------------------------------------------------------------
 
@@ -247,12 +260,18 @@ class PolicyStage:
         async for event in stream.noack().events():
             self.offer(event)
 
-    def _take_turn(self, event: Any, *, urgent: bool) -> None:
+    def _take_turn(self, event: Any) -> None:
         message = event.message
         # The key is the recipient; a record without one belongs to nobody until it was read.
-        key = message.key if message.key is not None else (message.tp, message.offset)
-        self._turns.add(key, event, urgent=urgent)
+        self._line_up(message.key if message.key is not None else (message.tp, message.offset), event)
         self._start_ready()
+
+    def _line_up(self, key: Any, event: Any) -> None:
+        message = event.message
+        on_wheel = message.topic in TIER_OF_TOPIC
+        urgent = wheel.is_urgent(message) if on_wheel else is_urgent(message.topic)
+        # What comes back from the wheel names its app inside only: all of it has one app's turns.
+        self._turns.add(key, event, urgent=urgent, app=app_of(message.topic))
 
     def _start_ready(self) -> None:
         while not self._suspended and (started := self._turns.start()) is not None:
@@ -275,7 +294,7 @@ class PolicyStage:
         if isinstance(first, HoldUntil):
             self._held.add(first.moment, event)
         elif isinstance(first, TakeTurnAs):
-            self._turns.add(first.key, event, urgent=is_urgent(event.message.topic))
+            self._line_up(first.key, event)
         self._progress.finished()
         if not self._turns.under_way:
             self._idle.set()
@@ -285,7 +304,7 @@ class PolicyStage:
         try:
             while True:
                 for event in self._held.due(self._now_ms()):
-                    self._take_turn(event, urgent=False)
+                    self._take_turn(event)
                 await asyncio.sleep(WHEEL_TICK_S)
         except Exception as error:
             log.exception("the wheel stands still")

@@ -12,7 +12,7 @@ from streams.rounds import FALLBACK_CHANNELS
 
 from . import numbers
 from .case import Entry, Origin
-from .config import Category, PolicyConfig
+from .config import PolicyConfig
 from .decide import rule_version
 from .verdict import Admitted, Decision, Denied
 
@@ -25,7 +25,6 @@ def tell(
     """The event for a decision on a record read at `source`."""
     message_id = entry.message_id
     status = _status(decision)
-    category = config.categories.get(request.category)
     event = LifecycleEvent(
         event_id=ids.lifecycle_event_id(message_id, entry.round, None, Stage.POLICY, status),
         message_id=message_id,
@@ -38,7 +37,7 @@ def tell(
         recipient_id=_short(request.recipient_id),
         channel=request.channel,
         category=_short(request.category),
-        message_class=_class(entry.app, category, config),
+        message_class=class_of(entry.app, request.category, config),
         rule_version=rule_version(config),
         requested_at=request.created_at,
         campaign=_short(request.campaign),
@@ -95,7 +94,9 @@ def tell_lost_request(deferral: Deferral, source: Origin, config: PolicyConfig, 
     )
 
 
-def _class(app: str, category: Category | None, config: PolicyConfig) -> MessageClass | None:
+def class_of(app: str, name: str, config: PolicyConfig) -> MessageClass | None:
+    """Urgency of an app's messages of the category `name`; None where there is no such category."""
+    category = config.categories.get(name)
     if category is None:
         return None
     grants = config.apps.get(app)

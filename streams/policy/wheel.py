@@ -10,15 +10,21 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from schemas.topics import DEFERRAL_TIERS_MS, deferral_topic
+from streams.rounds import URGENT_HEADER
 
 _LONGEST_FIRST = tuple(sorted(DEFERRAL_TIERS_MS.items(), key=lambda tier: -tier[1]))
 _SHORTEST, SHORTEST_MS = _LONGEST_FIRST[-1]
 
 TIER_OF_TOPIC = {deferral_topic(tier): wait_ms for tier, wait_ms in DEFERRAL_TIERS_MS.items()}
 """Time that a record waits in each topic of the wheel, milliseconds."""
+
+
+def is_urgent(message: Any) -> bool:
+    """Whether a record of the wheel is of a critical message."""
+    return any(name == URGENT_HEADER for name, _ in message.headers or ())
 
 
 def tier_for(remaining_ms: int) -> str:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from schemas.codec import Codec, SingleObjectCodec
 from schemas.errors import DecodeError
-from schemas.records import MessageRequest, PolicyDecision, PolicyOutcome
+from schemas.records import MessageClass, MessageRequest, PolicyDecision, PolicyOutcome
 from schemas.topics import deferral_topic, dispatch_topic
+from streams.rounds import URGENT_HEADERS
 
 from .case import Entry, Origin
 from .config import PolicyConfig
 from .idempotency import digest
-from .story import tell
+from .story import class_of, tell
 from .verdict import Admitted, Decision, Deferred
 from .wheel import tier_for
 
@@ -28,6 +29,7 @@ class Published:
     partition: int | None
     key: bytes
     value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ class Writing:
 
     def outcome(self, decision: Decision, request: MessageRequest, entry: Entry, place: Origin, now_ms: int) -> Outcome:
         """What a decision on a record read at `place` puts on Kafka."""
-        told = self._codec.encode(tell(request, entry, decision, place, self._config, now_ms))
-        return Outcome(decision, now_ms, self._published(decision, request, now_ms), told)
+        event = tell(request, entry, decision, place, self._config, now_ms)
+        published = self._published(decision, request, entry.app, now_ms)
+        return Outcome(decision, now_ms, published, self._codec.encode(event))
 
     def kept(
         self, made: Outcome, request: MessageRequest, entry: Entry, earlier: PolicyDecision | None
@@ -114,7 +117,11 @@ class Writing:
             return None
         return request if isinstance(request, MessageRequest) else None
 
-    def _published(self, decision: Decision, request: MessageRequest, now_ms: int) -> Published | None:
+    def wheel_headers(self, app: str, category: str) -> tuple[tuple[str, bytes], ...]:
+        """What a record of the wheel says outside of its value."""
+        return URGENT_HEADERS if class_of(app, category, self._config) is MessageClass.CRITICAL else ()
+
+    def _published(self, decision: Decision, request: MessageRequest, app: str, now_ms: int) -> Published | None:
         if isinstance(decision, Admitted):
             order = decision.dispatch
             topic = dispatch_topic(order.message_class)
@@ -122,7 +129,8 @@ class Writing:
         if isinstance(decision, Deferred):
             deferral = decision.deferral
             topic = deferral_topic(tier_for(deferral.due_at - now_ms))
-            return Published(topic, None, request.recipient.encode(), self._codec.encode(deferral))
+            headers = self.wheel_headers(app, request.category)
+            return Published(topic, None, request.recipient.encode(), self._codec.encode(deferral), headers)
         return None
 
     def _request_bytes(self, request: MessageRequest) -> bytes | None:

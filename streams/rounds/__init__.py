@@ -8,4 +8,8 @@ from .returning import request_of
 FALLBACK_CHANNELS = "fallback_channels"
 """Fact of an admitted message: channels that are left, separated by commas. Feedback goes on with them."""
 
-__all__ = ["FALLBACK_CHANNELS", "request_of"]
+URGENT_HEADER = "commlayer-urgent"
+"""On a record of the wheel that is of a critical message: policy must know its turn before it decodes the record."""
+URGENT_HEADERS = ((URGENT_HEADER, b"1"),)
+
+__all__ = ["FALLBACK_CHANNELS", "URGENT_HEADER", "URGENT_HEADERS", "request_of"]

@@ -17,7 +17,7 @@ from connectors.kafka.state import PartitionStates
 from schemas.records import Consent, ConsentChange, ConsentScope, ConsentSource, MessageClass, Record
 from schemas.topics import CONSENT, POLICY_ANCHOR, POLICY_STATE, dispatch_topic, request_topic
 from streams.policy.config import PolicyConfig
-from streams.policy.stage import CustomerData, PolicyStage, window
+from streams.policy.stage import CustomerData, PolicyStage, windows
 from tests.streams.cluster import CODEC, COUNTS, WAIT_S, records
 from tests.streams.policy.installation import config, request
 from tests.support.kafka import Kafka, Outgoing
@@ -54,7 +54,13 @@ async def policy(
         now_ms=wall_ms,
         customer_data=customer_data,
     )
-    app = create_app(settings, group=group, anchor=POLICY_ANCHOR, window=window, datadir=datadir)
+    app = create_app(
+        settings,
+        group=group,
+        anchor=POLICY_ANCHOR,
+        window=windows(len((configured or config()).apps), COUNTS.recipient),
+        datadir=datadir,
+    )
     stage.register(app)
     stage.read_strangers(topics or {})
     await stage.start()

@@ -357,6 +357,21 @@ async def test_a_deferral_is_published_again_under_its_recipient_whatever_key_th
     assert deferral.key == MOBILE.encode()
 
 
+@pytest.mark.parametrize(("category", "urgent"), [("otp", True), ("service", False)])
+@pytest.mark.parametrize("lost_at", [0, 2], ids=["at once", "after a crash"])
+async def test_a_critical_message_is_known_on_the_wheel_before_it_is_read(
+    category: str, urgent: bool, lost_at: int
+) -> None:
+    app = "login" if category == "otp" else "shop"
+    counter = Counter(lost_at=lost_at)
+    first = asked(request(category=category, not_before=NOW + HOUR), topic=f"comms.requests.{app}")
+    await counter.serve(first)
+    if lost_at:
+        await counter.serve(again(first))
+    [record] = [each for each in counter.publisher.records if each.topic.startswith("comms.deferred")]
+    assert (("commlayer-urgent", b"1") in record.headers) is urgent
+
+
 def wheel_record() -> Deferral:
     return Deferral(
         message_id="m-7",

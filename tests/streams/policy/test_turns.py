@@ -51,6 +51,35 @@ def test_urgent_items_overtake_other_recipients_but_not_their_own() -> None:
     assert served == [("eve", "code"), ("ann", "campaign"), ("ann", "code"), ("bob", "campaign")]
 
 
+def test_an_app_that_asks_for_much_delays_itself_alone() -> None:
+    turns: Turns[str] = Turns(limit=1)
+    for number in range(1000):
+        turns.add(f"customer {number}", "campaign", app="shop")
+    turns.add("ann", "appointment", app="clinic")
+    turns.add("bob", "parcel", app="post")
+    turns.add("eve", "parcel", app="post")
+    served = []
+    for _ in range(6):
+        started = turns.start()
+        assert started is not None
+        served.append(started[0])
+        turns.done(started[0])
+    assert served == ["customer 0", "ann", "bob", "customer 1", "eve", "customer 2"]
+
+
+def test_apps_take_turns_among_urgent_items_too_and_a_line_of_one_recipient_stays_in_order() -> None:
+    turns: Turns[str] = Turns(limit=1)
+    for number in range(3):
+        turns.add("ann", f"code {number}", urgent=True, app="login")
+    turns.add("ann", "offer", app="shop")
+    turns.add("bob", "offer", app="shop")
+    served = []
+    while (started := turns.start()) is not None:
+        served.append(started[1])
+        turns.done(started[0])
+    assert served == ["code 0", "code 1", "code 2", "offer", "offer"]
+
+
 def test_what_went_to_another_worker_is_forgotten_and_the_rest_is_still_served_once() -> None:
     turns: Turns[int] = Turns(limit=10)
     for number in (1, 2, 3):

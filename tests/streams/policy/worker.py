@@ -18,7 +18,7 @@ from connectors.kafka.state import PartitionStates
 from connectors.kafka.worker import StageWorker, create_app
 from schemas.topics import POLICY_ANCHOR, POLICY_STATE
 from streams.policy.config import Cap, OverCap
-from streams.policy.stage import PolicyStage, window
+from streams.policy.stage import PolicyStage, windows
 from tests.streams.cluster import CODEC, COUNTS
 from tests.support.stage import quick_settings
 
@@ -51,7 +51,7 @@ def main(told: dict[str, Any]) -> int:
         settings,
         group=told["group"],
         anchor=POLICY_ANCHOR,
-        window=window,
+        window=windows(len(apps), COUNTS.recipient),
         instance_id=told.get("instance"),
         datadir=datadir,
     )
