@@ -229,8 +229,7 @@ class Settler:
         )
         urgent = order.message_class is MessageClass.CRITICAL
         await self._outbox.defer(deferral, order.recipient, order.traceparent, urgent=urgent)
-        if result.error_code is not None:
-            await self._outbox.tell(deferred_by(result, order), order.traceparent)
+        await self._outbox.tell(deferred_by(result, order), order.traceparent)
         self._finish(job, MessageStatus.DEFERRED, deferral.reason)
 
     async def _is_ours(self, job: Job) -> bool:

@@ -60,7 +60,7 @@ def told_by(result: Attempt, order: Dispatch) -> LifecycleEvent:
 
 
 def deferred_by(result: Attempt, order: Dispatch) -> LifecycleEvent:
-    """The event of a message that goes back to policy because of an error."""
+    """The event of a message that goes back to policy, whether Twilio refused it or it was not sent at all."""
     event = _ended(result, order, MessageStatus.DEFERRED)
     event.until = result.follows_at
     return event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from connectors.twilio import segments
 from schemas.records import Channel, Deferral, Dispatch, Encoding, MessageRequest, Stage
 
-from . import senders
+from . import numbers, senders
 from .case import Case, Entry
 from .config import Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts
@@ -34,8 +34,9 @@ def decide(
         if isinstance(verdict, Allow):
             continue
         if isinstance(verdict, Deny):
-            return _by_another_channel(case, verdict, rule.name) or Denied(verdict, rule.name)
-        return Deferred(_deferral(case, verdict.until, verdict.reason, case.request), verdict, rule.name)
+            return _by_another_channel(case, verdict, rule.name) or Denied(verdict, rule.name, _known(case, verdict))
+        deferral = _deferral(case, verdict.until, verdict.reason, case.request)
+        return Deferred(deferral, verdict, rule.name, _known(case, verdict))
     choice = senders.choose(case)
     if isinstance(choice, Deny):
         raise AssertionError("the rule 'sender' allowed what has no sender")
@@ -46,8 +47,9 @@ def decide(
 
 
 def rule_version(config: PolicyConfig) -> str:
-    """Version of rules and configuration, as every decision carries it."""
-    return f"{RULES_VERSION}/{config.version}"
+    """Version of rules, configuration and packaged law, as every decision carries it."""
+    law = config.quiet_hours.law
+    return f"{RULES_VERSION}/{config.version}" if law is None else f"{RULES_VERSION}/{config.version}/law-{law}"
 
 
 def _by_another_channel(case: Case, deny: Deny, rule: str) -> Deferred | None:
@@ -57,7 +59,19 @@ def _by_another_channel(case: Case, deny: Deny, rule: str) -> Deferred | None:
     if moved is None:
         return None
     defer = Defer(case.now_ms, deny.reason)
-    return Deferred(_deferral(case, defer.until, defer.reason, moved), defer, rule)
+    facts = {**_known(case, deny), "next_channel": moved.channel.value}
+    return Deferred(_deferral(case, defer.until, defer.reason, moved), defer, rule, facts)
+
+
+def _known(case: Case, verdict: Deny | Defer) -> dict[str, str]:
+    """What is told of a verdict beside its reason: what the rule went by, and what was known of the person."""
+    facts = {} if case.entry.home is None else {"consent_position": str(case.facts.ledger.position)}
+    number = numbers.look_up(case.request.recipient)
+    if number is not None:
+        facts["country"] = number.country
+    if case.facts.profile is not None:
+        facts["profile"] = "known"
+    return {**facts, **verdict.facts}
 
 
 def _deferral(case: Case, until: int, reason: str, request: MessageRequest) -> Deferral:

@@ -105,6 +105,7 @@ def _backlog(case: Case, fitting: list[Sender]) -> Deny:
         f"{', '.join(sender.name for sender in fitting)} could send it in {wait_ms // 1000} s at the earliest, and its "
         f"deadline is in {(case.deadline - case.now_ms) // 1000} s.",
         "Give a later deadline, or add a sender.",
+        facts={"lanes": ",".join(sender.lane for sender in fitting), "leaves_at": str(wait_ms + case.now_ms)},
     )
 
 

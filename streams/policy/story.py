@@ -65,7 +65,9 @@ def tell(
         event.reason = decision.deny.reason
         event.detail = decision.deny.text()
         event.rule = decision.rule
+        event.facts = dict(decision.facts)
     else:
+        event.facts = dict(decision.facts)
         event.reason = decision.defer.reason
         event.rule = decision.rule
         event.until = decision.defer.until

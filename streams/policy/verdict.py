@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ class Deny:
         detail: what is wrong, in words; never holds a body.
         fix: what the app or the operator can do about it.
         of_channel: it holds for the channel that was tried and says nothing of others, whatever the reason.
+        facts: what the rule went by, for the message's story; no numbers, no bodies.
     """
 
     reason: Reason
@@ -31,6 +33,7 @@ class Deny:
     detail: str
     fix: str
     of_channel: bool = False
+    facts: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
     def text(self) -> str:
         """One line for the message's story: field, what is wrong, how to mend it."""
@@ -40,11 +43,12 @@ class Deny:
 @dataclass(frozen=True, slots=True)
 class Defer:
     """The message must be decided again at `until` (epoch milliseconds UTC). It is the message's turn on the lane
-    `charges` then, and it pays for that now."""
+    `charges` then, and it pays for that now. `facts` as in `Deny`."""
 
     until: int
     reason: Reason
     charges: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 Verdict = Allow | Deny | Defer
@@ -71,19 +75,21 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Ends here; `rule` said why."""
+    """Ends here; `rule` said why. `facts`: what was known, for its story."""
 
     deny: Deny
     rule: str
+    facts: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Goes to the wheel and comes back for another round; `rule` said why."""
+    """Goes to the wheel and comes back for another round; `rule` said why. `facts` as in `Denied`."""
 
     deferral: Deferral
     defer: Defer
     rule: str
+    facts: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 Decision = Admitted | Denied | Deferred

@@ -28,12 +28,14 @@ class QuietHours:
         countries: by ISO 3166 alpha-2.
         us_states: by two letters; they hold beside the country's.
         anywhere: hours for people whose place nobody knows, on every clock of the world; None: never.
+        law: version of the packaged law that is part of them; None: it is not.
     """
 
     everywhere: Hours | None = None
     countries: Mapping[str, Hours] = field(default_factory=dict)
     us_states: Mapping[str, Hours] = field(default_factory=dict)
     anywhere: Hours | None = None
+    law: str | None = None
     _found: dict[frozenset[Place], frozenset[Local]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -50,6 +52,7 @@ class QuietHours:
             countries={**law.countries, **self.countries},
             us_states={**law.us_states, **self.us_states},
             anywhere=self.anywhere,
+            law=law.law,
         )
 
     def at(self, places: frozenset[Place]) -> frozenset[Local]:
@@ -98,6 +101,7 @@ def read(data: Mapping[str, Any]) -> QuietHours:
     """
     _only(data, frozenset({"version", "countries", "us_states"}), "law")
     return QuietHours(
+        law=str(data["version"]) if "version" in data else None,
         countries={name: _hours(entry, f"countries.{name}") for name, entry in data["countries"].items()},
         us_states={name: _hours(entry, f"us_states.{name}") for name, entry in data["us_states"].items()},
     )

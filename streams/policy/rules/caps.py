@@ -27,7 +27,7 @@ def check(case: Case) -> Verdict:
     room, cap = max(full, key=lambda each: each[0])
     if room >= case.deadline:
         return _deny(case, cap, room, "Give a later deadline, or send less often.")
-    return Defer(room, Reason.FREQUENCY_CAP)
+    return Defer(room, Reason.FREQUENCY_CAP, facts=_facts(case, cap, room))
 
 
 def _room_at(cap: Cap, case: Case) -> int:
@@ -45,4 +45,10 @@ def _deny(case: Case, cap: Cap, room: int, fix: str) -> Deny:
         None,
         f"The person had {cap.at_most} under the cap {quote(cap.name)}; there is room in {wait_s} s.",
         fix,
+        facts=_facts(case, cap, room),
     )
+
+
+def _facts(case: Case, cap: Cap, room: int) -> dict[str, str]:
+    counted = sum(past.admitted and cap.covers(past.category, past.channel) for past in case.facts.past)
+    return {"cap": cap.name, "counted": str(counted), "room_at": str(room)}

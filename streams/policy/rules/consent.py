@@ -42,6 +42,7 @@ def _judged(case: Case, now_ms: int) -> Verdict:
             f"It is suppressed for {_scope(suppression)}.",
             "`commlayer consent show` tells why; `commlayer consent set` lifts it.",
             of_channel=suppression.scope is ConsentScope.CHANNEL,
+            facts=_facts(suppression),
         )
     wanted = case.category.consent
     if wanted is ConsentRule.REQUIRED_BY_LAW:
@@ -53,6 +54,7 @@ def _judged(case: Case, now_ms: int) -> Verdict:
             "recipient",
             f"The person opted out of {_scope(opt_out)}.",
             "Do not ask again; only the person can opt in.",
+            facts=_facts(opt_out),
         )
     if wanted is ConsentRule.OPT_IN and ledger.opted_in(message, now_ms) is None:
         return Deny(
@@ -97,3 +99,8 @@ def _from(sender: Sender, case: Case) -> About:
 
 def _scope(entry: Entry) -> str:
     return "everything" if entry.scope is ConsentScope.ALL else f"{entry.scope.value} {quote(entry.value or '')}"
+
+
+def _facts(entry: Entry) -> dict[str, str]:
+    """Where on comms.consent it stands."""
+    return {"consent": entry.change.value, "consent_scope": entry.scope.value, "consent_offset": str(entry.position)}

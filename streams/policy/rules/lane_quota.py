@@ -26,5 +26,6 @@ def check(case: Case) -> Verdict:
             f"The app {case.grants.name!r} uses lane {quote(choice.lane)} faster than its quota there allows, and the "
             "message's turn comes after its deadline.",
             f"Ask more slowly, give a later deadline, or raise `apps.{case.grants.name}.quota.lanes.{choice.lane}`.",
+            facts={"lane": choice.lane},
         )
-    return Defer(turn.wait_until, Reason.LANE_QUOTA_EXCEEDED, charges=choice.lane)
+    return Defer(turn.wait_until, Reason.LANE_QUOTA_EXCEEDED, charges=choice.lane, facts={"lane": choice.lane})

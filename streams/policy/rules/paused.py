@@ -30,4 +30,8 @@ def check(case: Case) -> Verdict:
     moment = case.now_ms + wait_ms + wait_ms * (crc32(case.entry.message_id.encode()) % 1000) // 2000
     if pause.until is not None:
         moment = min(moment, pause.until)
-    return Defer(min(max(moment, case.request.not_before or 0), case.deadline), Reason.APP_PAUSED)
+    return Defer(
+        min(max(moment, case.request.not_before or 0), case.deadline),
+        Reason.APP_PAUSED,
+        facts={"paused_at": str(pause.at)},
+    )

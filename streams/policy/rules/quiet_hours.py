@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from schemas.reasons import Reason
 from streams.policy.case import Case
 from streams.policy.quiet.law import QuietHours, on_every_clock
@@ -28,14 +30,15 @@ def check(case: Case) -> Verdict:
     moment = max(case.now_ms, case.request.not_before or 0)
     opening = opens_at(places, moment, case.deadline)
     if opening is None:
-        zones = sorted({place.zone for place in places})
+        clocks = _clocks(places)
         return Deny(
             Reason.QUIET_HOURS,
             "deadline",
-            f"It is quiet at the recipient's place until the deadline; clocks asked: {_some(zones)}.",
+            f"It is quiet at the recipient's place until the deadline; clocks asked: {clocks}.",
             "Give a later deadline, or mark the category as exempt if the law allows.",
+            facts={"clocks": clocks},
         )
-    return Defer(opening, Reason.QUIET_HOURS) if opening > moment else ALLOW
+    return Defer(opening, Reason.QUIET_HOURS, facts={"clocks": _clocks(places)}) if opening > moment else ALLOW
 
 
 def allowed_until(case: Case) -> int | None:
@@ -55,5 +58,8 @@ def _places(case: Case) -> frozenset[Local] | None:
     return None if quiet.anywhere is None else on_every_clock(quiet.anywhere)
 
 
-def _some(zones: list[str]) -> str:
+@lru_cache(maxsize=1000)
+def _clocks(places: frozenset[Local]) -> str:
+    """Some of them, by name."""
+    zones = sorted({place.zone for place in places})
     return ", ".join(zones[:3]) + (f" and {len(zones) - 3} more" if len(zones) > 3 else "")

@@ -186,6 +186,8 @@ async def test_a_message_that_may_not_be_sent_from_here_goes_back_to_policy_and_
         assert (deferral.message_id, deferral.round, deferral.reason) == (sent.message_id, 1, reason.value)
         longest_s = wait_s * (1 + FULL_SPREAD) if reason is Reason.LANE_FULL else wait_s
         assert wait_s * 1000 <= deferral.due_at - deferral.at < longest_s * 1000 + 5
+        [event] = here.told()
+        assert (event.status, event.reason, event.until) == (MessageStatus.DEFERRED, reason.value, deferral.due_at)
     async with world(kafka=here.kafka) as successor:
         # It may send the message now, as far as it can see.
         again = successor.take(sent)
@@ -224,7 +226,9 @@ async def test_a_message_in_doubt_whose_lane_is_gone_goes_back_only_if_twilio_do
         record = successor.take(sent, Reason.UNKNOWN_LANE)
         await successor.until(lambda: record.finished)
         assert [each.round for each in successor.told("comms.deferred.1s")] == ([] if arrived else [1])
-        assert [event.status for event in successor.told()] == ([MessageStatus.ACCEPTED] if arrived else [])
+        assert [event.status for event in successor.told()] == [
+            MessageStatus.ACCEPTED if arrived else MessageStatus.DEFERRED
+        ]
     assert len(twilio.posts) == 1
 
 

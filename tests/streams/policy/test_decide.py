@@ -10,6 +10,10 @@ from schemas import ids
 from schemas.reasons import Reason
 from schemas.records import (
     Channel,
+    Consent,
+    ConsentChange,
+    ConsentScope,
+    ConsentSource,
     Content,
     DoubtPolicy,
     Encoding,
@@ -18,10 +22,12 @@ from schemas.records import (
     MessageStatus,
     Stage,
 )
+from streams.consent import Ledger
 from streams.policy.case import Entry, Origin, message_id_of
-from streams.policy.config import PolicyConfig
-from streams.policy.decide import decide
-from streams.policy.facts import NOTHING_KNOWN, Facts
+from streams.policy.config import Cap, PolicyConfig
+from streams.policy.decide import decide, rule_version
+from streams.policy.facts import NOTHING_KNOWN, Facts, Past
+from streams.policy.quiet.law import QuietHours, packaged
 from streams.policy.rules import RULES, RULES_VERSION
 from streams.policy.story import tell, tell_lost_request
 from streams.policy.verdict import Admitted, Decision, Deferred, Denied
@@ -206,6 +212,50 @@ def test_a_denial_is_told_with_rule_reason_field_and_fix() -> None:
     event = story(request(recipient="079"))
     assert (event.status, event.reason, event.rule) == (MessageStatus.DENIED, Reason.INVALID_RECIPIENT, "recipient")
     assert re.fullmatch(r"recipient: It is .+\. Give plus, .+", event.detail)
+
+
+def test_a_denial_and_a_deferral_are_told_with_the_facts_they_went_by() -> None:
+    stop = Consent(
+        consent_id="c",
+        recipient=MOBILE,
+        change=ConsentChange.OPT_OUT,
+        scope=ConsentScope.ALL,
+        source=ConsentSource.KEYWORD,
+        at=1,
+    )
+    stopped = Facts(ledger=Ledger().folded(stop, 7))
+    came = entry(home=3)
+    event = tell(request(), came, decide(request(), came, config(), NOW, stopped), SOURCE, config(), NOW)
+    assert event.reason == Reason.OPTED_OUT
+    assert event.facts == {
+        "country": "CH",
+        "consent_position": "8",
+        "consent": "opt_out",
+        "consent_scope": "all",
+        "consent_offset": "7",
+    }
+    capped = config(caps=(Cap(name="few", categories=frozenset({"otp"}), window_ms=MINUTE, at_most=1),))
+    past = Past(
+        message_id="m-0",
+        round=0,
+        app="shop",
+        category="otp",
+        channel=Channel.SMS,
+        sender="long",
+        admitted=True,
+        at=NOW - 1,
+    )
+    waits = decide(request(), came, capped, NOW, Facts(past=(past,)))
+    event = tell(request(), came, waits, SOURCE, capped, NOW)
+    assert (event.status, event.reason) == (MessageStatus.DEFERRED, Reason.FREQUENCY_CAP)
+    assert event.facts["cap"] == "few"
+    assert (event.facts["counted"], event.facts["room_at"]) == ("1", str(NOW - 1 + MINUTE))
+
+
+def test_every_decision_names_the_version_of_the_law_it_went_by() -> None:
+    assert rule_version(config()) == f"{RULES_VERSION}/test"
+    lawful = QuietHours().over(packaged())
+    assert rule_version(config(quiet_hours=lawful)) == f"{RULES_VERSION}/test/law-{packaged().law}"
 
 
 def test_a_deferral_is_told_with_its_moment() -> None:
