@@ -71,6 +71,7 @@ class Reason(StrEnum):
     QUOTA_EXCEEDED = "quota_exceeded", "The app asks for more than its quota."
     LANE_QUOTA_EXCEEDED = "lane_quota_exceeded", "The app takes more of a lane than its quota there."
     FREQUENCY_CAP = "frequency_cap", "The person got as many messages of this kind as a cap allows."
+    REPEATED = "repeated", "The app asked again under the same idempotency key: the first request's outcome stands."
     IDEMPOTENCY_CONFLICT = "idempotency_conflict", "The idempotency key was used for another content."
     INTERNAL_ERROR = "internal_error", "A defect of commlayer: policy could not decide on the message."
 

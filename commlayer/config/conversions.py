@@ -26,7 +26,7 @@ from streams.policy.config import (
     SenderType,
 )
 
-from .fields import host_and_port
+from .fields import duration_s, host_and_port
 from .model import Configuration
 from .rules import FeedbackTopic
 from .secrets import Secrets
@@ -163,6 +163,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
         profiles_by_topic=config.profiles.reads_topic,
         partitions=config.kafka.partitions.recipient,
         caps=tuple(cap.as_policy(name) for name, cap in config.caps.items()),
+        remember_ms=duration_s(config.idempotency.remember) * 1000,
     )
 
 

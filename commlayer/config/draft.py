@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from .caps import Cap
 from .errors import ErrorRule
+from .idempotency import Idempotency
 from .infrastructure import HealthPorts, Kafka, Registry, Twin
 from .mending import mended
 from .model import Configuration
@@ -46,6 +47,7 @@ class Draft:
     quiet_hours: QuietHours | None = None
     errors: Mapping[str, ErrorRule] = field(default_factory=dict)
     caps: Mapping[str, Cap] = field(default_factory=dict)
+    idempotency: Idempotency | None = None
     profiles: Profiles | None = None
     consumers: Mapping[str, Consumer] = field(default_factory=dict)
     health: HealthPorts | None = None

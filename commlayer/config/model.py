@@ -12,6 +12,7 @@ from .caps import Cap
 from .dispatching import Dispatch
 from .errors import ErrorRule
 from .fields import Section
+from .idempotency import Idempotency
 from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
 from .profiles import Profiles
 from .quiet import QuietHours
@@ -47,6 +48,7 @@ class Configuration(Section):
     )
     dispatch: Dispatch = Field(default=Dispatch(), description="How dispatch divides pace and slots among classes.")
     caps: dict[str, Cap] = Field(default={}, description="Frequency caps by name.")
+    idempotency: Idempotency = Field(default=Idempotency(), description="How long a repeat is known for one.")
     profiles: Profiles = Field(default=Profiles(), description="Where profiles of people come from.")
     consumers: dict[str, Consumer] = Field(default={}, description="Readers of the feedback topics by name.")
     health: HealthPorts = Field(default=HealthPorts(), description="Ports of health and metrics.")

@@ -95,6 +95,11 @@ def fact_of(record: LifecycleEvent | Callback, errors: ErrorPolicy = _SHIPPED) -
     return _of_event(record) if isinstance(record, LifecycleEvent) else _of_callback(record, errors)
 
 
+def is_repeat(record: LifecycleEvent | Callback) -> bool:
+    """The app asked again, and waits for an answer: nothing has changed, and yet the status is told once more."""
+    return isinstance(record, LifecycleEvent) and record.stage is Stage.POLICY and record.reason == Reason.REPEATED
+
+
 def is_known_word(callback: Callback) -> bool:
     """Whether we know this status word."""
     return callback.status.lower() in CALLBACK_STATUS

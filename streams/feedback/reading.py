@@ -10,7 +10,7 @@ from schemas.codec import Codec
 from schemas.errors import DecodeError, RegistryUnavailable, SchemaNotLoaded
 from schemas.records import Callback, LifecycleEvent
 
-from .facts import Fact, fact_of
+from .facts import Fact, fact_of, is_repeat
 
 _CONFLUENT_START = 5  # magic byte and schema id; what follows does not change which schema is needed
 _RETRY_S = 1.0
@@ -38,6 +38,14 @@ class FactReader:
         except DecodeError:
             return None
         return fact_of(record, self._errors) if isinstance(record, LifecycleEvent | Callback) else None
+
+    def is_repeat(self, value: bytes) -> bool:
+        """Whether the bytes state that the app asked again (`facts.is_repeat`)."""
+        try:
+            record = self._codec.decode(value)
+        except DecodeError:
+            return False
+        return isinstance(record, LifecycleEvent | Callback) and is_repeat(record)
 
     def prepare(self, value: bytes, stop: threading.Event) -> None:
         """See to it that `read` will not lack the schema of this value. Blocks; waits for the registry until told to

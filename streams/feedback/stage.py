@@ -31,7 +31,7 @@ from schemas.topics import FEEDBACK_INBOUND, FEEDBACK_STATUS, INBOUND, LIFECYCLE
 
 from . import metrics
 from .aftermath import Aftermath
-from .facts import Fact, fact_of, is_known_word
+from .facts import Fact, fact_of, is_known_word, is_repeat
 from .inbound import understood
 from .memory import Memory, Message
 from .reading import FactReader
@@ -168,9 +168,10 @@ class FeedbackStage:
             return
         waited = self._recall.release(fact.message_id)
         self._join_again(waited)
-        await self._tell(known, [*waited, event])
+        await self._tell(known, [*waited, event], again=is_repeat(record) or self._is_asked_again(waited))
 
-    async def _tell(self, known: Message, events: list[Any]) -> None:
+    async def _tell(self, known: Message, events: list[Any], *, again: bool = False) -> None:
+        """Tell a change of the message's state; the state as it is where the app asked `again`."""
         following = self._aftermath.of(known)
         if following is not None and following.event is not None:
             # Known at once, so that nothing that comes meanwhile tells the message as ended.
@@ -182,7 +183,7 @@ class FeedbackStage:
             # More may have been said of it meanwhile, or it was folded anew.
             known = self._join_again(events) or known
         update = known.fold.update()
-        if update != known.published:
+        if update != known.published or again:
             if update.delivered_at is not None and update.requested_at is not None and _is_first(known):
                 metrics.delivery_seconds.observe((update.delivered_at - update.requested_at) / 1000)
             known.published = update
@@ -204,7 +205,10 @@ class FeedbackStage:
         if await self._may_act(events[0]):
             known = self._memory.searched(message_id, found, self._now_ms())
             self._join_again(events)
-            await self._tell(known, events)
+            await self._tell(known, events, again=self._is_asked_again(events))
+
+    def _is_asked_again(self, events: list[Any]) -> bool:
+        return any(self._facts.is_repeat(event.message.value) for event in events)
 
     def _join_again(self, events: list[Any]) -> Message | None:
         """What waited may have been forgotten meanwhile. Returns the message of the last."""

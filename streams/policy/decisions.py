@@ -19,7 +19,7 @@ from connectors.kafka.publisher import DurablePublisher
 from schemas import ids
 from schemas.codec import Codec
 from schemas.reasons import Reason
-from schemas.records import Channel, Dispatch, MessageRequest, PolicyDecision, PolicyOutcome
+from schemas.records import Channel, Dispatch, LifecycleEvent, MessageRequest, PolicyDecision, PolicyOutcome
 from schemas.topics import LIFECYCLE
 
 from . import metrics
@@ -36,6 +36,7 @@ from .profile import Profile
 from .profile_sources import merged, profile_of_record
 from .quotas import NOW, Quotas, Turn
 from .rounds import Meeting, meet
+from .story import tell_repeat
 from .switchboard import Switched
 from .trace import trace_headers
 from .verdict import Admitted, Decision, Denied
@@ -111,13 +112,10 @@ class Decisions:
         if meeting is Meeting.AGAIN:
             await self._publish_again(event, earlier, entry, request.recipient)
         elif meeting is Meeting.REPEAT and earlier.digest not in (None, digest(request)):
-            # What it asks for is no message of its own and gets no id of one: it is told under its own place.
-            conflict = replace(entry, message_id=ids.message_id_by_origin(*entry.origin))
-            facts = replace(await self._facts(request, conflict), earlier_digest=earlier.digest)
-            await self._decide(event, request, conflict, facts, kind, None)
+            await self._serve_conflict(event, request, entry, kind, earlier)
+        elif meeting is Meeting.REPEAT:
+            await self._tell_again(event, earlier, entry)
         else:
-            if meeting is Meeting.REPEAT:
-                metrics.repeats.inc()
             event.ack()
 
     async def serve_decided(self, event: Any, recipient: str, entry: Entry) -> bool:
@@ -139,6 +137,31 @@ class Decisions:
         """The request of a message that came back without one, where it is remembered."""
         earlier = self._known(home, recipient, message_id)
         return None if earlier is None else self._writing.request_of(earlier)
+
+    async def _serve_conflict(
+        self, event: Any, request: MessageRequest, entry: Entry, kind: str, first: PolicyDecision
+    ) -> None:
+        """What it asks for is no message of its own and gets no id of one: it is told under its own place."""
+        conflict = replace(entry, message_id=ids.message_id_by_origin(*entry.origin))
+        assert entry.home is not None
+        decided = self._known(entry.home, request.recipient, conflict.message_id)
+        if decided is not None:  # before a crash or rebalance
+            await self._publish_again(event, decided, conflict, request.recipient)
+            return
+        facts = replace(await self._facts(request, conflict), earlier_digest=first.digest)
+        await self._decide(event, request, conflict, facts, kind, None)
+
+    async def _tell_again(self, event: Any, earlier: PolicyDecision, entry: Entry) -> None:
+        """An app that asks again has missed the answer: it is told once more where its message stands."""
+        metrics.repeats.inc()
+        told = None if earlier.told is None else await self._intake.decode(earlier.told)
+        if not await self._may_act(event):
+            return
+        if isinstance(told, LifecycleEvent):
+            repeated = tell_repeat(told, entry, _place_of(event), self._now_ms())
+            await self._publish(event, entry, None, self._codec.encode(repeated))
+        else:
+            event.ack()
 
     def _known(self, home: int, recipient: str, message_id: str) -> PolicyDecision | None:
         """The last decision about a message of which nothing else is known. One that cannot be read helps nobody."""

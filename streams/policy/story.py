@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 from schemas import ids
@@ -73,6 +74,21 @@ def tell(
         event.until = decision.defer.until
         event.deadline = decision.deferral.deadline
     return event
+
+
+def tell_repeat(told: LifecycleEvent, entry: Entry, source: Origin, now_ms: int) -> LifecycleEvent:
+    """The event for a repeat under the same idempotency key: where the message stood when policy last decided on it. It
+    changes nothing of what is known of the message; feedback tells its status once more."""
+    return replace(
+        told,
+        event_id=ids.lifecycle_event_id(told.message_id, told.round, None, Stage.POLICY, f"repeat {entry.origin}"),
+        at=now_ms,
+        reason=Reason.REPEATED.value,
+        detail=f"asked again; last told: {told.reason or told.status.value}",
+        source_topic=source.topic,
+        source_partition=source.partition,
+        source_offset=source.offset,
+    )
 
 
 def tell_lost_request(deferral: Deferral, source: Origin, config: PolicyConfig, now_ms: int) -> LifecycleEvent:

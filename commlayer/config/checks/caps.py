@@ -8,13 +8,22 @@ from commlayer.config.draft import Draft
 from commlayer.config.fields import duration_s
 from commlayer.config.problems import Problem, Severity
 from schemas.records import MessageClass
+from streams.policy.config import MIN_REMEMBER_MS
 
 MAX_CAP_S = 90 * 86_400
 """Policy remembers every decision about a person for as long as the longest cap looks back."""
 
 
+MIN_REMEMBER_S = MIN_REMEMBER_MS // 1000
+
+
 def caps(draft: Draft) -> Iterator[Problem]:
-    """Windows that are too long to be remembered, channels named twice, and codes that would be held back."""
+    """What is too long to be remembered, or too short, channels named twice, and codes that would be held back."""
+    if draft.idempotency is not None:
+        remember = draft.idempotency.remember
+        if not MIN_REMEMBER_S <= duration_s(remember) <= MAX_CAP_S:
+            what = f"{remember} is shorter than request topics keep records, or too long to be remembered."
+            yield Problem(("idempotency", "remember"), what, "write 8d to 90d.")
     for name, cap in draft.caps.items():
         if duration_s(cap.per) > MAX_CAP_S:
             yield Problem(("caps", name, "per"), f"{cap.per} is too long to be remembered.", "write at most 90d.")

@@ -52,6 +52,24 @@ def test_a_cap_that_would_hold_codes_back_is_hardly_meant(problems_after: Find) 
     assert (warning.place, warning.severity) == ("caps.weekly.categories[1]", Severity.WARNING)
 
 
+@pytest.mark.parametrize("remember", ["7d", "91d", "1h"])
+def test_a_message_is_remembered_for_longer_than_its_topic_and_not_for_ever(
+    problems_after: Find, remember: str
+) -> None:
+    found = problems_after(lambda data: data.update(idempotency={"remember": remember}))
+    assert [(each.place, each.fix) for each in found] == [("idempotency.remember", "write 8d to 90d.")]
+
+
+def test_policy_remembers_for_as_long_as_the_configuration_says(config_data: dict[str, Any]) -> None:
+    def remembered() -> int:
+        return conversions.policy_config(loads(yaml.safe_dump(config_data), "test.yaml").config).remember_ms
+
+    day_ms = 86_400_000
+    assert remembered() == 8 * day_ms
+    config_data["idempotency"] = {"remember": "30d"}
+    assert remembered() == 30 * day_ms
+
+
 def test_policy_gets_the_caps(config_data: dict[str, Any]) -> None:
     put(channels=["sms", "mms"], over="deny", per="90m")(config_data)
     policy = conversions.policy_config(loads(yaml.safe_dump(config_data), "test.yaml").config)

@@ -17,6 +17,7 @@ import pytest
 
 from connectors.kafka.app import create_app
 from connectors.kafka.publisher import DurablePublisher
+from schemas.reasons import Reason
 from schemas.records import (
     Callback,
     Channel,
@@ -137,6 +138,19 @@ async def test_each_change_of_a_message_is_published_once_and_in_order(cluster: 
     updates = told(cluster, [message_id])[message_id]
     assert [update.status for update in updates] == [S.ADMITTED, S.ACCEPTED, S.SENT, S.DELIVERED, S.READ]
     assert updates[-1] == folded(facts)[message_id]
+
+
+async def test_an_app_that_asks_again_is_told_the_status_once_more(cluster: Kafka, tmp_path: Path) -> None:
+    mine = {"message_id": cluster.unique("m")}
+    facts = [admitted(**mine), accepted(**mine), callback("delivered", 900, **mine)]
+    repeated = replace(admitted(**mine), event_id="repeat", at=facts[0].at + 9, reason=Reason.REPEATED.value)
+    async with feedback(cluster, tmp_path, group=cluster.unique("feedback")):
+        await asyncio.to_thread(cluster.produce, say(*facts))
+        await until(lambda: len(told(cluster, mine.values())[mine["message_id"]]) == 3, WAIT_S)
+        await asyncio.to_thread(cluster.produce, say(repeated))
+        await until(lambda: len(told(cluster, mine.values())[mine["message_id"]]) == 4, WAIT_S)
+    *_, last, again = told(cluster, mine.values())[mine["message_id"]]
+    assert (again, again.status) == (last, S.DELIVERED)
 
 
 async def test_poison_among_the_facts_is_kept_and_its_neighbours_are_told(cluster: Kafka, tmp_path: Path) -> None:

@@ -25,9 +25,10 @@ from schemas.records import (
     MessageStatus,
     Stage,
 )
+from streams.feedback.facts import fact_of
+from streams.feedback.fold import MessageFold
 from streams.policy.desk import TakeTurnAs
-from streams.rounds import request_of
-from tests.streams.policy.installation import HOUR, MINUTE, MOBILE, NOW, config, request
+from tests.streams.policy.installation import HOUR, MINUTE, MOBILE, NOW, request
 from tests.streams.policy.test_desk import Counter, Event, asked
 
 KEYED = {"idempotency_key": "k"}
@@ -79,9 +80,21 @@ async def test_a_repeat_of_the_app_is_finished_with_the_first_outcome() -> None:
     await counter.serve(first)
     published = len(counter.publisher.records)
     repeat = again(first, offset=43)
+    counter.now += MINUTE
     await counter.serve(repeat)
-    assert len(counter.publisher.records) == published
+    [record] = counter.publisher.records[published:]
+    assert record.topic == "comms.lifecycle"
     assert repeat.acked
+    outcome, repeated = told(counter)
+    assert (repeated.reason, repeated.at, repeated.source_offset) == (Reason.REPEATED, NOW + MINUTE, 43)
+    assert repeated.event_id != outcome.event_id
+    same = {"event_id": "", "at": 0, "reason": None, "detail": None, "source_offset": 0}
+    assert replace(repeated, **same) == replace(outcome, **same)
+    fold = MessageFold(outcome.message_id)
+    fold.add(fact_of(outcome))
+    before = fold.update()
+    assert not fold.add(fact_of(repeated)), "it changes nothing of what is known"
+    assert fold.update() == before
 
 
 async def test_a_repeat_after_later_rounds_is_finished_too() -> None:
@@ -91,10 +104,10 @@ async def test_a_repeat_after_later_rounds_is_finished_too() -> None:
     counter.now = NOW + MINUTE
     await counter.serve(asked(deferral, topic="comms.deferred.1m", key=MOBILE.encode()))
     assert len(orders(counter)) == 1
-    published = len(counter.publisher.records)
     repeat = again(first, offset=43)
     await counter.serve(repeat)
-    assert len(counter.publisher.records) == published
+    assert len(orders(counter)) == 1
+    assert (told(counter)[-1].round, told(counter)[-1].reason) == (1, Reason.REPEATED)
     assert repeat.acked
 
 
@@ -109,6 +122,11 @@ async def test_another_content_under_the_same_key_is_denied_and_leaves_the_first
     assert (denial.status, denial.reason) == (MessageStatus.DENIED, Reason.IDEMPOTENCY_CONFLICT)
     assert denial.message_id == ids.message_id_by_origin(other.message.topic, other.message.partition, 43)
     assert other.acked
+    counter.now += HOUR
+    puts = counter.state.puts
+    await counter.serve(again(other))
+    assert told(counter)[-1] == denial, "it was decided once, and a redelivery is told the same"
+    assert counter.state.puts == puts
 
 
 async def test_a_round_that_was_decided_is_not_decided_again_by_its_double_on_the_wheel() -> None:
@@ -255,77 +273,6 @@ async def test_customer_data_is_remembered_and_forgotten_as_its_topic_says() -> 
     assert counter.desk._memory.profile(home, MOBILE) is None
 
 
-@pytest.mark.parametrize(
-    ("reason", "channel"), [(Reason.CHANNEL_FAILED, Channel.MMS), (Reason.UNDELIVERED, Channel.SMS)]
-)
-async def test_what_feedback_sends_back_is_tried_on_the_next_channel_where_the_last_one_cannot_reach_the_person(
-    reason: Reason, channel: Channel
-) -> None:
-    counter = Counter()
-    wanted = request(category="service", channel=Channel.SMS, fallback_channels=[Channel.MMS], **KEYED)
-    await counter.serve(asked(wanted, topic="comms.requests.shop"))
-    [first] = orders(counter)
-    assert told(counter)[0].facts["fallback_channels"] == "mms"
-    deferral = Deferral(
-        message_id=first.message_id,
-        round=1,
-        app="shop",
-        due_at=NOW,
-        reason=reason,
-        by=Stage.FEEDBACK,
-        deadline=first.deadline,
-        at=NOW,
-    )
-    back = asked(deferral, topic="comms.deferred.1s", key=MOBILE.encode())
-    await counter.serve(back)
-    await counter.serve(again(back))
-    # A text without media is denied as MMS: that it was asked as one shows in the story.
-    _, second, repeated = told(counter)
-    status = MessageStatus.DENIED if channel is Channel.MMS else MessageStatus.ADMITTED
-    assert (second.message_id, second.round, second.channel, second.status) == (first.message_id, 1, channel, status)
-    assert repeated == second, "a redelivery is served by the decision, whether or not that kept the request"
-    assert [each.round for each in orders(counter)] == ([0] if channel is Channel.MMS else [0, 1, 1])
-
-
-async def test_what_twilio_refused_at_once_is_tried_on_the_next_channel() -> None:
-    counter = Counter()
-    refused = replace(wheel_record(), by=Stage.DISPATCH, reason=Reason.CHANNEL_FAILED, app="shop")
-    assert refused.request is not None
-    wanted = replace(refused.request, category="service", fallback_channels=[Channel.MMS, Channel.WHATSAPP])
-    await counter.serve(asked(replace(refused, request=wanted), topic="comms.deferred.1s", key=MOBILE.encode()))
-    # A text without media is denied as MMS, and WhatsApp is asked next.
-    [deferral] = [record for _, record in counter.written if isinstance(record, Deferral)]
-    assert told(counter)[0].channel is Channel.MMS
-    assert deferral.request is not None
-    assert (deferral.request.channel, deferral.request.fallback_channels) == (Channel.WHATSAPP, [])
-
-
-@pytest.mark.parametrize("hint", [{"sender": "promo-a"}, {"sender": "promo-b"}, {"pool": "one"}], ids=str)
-async def test_what_dispatch_gives_back_leaves_by_the_sender_that_the_app_asked_for(hint: dict[str, Any]) -> None:
-    plain = config()
-    shop = replace(plain.apps["shop"], pools=("campaigns", "one"))
-    pools = {**plain.pools, "one": ("promo-a",)}
-    counter = Counter(configured=replace(plain, apps={**plain.apps, "shop": shop}, pools=pools))
-    await counter.serve(asked(request(category="service", **hint), topic="comms.requests.shop"))
-    [first] = orders(counter)
-    assert first.lane == hint.get("sender", "promo-a")
-    # Without the hint the other sender would be taken: this one is in trouble.
-    counter.switched = replace(counter.switched, unhealthy=frozenset({first.lane}))
-    back = Deferral(
-        message_id=first.message_id,
-        round=1,
-        app="shop",
-        due_at=NOW,
-        reason=Reason.SENDER_REFUSED,
-        by=Stage.DISPATCH,
-        request=request_of(first),
-        deadline=first.deadline,
-        at=NOW,
-    )
-    await counter.serve(asked(back, topic="comms.deferred.1s", key=MOBILE.encode()))
-    assert [order.lane for order in orders(counter)] == [first.lane, first.lane]
-
-
 async def test_a_decision_whose_first_request_nobody_remembers_takes_a_repeat_for_the_same() -> None:
     counter = Counter()
     message_id = ids.message_id_by_key("login", MOBILE, "k")
@@ -341,10 +288,10 @@ async def test_a_decision_whose_first_request_nobody_remembers_takes_a_repeat_fo
         at=NOW - MINUTE,
     )
     await counter.serve(asked(deferral, topic="comms.deferred.1s", key=MOBILE.encode()))
-    published = len(counter.publisher.records)
     repeat = asked(request(**KEYED), offset=43)
     await counter.serve(repeat)
-    assert len(counter.publisher.records) == published
+    assert len(orders(counter)) == 1
+    assert told(counter)[-1].reason == Reason.REPEATED
     assert repeat.acked
 
 

@@ -1,0 +1,86 @@
+"""What comes back from dispatch and feedback: by which channel and sender it is tried next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from schemas.reasons import Reason
+from schemas.records import Channel, Deferral, MessageStatus, Stage
+from streams.rounds import request_of
+from tests.streams.policy.installation import MOBILE, NOW, config, request
+from tests.streams.policy.test_desk import Counter, asked
+from tests.streams.policy.test_rounds_at_the_desk import KEYED, again, orders, told, wheel_record
+
+
+@pytest.mark.parametrize(
+    ("reason", "channel"), [(Reason.CHANNEL_FAILED, Channel.MMS), (Reason.UNDELIVERED, Channel.SMS)]
+)
+async def test_what_feedback_sends_back_is_tried_on_the_next_channel_where_the_last_one_cannot_reach_the_person(
+    reason: Reason, channel: Channel
+) -> None:
+    counter = Counter()
+    wanted = request(category="service", channel=Channel.SMS, fallback_channels=[Channel.MMS], **KEYED)
+    await counter.serve(asked(wanted, topic="comms.requests.shop"))
+    [first] = orders(counter)
+    assert told(counter)[0].facts["fallback_channels"] == "mms"
+    deferral = Deferral(
+        message_id=first.message_id,
+        round=1,
+        app="shop",
+        due_at=NOW,
+        reason=reason,
+        by=Stage.FEEDBACK,
+        deadline=first.deadline,
+        at=NOW,
+    )
+    back = asked(deferral, topic="comms.deferred.1s", key=MOBILE.encode())
+    await counter.serve(back)
+    await counter.serve(again(back))
+    # A text without media is denied as MMS: that it was asked as one shows in the story.
+    _, second, repeated = told(counter)
+    status = MessageStatus.DENIED if channel is Channel.MMS else MessageStatus.ADMITTED
+    assert (second.message_id, second.round, second.channel, second.status) == (first.message_id, 1, channel, status)
+    assert repeated == second, "a redelivery is served by the decision, whether or not that kept the request"
+    assert [each.round for each in orders(counter)] == ([0] if channel is Channel.MMS else [0, 1, 1])
+
+
+async def test_what_twilio_refused_at_once_is_tried_on_the_next_channel() -> None:
+    counter = Counter()
+    refused = replace(wheel_record(), by=Stage.DISPATCH, reason=Reason.CHANNEL_FAILED, app="shop")
+    assert refused.request is not None
+    wanted = replace(refused.request, category="service", fallback_channels=[Channel.MMS, Channel.WHATSAPP])
+    await counter.serve(asked(replace(refused, request=wanted), topic="comms.deferred.1s", key=MOBILE.encode()))
+    # A text without media is denied as MMS, and WhatsApp is asked next.
+    [deferral] = [record for _, record in counter.written if isinstance(record, Deferral)]
+    assert told(counter)[0].channel is Channel.MMS
+    assert deferral.request is not None
+    assert (deferral.request.channel, deferral.request.fallback_channels) == (Channel.WHATSAPP, [])
+
+
+@pytest.mark.parametrize("hint", [{"sender": "promo-a"}, {"sender": "promo-b"}, {"pool": "one"}], ids=str)
+async def test_what_dispatch_gives_back_leaves_by_the_sender_that_the_app_asked_for(hint: dict[str, Any]) -> None:
+    plain = config()
+    shop = replace(plain.apps["shop"], pools=("campaigns", "one"))
+    pools = {**plain.pools, "one": ("promo-a",)}
+    counter = Counter(configured=replace(plain, apps={**plain.apps, "shop": shop}, pools=pools))
+    await counter.serve(asked(request(category="service", **hint), topic="comms.requests.shop"))
+    [first] = orders(counter)
+    assert first.lane == hint.get("sender", "promo-a")
+    # Without the hint the other sender would be taken: this one is in trouble.
+    counter.switched = replace(counter.switched, unhealthy=frozenset({first.lane}))
+    back = Deferral(
+        message_id=first.message_id,
+        round=1,
+        app="shop",
+        due_at=NOW,
+        reason=Reason.SENDER_REFUSED,
+        by=Stage.DISPATCH,
+        request=request_of(first),
+        deadline=first.deadline,
+        at=NOW,
+    )
+    await counter.serve(asked(back, topic="comms.deferred.1s", key=MOBILE.encode()))
+    assert [order.lane for order in orders(counter)] == [first.lane, first.lane]
