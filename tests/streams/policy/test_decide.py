@@ -27,11 +27,12 @@ from streams.policy.case import Entry, Origin, message_id_of
 from streams.policy.config import Cap, PolicyConfig
 from streams.policy.decide import decide, rule_version
 from streams.policy.facts import NOTHING_KNOWN, Facts, Past
-from streams.policy.quiet.law import QuietHours, packaged
+from streams.policy.quiet import law
+from streams.policy.quotas import Turn
 from streams.policy.rules import RULES, RULES_VERSION
 from streams.policy.story import tell, tell_lost_request
 from streams.policy.verdict import Admitted, Decision, Deferred, Denied
-from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, entry, request, sender
+from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, entry, pause, request, sender
 
 
 def decision(
@@ -141,34 +142,85 @@ def test_what_would_be_denied_later_is_denied_at_once() -> None:
 
 
 def test_the_first_rule_that_does_not_allow_wins() -> None:
-    everything_wrong: dict[str, Any] = {
-        "category": "nope",
-        "recipient": "x",
-        "content": Content(),
-        "idempotency_key": "",
-        "deadline": 1,
-        "sender": "nobody",
-    }
-    mended: list[tuple[dict[str, Any], str]] = [
-        ({}, "app"),
-        ({"app": "login", "urgent": True}, "category"),
-    ]
-    for entry_of, rule in mended:
-        made = decision(entry_of={"app": "stranger", **entry_of}, **everything_wrong)
-        assert isinstance(made, Denied)
+    """Everything is wrong at first; what each rule minds is mended in turn."""
+    plain, cap = config(), Cap(name="few", categories=frozenset({"service"}), window_ms=HOUR, at_most=1)
+    service = replace(plain.categories["service"], quiet_hours=True)
+    noon = law.read({"countries": {"CH": {"open": [{"from": "12:00", "until": "13:00"}]}}, "us_states": {}})
+    configured = replace(plain, categories={**plain.categories, "service": service}, caps=(cap,), quiet_hours=noon)
+    known = Facts(
+        earlier_digest=b"another content",
+        cancelled=True,
+        quota_day_over=True,
+        paused_apps={"shop": pause("shop")},
+        ledger=Ledger().with_unreadable(0),
+        ask_again_at=NOW + MINUTE,
+        past=(had("service", NOW - 1),),
+        lane_turns={lane: Turn(wait_until=NOW + MINUTE) for lane in plain.senders},
+    )
+    asked = request(
+        category="nope",
+        idempotency_key="",
+        deadline=1,
+        recipient="x",
+        channel=Channel.WHATSAPP,
+        content=Content(variables={"1": "     "}),
+        sender="nobody",
+    )
+    came = entry(app="stranger", urgent=True)
+
+    def mend(rule: str, *, the: str, **changes: Any) -> None:
+        nonlocal asked, came, known, configured
+        made = decide(asked, came, configured, NOW, known)
+        assert isinstance(made, Denied | Deferred), rule
+        met.append(made.rule)
         assert made.rule == rule
-    for field, value, rule in (
-        ("category", "otp", "limits"),
-        ("idempotency_key", None, "deadline"),
-        ("deadline", None, "recipient"),
-        ("recipient", "+33612345678", "country"),
-        ("recipient", MOBILE, "content"),
-        ("content", Content(body="hi"), "sender"),
-    ):
-        everything_wrong[field] = value
-        made = decision(**everything_wrong)
-        assert isinstance(made, Denied)
-        assert made.rule == rule
+        match the:
+            case "request":
+                asked = replace(asked, **changes)
+            case "entry":
+                came = replace(came, **changes)
+            case "facts":
+                known = replace(known, **changes)
+            case "config":
+                configured = replace(configured, **changes)
+
+    met: list[str] = []
+    mend("app", the="entry", app="shop")
+    mend("category", the="request", category="service")
+    mend("urgency", the="entry", urgent=False)
+    mend("limits", the="request", idempotency_key="k")
+    mend("idempotency", the="facts", earlier_digest=None)
+    mend("cancelled", the="facts", cancelled=False)
+    mend("deadline", the="request", deadline=None)
+    mend("quota", the="facts", quota_day_over=False)
+    mend("paused", the="facts", paused_apps={})
+    mend("recipient", the="request", recipient="+33612345678")
+    mend("country", the="request", recipient=MOBILE)
+    mend("consent", the="facts", ledger=Ledger())
+    mend("whatsapp", the="request", channel=Channel.SMS)
+    mend("profile", the="facts", ask_again_at=None)
+    mend("content", the="request", content=Content(body="hi"))
+    mend("caps", the="facts", past=())
+    mend("quiet_hours", the="config", quiet_hours=law.NO_QUIET_HOURS)
+    mend("sender", the="request", sender=None)
+    mend("lane_quota", the="facts", lane_turns={})
+    asked = replace(asked, not_before=NOW + HOUR)  # earlier, the rules before would judge by that moment
+    mend("schedule", the="request", not_before=None)
+    assert isinstance(decide(asked, came, configured, NOW, known), Admitted)
+    assert met == [rule.name for rule in RULES]
+
+
+def had(category: str, at: int) -> Past:
+    return Past(
+        message_id="m-0",
+        round=0,
+        app="shop",
+        category=category,
+        channel=Channel.SMS,
+        sender="long",
+        admitted=True,
+        at=at,
+    )
 
 
 def test_every_rule_has_its_own_name() -> None:
@@ -235,17 +287,7 @@ def test_a_denial_and_a_deferral_are_told_with_the_facts_they_went_by() -> None:
         "consent_offset": "7",
     }
     capped = config(caps=(Cap(name="few", categories=frozenset({"otp"}), window_ms=MINUTE, at_most=1),))
-    past = Past(
-        message_id="m-0",
-        round=0,
-        app="shop",
-        category="otp",
-        channel=Channel.SMS,
-        sender="long",
-        admitted=True,
-        at=NOW - 1,
-    )
-    waits = decide(request(), came, capped, NOW, Facts(past=(past,)))
+    waits = decide(request(), came, capped, NOW, Facts(past=(had("otp", NOW - 1),)))
     event = tell(request(), came, waits, SOURCE, capped, NOW)
     assert (event.status, event.reason) == (MessageStatus.DEFERRED, Reason.FREQUENCY_CAP)
     assert event.facts["cap"] == "few"
@@ -254,8 +296,8 @@ def test_a_denial_and_a_deferral_are_told_with_the_facts_they_went_by() -> None:
 
 def test_every_decision_names_the_version_of_the_law_it_went_by() -> None:
     assert rule_version(config()) == f"{RULES_VERSION}/test"
-    lawful = QuietHours().over(packaged())
-    assert rule_version(config(quiet_hours=lawful)) == f"{RULES_VERSION}/test/law-{packaged().law}"
+    lawful = law.QuietHours().over(law.packaged())
+    assert rule_version(config(quiet_hours=lawful)) == f"{RULES_VERSION}/test/law-{law.packaged().law}"
 
 
 def test_a_deferral_is_told_with_its_moment() -> None:
