@@ -98,7 +98,7 @@ def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
         round=case.entry.round,
         app=case.entry.app,
         recipient=request.recipient,
-        recipient_id=request.recipient_id,
+        recipient_id=request.recipient_id or _customer_id(case),
         channel=request.channel,
         category=category.name,
         message_class=case.message_class,
@@ -135,6 +135,12 @@ def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
         ),
         traceparent=case.entry.traceparent,
     )
+
+
+def _customer_id(case: Case) -> str | None:
+    """What customer data calls the person, where the app does not say: who reads the status knows whom it is about."""
+    profile = case.facts.profile
+    return None if profile is None else profile.customer_id
 
 
 def _allowed_until(case: Case, sender: Sender) -> int | None:

@@ -29,6 +29,7 @@ from .decide import decide
 from .defect import denial, frames
 from .enrichment import EnrichmentUnavailable
 from .facts import NOTHING_KNOWN, Facts, Past
+from .fallback import as_wished
 from .idempotency import digest
 from .memory import EntryUnreadable, Memory
 from .openings import Openings
@@ -106,7 +107,13 @@ class Decisions:
             return
         meeting = meet(earlier, entry)
         if meeting is Meeting.NEW:
-            await self._decide(event, request, entry, await self._facts(request, entry, earlier), kind, earlier)
+            facts = await self._facts(request, entry, earlier)
+            asked = request
+            if entry.round == 0 and facts.profile is not None:
+                request = as_wished(asked, facts.profile.preferred_channel, self._config)
+                if request is not asked:
+                    facts = replace(facts, past=self._past(request, entry), opened=self._opened(request, entry))
+            await self._decide(event, request, entry, facts, kind, earlier, asked)
             return
         assert earlier is not None
         if meeting is Meeting.AGAIN:
@@ -244,15 +251,16 @@ class Decisions:
         facts: Facts,
         kind: str,
         earlier: PolicyDecision | None,
+        asked: MessageRequest | None = None,
     ) -> None:
         now_ms, place = self._now_ms(), _place_of(event)
         try:
             decision = decide(request, entry, self._config, now_ms, facts)
             outcome = self._writing.outcome(decision, request, entry, place, now_ms)
         except Exception as error:
-            await self._end_by_defect(event, error, request, entry, facts, kind, earlier)
+            await self._end_by_defect(event, error, request, entry, facts, kind, earlier, asked)
             return
-        await self._write_down(event, outcome, request, entry, facts, kind, earlier)
+        await self._write_down(event, outcome, request, entry, facts, kind, earlier, asked)
 
     async def _end_by_defect(
         self,
@@ -263,6 +271,7 @@ class Decisions:
         facts: Facts,
         kind: str,
         earlier: PolicyDecision | None,
+        asked: MessageRequest | None = None,
     ) -> None:
         """Deny a message on which policy fails, and keep its record as a dead letter."""
         if not await self._may_act(event):
@@ -284,7 +293,7 @@ class Decisions:
             message_id=entry.message_id,
         )
         outcome = self._writing.outcome(denied, request, entry, _place_of(event), self._now_ms())
-        await self._write_down(event, outcome, request, entry, facts, kind, earlier)
+        await self._write_down(event, outcome, request, entry, facts, kind, earlier, asked)
 
     async def _write_down(
         self,
@@ -295,6 +304,7 @@ class Decisions:
         facts: Facts,
         kind: str,
         earlier: PolicyDecision | None,
+        asked: MessageRequest | None = None,
     ) -> None:
         decision = made.decision
         self._charge(decision, entry, facts)
@@ -303,7 +313,7 @@ class Decisions:
             self._openings.note(entry.home, opens, request.recipient, made.at)
         metrics.decision_seconds(kind).observe(max(0.0, made.at / 1000 - event.message.timestamp))
         if entry.home is not None:
-            kept = self._writing.kept(made, request, entry, earlier)
+            kept = self._writing.kept(made, request, entry, earlier, asked or request)
             await self._memory.keep_decision(entry.home, request.recipient, kept, opens=opens)
             if not await self._may_act(event):
                 return

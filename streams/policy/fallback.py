@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from schemas.reasons import Reason
-from schemas.records import MessageRequest
+from schemas.records import Channel, MessageRequest
 
 from .config import PolicyConfig
 
@@ -39,6 +39,19 @@ def next_request(request: MessageRequest, config: PolicyConfig) -> MessageReques
     if not request.fallback_channels:
         return None
     channel, *rest = request.fallback_channels
+    return _on(request, channel, rest, config)
+
+
+def as_wished(request: MessageRequest, wish: Channel | None, config: PolicyConfig) -> MessageRequest:
+    """The request with the person's own channel first, where the app named it at all; the others stay in order. Hints
+    as in `next_request`."""
+    if wish is None or wish not in request.fallback_channels:
+        return request
+    rest = [request.channel, *(each for each in request.fallback_channels if each is not wish)]
+    return _on(request, wish, rest, config)
+
+
+def _on(request: MessageRequest, channel: Channel, rest: list[Channel], config: PolicyConfig) -> MessageRequest:
     sender = config.senders.get(request.sender or "")
     members = [config.senders[name] for name in config.pools.get(request.pool or "", ())]
     return replace(

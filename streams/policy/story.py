@@ -51,6 +51,7 @@ def tell(
     )
     if isinstance(decision, Admitted):
         dispatch = decision.dispatch
+        event.recipient_id = dispatch.recipient_id
         event.lane = dispatch.lane
         event.account = dispatch.account
         event.sender = dispatch.sender or dispatch.messaging_service_sid

@@ -61,9 +61,14 @@ class Writing:
         return Outcome(decision, now_ms, published, self._codec.encode(event))
 
     def kept(
-        self, made: Outcome, request: MessageRequest, entry: Entry, earlier: PolicyDecision | None
+        self,
+        made: Outcome,
+        request: MessageRequest,
+        entry: Entry,
+        earlier: PolicyDecision | None,
+        asked: MessageRequest,
     ) -> PolicyDecision:
-        """What is remembered of it, in place of the decision before it."""
+        """What is remembered of it, in place of the decision before it. `asked`: the request as the app made it."""
         decision, published, now_ms = made.decision, made.published, made.at
         until, deadline, on_service = now_ms, None, False
         # It counts for caps from its last admission on, whatever a later round decides; its lane was paid for then.
@@ -81,7 +86,7 @@ class Writing:
         # repeats is its first.
         first_digest = earlier.digest if earlier is not None else None
         if earlier is None and request.idempotency_key is not None:
-            first_digest = digest(request)
+            first_digest = digest(asked)
         # A callback of a messaging service may bring the message back, and so may a channel that is left. The sender
         # that the app asked for is in no dispatch record, and the message must not come back and leave by another.
         hinted = request.sender is not None or request.pool is not None
