@@ -29,6 +29,7 @@ from .records import (
     PolicyDecision,
     PolicyOpening,
     PolicyPerson,
+    PolicyQuota,
     Record,
     StatusUpdate,
 )
@@ -260,7 +261,7 @@ def catalogue(apps: Iterable[str]) -> list[Topic]:
             POLICY_STATE,
             "recipient, kind, id",
             Count.RECIPIENT,
-            (PolicyDecision, PolicyPerson, PolicyOpening, Cancellation, CustomerProfile),
+            (PolicyDecision, PolicyPerson, PolicyOpening, PolicyQuota, Cancellation, CustomerProfile),
             ("policy",),
             ("policy", "operator"),
             None,

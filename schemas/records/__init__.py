@@ -12,7 +12,7 @@ from .dispatch import Dispatch
 from .handled_letter import HandledLetter
 from .inbound import Inbound, InboundMedia
 from .lifecycle import LifecycleEvent
-from .memory import PolicyDecision, PolicyOpening, PolicyPerson
+from .memory import PolicyDecision, PolicyOpening, PolicyPerson, PolicyQuota
 from .profile import CustomerProfile
 from .request import Content, MessageRequest
 from .status import StatusUpdate
@@ -56,6 +56,7 @@ RECORDS: dict[str, type[Record]] = {
         PolicyDecision,
         PolicyOpening,
         PolicyPerson,
+        PolicyQuota,
         StatusUpdate,
     )
 }
@@ -98,6 +99,7 @@ __all__ = [
     "PolicyOpening",
     "PolicyOutcome",
     "PolicyPerson",
+    "PolicyQuota",
     "Record",
     "Stage",
     "StatusUpdate",

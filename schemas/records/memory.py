@@ -1,5 +1,4 @@
-"""Typed records of avro/policy_decision.avsc, policy_person.avsc and policy_opening.avsc; the meaning of each field is
-told there."""
+"""Typed records of avro/policy_{decision,person,opening,quota}.avsc; the meaning of each field is told there."""
 
 from __future__ import annotations
 
@@ -53,3 +52,14 @@ class PolicyOpening(Record):
     AVRO_NAME: ClassVar[str] = "commlayer.PolicyOpening"
 
     at: int
+
+
+@dataclass(slots=True, kw_only=True)
+class PolicyQuota(Record):
+    """How much of a quota of the day is used up in one partition; app and lane are in the key. Topic
+    comms.policy.state."""
+
+    AVRO_NAME: ClassVar[str] = "commlayer.PolicyQuota"
+
+    day: int
+    used: int

@@ -7,9 +7,10 @@ Keys begin with the number and a zero byte, so that one person's entries lie tog
     <recipient> 00 p                 consent, and when they wrote to us       PolicyPerson
     <recipient> 00 x <message id> 00 <app>    what an app took back           Cancellation
 
-and one kind that lies by itself, so that a new owner finds it without reading everybody's:
+and two kinds that lie by themselves, so that a new owner finds them without reading everybody's:
 
     opened 00 <sender> 00 <recipient>    the sender wrote to them first       PolicyOpening
+    quota 00 <app> 00 <lane or nothing>  what the app used up of a day        PolicyQuota
 
 and one of the partition as a whole:
 
@@ -25,7 +26,7 @@ everything, an unreadable cancellation counts. Customer data and the list of fir
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from typing import Protocol, TypeVar
 
@@ -34,12 +35,21 @@ import structlog
 from connectors.masking import mask_number
 from schemas.codec import SingleObjectCodec
 from schemas.errors import DecodeError
-from schemas.records import Cancellation, CustomerProfile, PolicyDecision, PolicyOpening, PolicyPerson, Record
+from schemas.records import (
+    Cancellation,
+    CustomerProfile,
+    PolicyDecision,
+    PolicyOpening,
+    PolicyPerson,
+    PolicyQuota,
+    Record,
+)
 from streams.consent import Ledger
 
 from . import metrics
 from .config import CLOCKS_DIFFER_MS
 from .facts import Past
+from .quotas import DAY_MS, Subject
 from .whatsapp import WINDOW_MS
 
 log = structlog.get_logger(__name__)
@@ -49,6 +59,7 @@ _CANCELLATION = b"\x00x"
 _PERSON = b"\x00p"
 _PROFILE = b"\x00f"
 _OPENED = b"opened\x00"
+_QUOTA = b"quota\x00"
 
 CANCELLATION_KEPT_MS = 430 * 24 * 3600 * 1000
 """Longer than a message may wait for its not-before (400 days) and its request in its topic (7 days): its cancellation
@@ -119,6 +130,26 @@ class Memory:
                 self._tell(home, key, error)
                 continue
             yield sender, recipient, opening.at
+
+    def quotas(self, home: int) -> Iterator[tuple[Subject, int, int]]:
+        """Whose quotas were used on which day, and how much of them in this partition."""
+        for key, value in self._state.scan(home, _QUOTA):
+            try:
+                found = self._read(value, PolicyQuota)
+                _, app, lane = key.decode().split("\x00")
+            except (EntryUnreadable, ValueError) as error:
+                self._tell(home, key, error)
+                continue
+            yield (app, lane) if lane else app, found.day, found.used
+
+    async def keep_quotas(self, home: int, counts: Iterable[tuple[Subject, int, int]]) -> None:
+        """Remember what `Quotas.changes` tells of a partition."""
+        entries: dict[bytes, bytes | None] = {}
+        for subject, day, used in counts:
+            app, lane = (subject, "") if isinstance(subject, str) else subject
+            key = _QUOTA + app.encode() + b"\x00" + lane.encode()
+            entries[key] = self._codec.encode(PolicyQuota(day=day, used=used))
+        await self._state.put(home, entries)
 
     def past(self, home: int, recipient: str, *, without: str) -> tuple[Past, ...]:
         """The decisions about a person, oldest first, but for the message `without`."""
@@ -206,6 +237,8 @@ class Memory:
         """How long an entry is needed, epoch milliseconds UTC."""
         if key.startswith(_OPENED):
             return self._read(value, PolicyOpening).at + WINDOW_MS + CLOCKS_DIFFER_MS
+        if key.startswith(_QUOTA):
+            return (self._read(value, PolicyQuota).day + 1) * DAY_MS + CLOCKS_DIFFER_MS
         kind = key.partition(b"\x00")[2][:1]
         if kind == _DECISION[1:]:
             return self._read(value, PolicyDecision).forget_at

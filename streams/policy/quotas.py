@@ -11,7 +11,8 @@ partitions, so an app's requests do, too, whoever holds them. What an app may ta
 * per day: counted by partition, so that a count stays where its partition is. A share is what falls on the process on
   average and four standard deviations more, or an app that spends just its quota would be denied by the process that
   got more than average. All processes together let in at most the quota and those deviations; a process that holds all
-  partitions exactly the quota. A process that starts, or gets a partition it never had, begins to count there.
+  partitions exactly the quota. Counts are in the partition's state every few seconds, so that the next owner counts
+  on; a crash loses those of the last seconds.
 """
 
 from __future__ import annotations
@@ -83,12 +84,32 @@ class Quotas:
         self._day = now_ms() // DAY_MS
         self._used: Counter[tuple[Subject, int]] = Counter()
         self._used_here: dict[Subject, int] = {}  # on the partitions held; summed up when it is asked for
+        self._changed: set[tuple[Subject, int]] = set()
 
     def partitions_held(self, partitions: Iterable[int]) -> None:
-        """These are served by this process from now on. Counts of a partition that comes back go on."""
+        """These are served by this process from now on. Counts of a partition that comes back go on, unless its state
+        knows better (`restore`)."""
         self._held = frozenset(partitions)
         self._share = max(1, len(self._held)) / self._partitions
         self._used_here.clear()
+
+    def restore(self, partition: int, counts: Iterable[tuple[Subject, int, int]]) -> None:
+        """What the owner before counted in a partition: subject, day, count. Those of another day are over."""
+        self._begin_day(self._now_ms())
+        for key in [key for key in self._used if key[1] == partition]:
+            del self._used[key]
+        for subject, day, used in counts:
+            if day == self._day:
+                self._used[subject, partition] = used
+        self._used_here.clear()
+
+    def changes(self) -> Mapping[int, list[tuple[Subject, int, int]]]:
+        """Subject, day and count of what was charged since this was asked last, by partition."""
+        found: dict[int, list[tuple[Subject, int, int]]] = {}
+        for subject, partition in self._changed:
+            found.setdefault(partition, []).append((subject, self._day, self._used[subject, partition]))
+        self._changed.clear()
+        return found
 
     def ask_lanes(self, app: str) -> Mapping[str, Turn]:
         """When it is the turn of one more message of the app on each lane where it has a quota; costs nothing."""
@@ -121,6 +142,7 @@ class Quotas:
             self._used[app, partition] += 1
             if app in self._used_here and partition in self._held:
                 self._used_here[app] += 1
+            self._changed.add((app, partition))
         if quota.per_second is not None:
             paid_at = max(self._paid_at.get(app, 0.0), self._clock())
             self._paid_at[app] = paid_at + 1 / (quota.per_second * self._share)
@@ -141,3 +163,4 @@ class Quotas:
             self._day = now_ms // DAY_MS
             self._used.clear()
             self._used_here.clear()
+            self._changed.clear()

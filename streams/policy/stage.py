@@ -64,6 +64,10 @@ LEAST_WINDOW = 20
 WHEEL_TICK_S = 0.05
 """How often the wheel is looked at: short against the second that a message may be late."""
 
+QUOTAS_EVERY_S = 5.0
+"""How often it is written down what apps have used up. So much of a count a crash may lose; each time costs a record
+for each app, lane and partition that was used."""
+
 SWEEP_EVERY_S = 600.0
 """How long between two sweeps through what is remembered. What is forgotten late costs only room."""
 
@@ -223,6 +227,7 @@ class PolicyStage:
         self._chores = [
             asyncio.create_task(self._turn_wheel(), name="policy wheel"),
             asyncio.create_task(self._forget(), name="policy sweep"),
+            asyncio.create_task(self._write_quotas(), name="policy quotas"),
         ]
 
     async def stop(self) -> None:
@@ -319,6 +324,22 @@ class PolicyStage:
             log.exception("policy cannot forget")
             await self._app.crash(error)
 
+    async def _write_quotas(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(QUOTAS_EVERY_S)
+                await self._keep_quotas()
+        except Exception as error:
+            log.exception("policy cannot write down what apps have used up")
+            await self._app.crash(error)
+
+    async def _keep_quotas(self) -> None:
+        for home, counts in self._quotas.changes().items():
+            try:
+                await self._memory.keep_quotas(home, counts)
+            except (PartitionNotOpen, PartitionTaken):
+                continue  # its owner by now has what was written before
+
     async def _dead_entry(self, record: Undecodable) -> None:
         fix = "Find out who writes to it beside policy; the record is passed over."
         await self._intake.dead(record, reason=Reason.UNDECODABLE, detail=record.why, fix=fix)
@@ -348,6 +369,7 @@ class PolicyStage:
         self._quotas.partitions_held(homes)
         for home in homes:
             self._openings.restore(home, self._memory.openings(home))
+            self._quotas.restore(home, self._memory.quotas(home))
         ends = await self._app.consumer.ends([tp for tp in partitions if tp.topic == CONSENT])
         # Where this worker does not have a partition's consent, as may be while a new version rolls out, the door stays
         # closed until a rebalance brings them together: somebody else reads the consent, but nobody folds it here.
@@ -388,6 +410,7 @@ class PolicyStage:
         self._doors.close({})
         homes = self._states.partitions
         self._consent_log.drop(homes)
+        await self._keep_quotas()
         await asyncio.gather(*(self._states.close(home) for home in homes))
         for home in homes:
             self._openings.drop(home)

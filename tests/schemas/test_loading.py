@@ -28,6 +28,7 @@ _RELEASED_FINGERPRINTS = {
     ("commlayer.MessageRequest", 1): "c9b862924b2a77c3",
     ("commlayer.PolicyDecision", 1): "0096cee77c706990",
     ("commlayer.PolicyOpening", 1): "387cb028c1a665c4",
+    ("commlayer.PolicyQuota", 1): "82d2638263215216",
     ("commlayer.PolicyPerson", 1): "b0fcccce2c146d9c",
     ("commlayer.StatusUpdate", 1): "07768cea6dbd65ee",
 }

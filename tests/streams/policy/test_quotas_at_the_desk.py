@@ -42,5 +42,5 @@ async def test_a_repeat_and_what_is_denied_cost_nothing() -> None:
     assert isinstance(latest(counter), Dispatch)
     await counter.serve(asked(request(), offset=9))
     told = [record for _, record in counter.written if isinstance(record, LifecycleEvent)]
-    assert [event.status for event in told].count(MessageStatus.ADMITTED) == 2
+    assert [(event.status, event.reason) for event in told].count((MessageStatus.ADMITTED, None)) == 2
     assert told[-1].reason == Reason.QUOTA_EXCEEDED
