@@ -25,7 +25,10 @@ def own_cluster(apps: Iterable[str]) -> Iterator[Kafka]:
     broker = start_own_broker()
     try:
         kafka = Kafka(broker.bootstrap)
-        kafka.create_topics({topic.name: COUNTS.of(topic.count) for topic in catalogue(apps)})
+        topics = catalogue(apps)
+        kafka.create_topics({topic.name: COUNTS.of(topic.count) for topic in topics if not topic.stamped_by_broker})
+        stamped = {topic.name: COUNTS.of(topic.count) for topic in topics if topic.stamped_by_broker}
+        kafka.create_topics(stamped, message_timestamp_type="LogAppendTime")
         yield kafka
     finally:
         broker.close()

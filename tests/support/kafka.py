@@ -26,6 +26,8 @@ class Outgoing(NamedTuple):
     key: bytes | None = None
     partition: int | None = None
     headers: Sequence[tuple[str, bytes]] = ()
+    timestamp_ms: int = 0
+    """By its writer; 0 for now."""
 
 
 class Stored(NamedTuple):
@@ -123,6 +125,7 @@ class Kafka:
                         -1 if record.partition is None else record.partition,
                         on_delivery=acked,
                         headers=list(record.headers),
+                        timestamp=record.timestamp_ms,
                     )
                     break
                 except BufferError:

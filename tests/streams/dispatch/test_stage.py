@@ -11,9 +11,10 @@ import pytest
 
 from connectors.health import HealthBoard
 from schemas.reasons import Reason
-from schemas.records import Control, ControlAction, DeadLetter, Deferral, MessageClass, MessageStatus
+from schemas.records import Control, ControlAction, DeadLetter, Deferral, Dispatch, MessageClass, MessageStatus
 from schemas.topics import CONTROL, DEAD, deferral_topic, dispatch_topic
 from streams.control.backlogs import backlog_key
+from streams.dispatch.reception import LATE_MS
 from tests.streams.cluster import CODEC, own_cluster, records
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.waiting import until, wait_until
@@ -79,6 +80,22 @@ async def test_every_message_is_sent_once_told_and_committed(cluster: Kafka, tmp
             message.sid for message in twin.books.outbound()
         }
         assert twin.books.duplicates() == []
+
+
+async def test_a_copy_that_policy_publishes_when_it_wakes_up_is_not_sent_again(cluster: Kafka, tmp_path: Path) -> None:
+    """Its time says that it was made at once; that it lay in a frozen process's queue only the broker's time says."""
+    group, decided_at = fresh_group(cluster), wall_ms() - LATE_MS - 1_000
+    [asked] = to_send(1, start=9_000)
+    made = CODEC.decode(asked.value or b"")
+    assert isinstance(made, Dispatch)
+    made.decided_at = decided_at
+    copy = asked._replace(value=CODEC.encode(made), timestamp_ms=decided_at)
+    async with Twin(twin_settings()) as twin, dispatch(cluster, tmp_path, group=group, twin_url=twin.url):
+        for _ in range(2):
+            await asyncio.to_thread(cluster.produce, [copy])
+            await until_ended(cluster, ids_of([asked]))
+            await until_committed(cluster, group)
+        assert len(list(twin.books.outbound())) == 1
 
 
 async def test_a_slow_lane_delays_only_itself_and_is_never_over_driven(cluster: Kafka, tmp_path: Path) -> None:
