@@ -29,6 +29,7 @@ def moving_of(running: World, switches: Switches) -> Moving:
         give_back=lambda job: engine.under_way.spawn(engine.settler.give_up(job, Reason.LANE_MOVED)),
         serves=lambda partition: partition == PARTITION,
         clock=time.monotonic,
+        now_ms=wall_ms,
     )
 
 
@@ -61,7 +62,7 @@ async def test_what_comes_to_the_new_place_waits_until_the_old_one_is_empty_and_
         assert running.twilio.posts == []
         assert [event.status for event in running.told()] == [MessageStatus.EXPIRED]
         opened = time.monotonic()
-        write(moving, switches, moved("a", PARTITION, by="dispatch", at=2, since=OLD))
+        write(moving, switches, moved("a", PARTITION, by="dispatch", at=wall_ms(), since=OLD))
         running.engine.sender.kick()
         await running.until(lambda: record.finished)
         assert len(running.twilio.posts) == 1
