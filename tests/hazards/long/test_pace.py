@@ -54,6 +54,8 @@ async def test_backlogged_lanes_are_used_and_never_over_driven(cluster: Kafka, t
                 start("one")
                 await asyncio.sleep(DISTURBED_S / 15)
                 start("guest", static=False)
+                log = tmp_path / "guest.log"
+                await until(lambda: log.read_text().count("attempts restored") > turn, 90)  # noqa: B023
                 await asyncio.sleep(DISTURBED_S / 15)
                 assert await asyncio.to_thread(processes["guest"].stop) == 0, processes["guest"].output()
         finally:
