@@ -43,7 +43,7 @@ _EXPECTED: dict[str, tuple[Count, int | None]] = {
     "comms.requests.shop": (Count.RECIPIENT, 7),
     "comms.requests.shop.urgent": (Count.RECIPIENT, 7),
     "comms.profiles": (Count.RECIPIENT, None),
-    "comms.consent": (Count.RECIPIENT, 5 * 365),
+    "comms.consent": (Count.RECIPIENT, 5 * 366),
     "comms.cancellations": (Count.RECIPIENT, 4),
     "comms.inbound": (Count.RECIPIENT, 7),
     "comms.deferred.1s": (Count.RECIPIENT, 7),
