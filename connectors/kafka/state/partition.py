@@ -115,9 +115,17 @@ class OpenPartition:
         entries = {key: self.store.get(key) for key in self._fold.overwritten if not self.is_in_flight(key)}
         if entries and self._end is None:
             log.warning("stale writes of a former owner, written again", partition=self.tp.partition, keys=len(entries))
-            done = self._hand_over(entries, None)
-            self._repairs.add(done)
-            done.add_done_callback(self._repaired)
+            self._in_background(self._hand_over(entries, None))
+
+    def _in_background(self, done: asyncio.Future[None]) -> None:
+        self._repairs.add(done)
+        done.add_done_callback(self._repaired)
+
+    def look(self) -> None:
+        """Find out what others have written since our last record, and repair it: where nothing is put, nobody would
+        notice a stale record before compaction has dropped the good one under it."""
+        if self._end is None and not self._puts:
+            self._in_background(self._write([self._writer.mark()]))
 
     async def close(self, wait_s: float) -> None:
         """Wait for puts under way, but not for ever; what is left then raises PartitionNotOpen. Then let go."""
@@ -137,11 +145,14 @@ class OpenPartition:
     def _hand_over(
         self, entries: Mapping[bytes, bytes | None], source: tuple[Source, int] | None
     ) -> asyncio.Future[None]:
+        if self._end is None:
+            return self._write(self._writer.records(entries, source))
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._end is not None:
-            done.set_exception(self._end)
-            return done
-        records = self._writer.records(entries, source)
+        done.set_exception(self._end)
+        return done
+
+    def _write(self, records: Sequence[Write]) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if not records:
             done.set_result(None)
             return done

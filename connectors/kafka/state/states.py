@@ -31,6 +31,9 @@ RESTORES_AT_ONCE = 4
 """Folding is Python: more threads would only share one core, and hold more batches in memory."""
 CLOSE_WAIT_S = 4.0
 """Below `KafkaSettings.in_flight_wait_s`, after which a revoke no longer waits for us."""
+LOOK_EVERY_S = 600.0
+"""Well below `min.compaction.lag.ms` of the topic, an hour: a stale record must be found while the good one under it is
+still there."""
 DELETE_RETENTION_S = 86_400.0
 """Kafka's default of `delete.retention.ms`."""
 _OF_RETENTION = 0.5
@@ -55,6 +58,7 @@ class PartitionStates:
         owner: name of this process in its CLAIMs, for people who read the log.
         delete_retention_s: `delete.retention.ms` of the topic. Deletions older than that are gone from the log, so a
             store that missed them cannot be resumed.
+        look_every_s: how often each open partition looks for stale records of former owners.
         room: memory and files; shared with other `PartitionStates` where given.
         now_ms: wall clock, epoch milliseconds UTC.
     """
@@ -68,6 +72,7 @@ class PartitionStates:
         directory: Path,
         owner: str = "commlayer",
         delete_retention_s: float = DELETE_RETENTION_S,
+        look_every_s: float = LOOK_EVERY_S,
         room: Room | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -77,6 +82,8 @@ class PartitionStates:
         self._owner = owner
         self._on_undecodable: OnUndecodable = _log_undecodable
         self._delete_retention_s = delete_retention_s
+        self._look_every_s = look_every_s
+        self._looking: asyncio.Task[None] | None = None
         self._room = room or Room()
         self._now_ms = now_ms
         self._reader = StateLog(topic, settings)
@@ -103,11 +110,15 @@ class PartitionStates:
         return frozenset(self._open)
 
     async def start(self) -> None:
-        """Show the gauges."""
+        """Show the gauges, and begin to look for stale records."""
         metrics.OPEN.labels(self._topic).set_function(lambda: len(self._open))
+        self._looking = asyncio.create_task(self._look(), name=f"state {self._topic} look")
 
     async def stop(self) -> None:
         """Close everything."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         await asyncio.gather(*(self.close(partition) for partition in list(self._open)))
         self._restores.shutdown(wait=False, cancel_futures=True)
         self._writes.shutdown(wait=False)
@@ -199,6 +210,12 @@ class PartitionStates:
             return self._open[partition]
         except KeyError:
             raise PartitionNotOpen(f"{self._topic}[{partition}] is not open") from None
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(self._look_every_s)
+            for opened in self._open.values():
+                opened.look()
 
     # Restoring
 

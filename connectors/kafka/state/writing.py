@@ -49,6 +49,10 @@ class Writer:
             records.append(self._record(MARK_KEY, b"", own))
         return records
 
+    def mark(self) -> Write:
+        """A record that says nothing but that we are there."""
+        return self._record(MARK_KEY, b"", ())
+
     def _record(self, key: bytes, value: bytes | None, more: Sequence[tuple[Source, int]]) -> Write:
         sources = dict(self._carried(key)) | dict(more)
         for place, offset in sources.items():

@@ -113,6 +113,26 @@ async def test_a_stale_write_is_superseded_in_the_log_so_that_compaction_cannot_
     assert written == [b"good", b"late", b"good"]
 
 
+async def test_a_stale_write_is_superseded_where_nobody_puts_anything(make: Make, kafka: Kafka, topic: str) -> None:
+    old, new = await make("old"), await make("new", look_every_s=1.0)
+    await old.open(0)
+    await old.put(0, {b"k": b"good"}, source=("in", 0, 7))
+    await new.open(0)
+    with pytest.raises(PartitionTaken):
+        await old.put(0, {b"k": b"late"})
+
+    def written() -> list[bytes | None]:
+        return [record.value for record in kafka.consume_all(topic) if record.key == b"k"]
+
+    async with asyncio.timeout(60):
+        while True:
+            if await asyncio.to_thread(written) == [b"good", b"late", b"good"]:
+                break
+            await asyncio.sleep(0.05)
+    assert new.get(0, b"k") == b"good"
+    assert new.source_position(0, "in") == 7
+
+
 async def test_a_closed_partition_takes_and_shows_nothing(make: Make) -> None:
     states = await make("a")
     await states.open(0)
