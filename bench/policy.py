@@ -48,7 +48,8 @@ def main(requests: int, rules: Rules) -> None:
             if known:  # learnt by a process of its own, so that what follows is deciding and nothing else
                 kafka.produce(known)
                 with policy(file, folder) as process:
-                    wait(process, lambda: written(kafka, POLICY_STATE), COUNTS.recipient + len(known))
+                    # Each partition begins with a claim, and notes when its consent was read to the end.
+                    wait(process, lambda: written(kafka, POLICY_STATE), 2 * COUNTS.recipient + len(known))
             kafka.produce(backlog(rules, requests))
             with policy(file, folder) as process:
                 measure(kafka, process, requests, rules)

@@ -126,6 +126,11 @@ class Ledger:
         unreadable = None if self.unreadable is None else self.unreadable - self.position
         return Ledger(entries, -1, unreadable)
 
+    @property
+    def holds_opt_outs(self) -> bool:
+        """Whether the person ever opted out of anything: of most people nothing more need be asked."""
+        return any(entry.change is ConsentChange.OPT_OUT for entry in self.entries)
+
     def suppressed(self, message: About, now_ms: int) -> Entry | None:
         """The suppression that stands against the message, the latest where there are several."""
         return self._standing(ConsentChange.SUPPRESS, message, now_ms)

@@ -62,9 +62,11 @@ class ConsentLog:
             if known is not None and (not self._now or known == self._now.encode()):
                 continue
             self._unread.add(home)
-            log.warning("consent is read from its start", partition=home, topic_was_made_anew=known is not None)
-            if known is not None:
-                await self._begin_anew(home)
+            if known is None:
+                log.info("consent is read from its start", partition=home)
+                continue
+            log.warning("comms.consent was made anew, and is read from its start", partition=home)
+            await self._begin_anew(home)
 
     def from_start(self, tp: TP) -> bool:
         """Whether a partition is read from its start, whatever the group committed."""

@@ -77,7 +77,7 @@ def about(case: Case) -> About:
 def _opted_out(case: Case, message: About, now_ms: int) -> Entry | None:
     ledger = case.facts.ledger
     opt_out = ledger.opted_out(message, now_ms)
-    if opt_out is not None or not ledger.entries:
+    if opt_out is not None or not ledger.holds_opt_outs:
         return opt_out
     able = senders.able(case)
     if isinstance(able, Deny):
