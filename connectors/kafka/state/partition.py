@@ -22,6 +22,7 @@ from .fold import Fold, Folded
 from .log_order import Hole, LogOrder
 from .restore import StateLog, Undecodable
 from .store import Reflects, Store
+from .store_writes import StoreWrites
 from .writing import Writer
 
 log = structlog.get_logger(__name__)
@@ -64,7 +65,8 @@ class OpenPartition:
         store: reflects the log up to our CLAIM.
         fold: as far as the store.
         epoch: offset of our CLAIM.
-        threads: the store is written there.
+        writes: the store is written by them.
+        threads: whatever else blocks goes there.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class OpenPartition:
         epoch: int,
         publisher: DurablePublisher,
         reader: StateLog,
+        writes: StoreWrites,
         threads: Executor,
         on_undecodable: OnUndecodable,
         now_ms: Callable[[], int],
@@ -86,6 +89,7 @@ class OpenPartition:
         self._writer = Writer(epoch, fold.sources)
         self._publisher = publisher
         self._reader = reader
+        self._writes = writes
         self._threads = threads
         self._on_undecodable = on_undecodable
         self._now_ms = now_ms
@@ -206,8 +210,7 @@ class OpenPartition:
             if offset >= self._fold.position:
                 stale = self._fold.take(offset, written.record) is Folded.STALE
         reflects = Reflects(self._fold.position, self._fold.claim, turn[-1][1].at_ms, dict(self._fold.sources))
-        changes = self._fold.take_changes()
-        await self._in_thread(functools.partial(self.store.write, list(changes.items()), reflects))
+        await self._writes.write(self.store, self._fold.take_changes(), reflects)
         metrics.WRITES.labels(self.tp.topic).inc(len(turn))
         for _, written in turn:
             key = written.record.key

@@ -22,6 +22,11 @@ T = TypeVar("T")
 
 BATCH = 5000
 POLL_S = 0.2  # how late a stop is noticed
+LAST_POLL_S = 0.02
+"""For less than a batch: librdkafka waits for as many records as were asked for, and compaction may have left fewer."""
+FETCHED_KB = 16_384
+"""What one reader holds of the log ahead of its fold; librdkafka's own 64 MB, four times at once, are most of what a
+process needs."""
 ASK_TIMEOUT_S = 5.0
 RETRY_S = 0.5
 _WAITED_OUT = frozenset(
@@ -71,6 +76,7 @@ class StateLog:
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 10,
+            "queued.max.messages.kbytes": FETCHED_KB,
         }
 
     def catch_up(
@@ -88,7 +94,8 @@ class StateLog:
 
         Args:
             at_ms: when the log reached no further than `end`.
-            fresh: the store is empty: begin where the log begins.
+            fresh: the store is empty: begin where the log begins. It is then written without RocksDB's own log, which
+                would be half of the work: a crash leaves an earlier position with all before it, as flushed.
 
         Raises:
             OutsideLog: the store's position is not in the log.
@@ -106,15 +113,16 @@ class StateLog:
                 raise OutsideLog(f"{self._topic}[{partition}]: position {fold.position} is not in {low}..{high}")
             consumer.assign([TopicPartition(self._topic, partition, fold.position)])
             while fold.position < end:
-                for message in consumer.consume(BATCH, timeout=POLL_S):
+                for message in _next(consumer, end - fold.position):
                     count += self._fold(message, fold, end, bad)
                 # Not yet known to be at the end: only the last write may say so, or deletions could be missed.
                 seen_ms = at_ms if fold.position >= end else store.reflects.at_ms
-                store.write(
-                    fold.take_changes().items(), Reflects(fold.position, fold.claim, seen_ms, dict(fold.sources))
-                )
+                reflects = Reflects(fold.position, fold.claim, seen_ms, dict(fold.sources))
+                store.write(fold.take_changes().items(), reflects, logged=not fresh)
                 if stopped.is_set():
                     raise Stopped
+            if fresh:
+                store.flush()
         return count, bad
 
     def between(
@@ -126,7 +134,7 @@ class StateLog:
         with self._consumer() as consumer:
             consumer.assign([TopicPartition(self._topic, partition, fold.position)])
             while fold.position < end:
-                for message in consumer.consume(BATCH, timeout=POLL_S):
+                for message in _next(consumer, end - fold.position):
                     self._fold(message, fold, end, bad, outcomes)
                 if stopped.is_set():
                     raise Stopped
@@ -166,6 +174,13 @@ class StateLog:
             yield consumer
         finally:
             consumer.close()
+
+
+def _next(consumer: Consumer, most: int) -> list[Message]:
+    """The next batch; there are `most` offsets left. In between an empty one may come."""
+    count, timeout_s = (BATCH, POLL_S) if most >= BATCH else (most, LAST_POLL_S)
+    batch: list[Message] = consumer.consume(count, timeout=timeout_s)
+    return batch
 
 
 def _answer(ask: Callable[[], T], stopped: threading.Event) -> T:

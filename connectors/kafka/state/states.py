@@ -24,6 +24,7 @@ from .fold import Fold
 from .partition import OnUndecodable, OpenPartition, PartitionNotOpen
 from .restore import OutsideLog, StateLog, Undecodable
 from .store import Room, Store, StoreDamaged
+from .store_writes import StoreWrites
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +92,8 @@ class PartitionStates:
         self._opening: dict[int, float] = {}
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # one opens or closes it at a time
         self._restores = ThreadPoolExecutor(RESTORES_AT_ONCE, thread_name_prefix=f"{topic}-restore")
-        self._writes = ThreadPoolExecutor(2, thread_name_prefix=f"{topic}-store")
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix=f"{topic}-store")
+        self._writes = StoreWrites(self._threads)
 
     def tell_undecodable(self, to: OnUndecodable) -> None:
         """Whom to tell of each record that is none of ours, to write it to `comms.dead`; awaited, and told again
@@ -121,7 +123,7 @@ class PartitionStates:
             await asyncio.gather(self._looking, return_exceptions=True)
         await asyncio.gather(*(self.close(partition) for partition in list(self._open)))
         self._restores.shutdown(wait=False, cancel_futures=True)
-        self._writes.shutdown(wait=False)
+        self._threads.shutdown(wait=False)
 
     async def open(self, partition: int) -> None:
         """Claim the partition, bring its store up to the claim, and serve it. May take long; cancel it at will. Call it
@@ -232,7 +234,8 @@ class PartitionStates:
                 epoch=claim.offset,
                 publisher=self._publisher,
                 reader=self._reader,
-                threads=self._writes,
+                writes=self._writes,
+                threads=self._threads,
                 on_undecodable=self._on_undecodable,
                 now_ms=self._now_ms,
             )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteBufferManager
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteBufferManager, WriteOptions
 
 from .envelope import RESERVED, Source
 from .fold import NO_CLAIM, Fold, Reached
@@ -24,6 +24,9 @@ _FIRST_KEY = b"\x01"
 _SUSPECT = "REBUILD"
 """A file of this name beside the store says that reading it failed: opening looks at some of its blocks only."""
 _FORMAT = 1
+
+_UNLOGGED = WriteOptions()
+_UNLOGGED.disable_wal = True  # type: ignore[method-assign,assignment]  # rocksdict's stub takes the attribute for a method
 
 _NOT_DAMAGE = ("lock", "no space", "permission denied", "too many open files", "read-only file system", "quota")
 """What RocksDB says when the store itself may be sound: throwing it away would not help, or harm another process."""
@@ -92,7 +95,7 @@ _T = TypeVar("_T")
 
 
 class Store:
-    """One open store. `write` and `close` block: call them in a thread; reading is short.
+    """One open store. `write`, `flush` and `close` block: call them in a thread; reading is short.
 
     Raises:
         Exception: RocksDB's, whatever it is; `StoreDamaged` where the store is to be made anew.
@@ -121,8 +124,10 @@ class Store:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key."""
-        with self._watched():
+        try:
             value: bytes | None = self._db.get(key)
+        except Exception as error:
+            raise self._judged(error) from error
         return value
 
     def page(self, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
@@ -145,8 +150,9 @@ class Store:
                 found.append((key, value))
         return found
 
-    def write(self, changes: Iterable[tuple[bytes, bytes | None]], reflects: Reflects) -> None:
-        """Entries and what they reflect, both or neither."""
+    def write(self, changes: Iterable[tuple[bytes, bytes | None]], reflects: Reflects, *, logged: bool = True) -> None:
+        """Entries and what they reflect, both or neither. What is not `logged` is lost with the process until `flush`,
+        and must be flushed before anything is logged again: what came later would be found without it."""
         batch = WriteBatch(raw_mode=True)
         for key, value in changes:
             if value is None:
@@ -155,10 +161,17 @@ class Store:
                 batch.put(key, value)
         batch.put(_META, _packed(reflects))
         try:
-            self._db.write(batch)
+            self._db.write(batch, None if logged else _UNLOGGED)
         except Exception as error:
             raise self._judged(error) from error
         self.reflects = reflects
+
+    def flush(self) -> None:
+        """Write everything to files. Blocks."""
+        try:
+            self._db.flush()
+        except Exception as error:
+            raise self._judged(error) from error
 
     def close(self) -> None:
         """Write everything to files and let go."""

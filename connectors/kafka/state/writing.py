@@ -34,6 +34,8 @@ class Writer:
         for key in entries:
             if not key or key.startswith(RESERVED):
                 raise ValueError(f"key {key!r} of a state entry must not be empty or begin with a zero byte")
+        if len(entries) == 1 and source is None and not self._sources:  # as policy writes: nothing to carry along
+            return [Write(self.epoch, key, value) for key, value in entries.items()]
         deletions = [key for key, value in entries.items() if value is None]
         values = [key for key, value in entries.items() if value is not None]
         records = []

@@ -14,6 +14,7 @@ from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.state import PartitionNotOpen, PartitionStates, PartitionTaken, Undecodable, evict
 from connectors.kafka.state.envelope import CLAIM_KEY, Source, headers_of
+from connectors.kafka.state.store import Room, Store
 from tests.support.kafka import Kafka, Outgoing
 
 Make = Callable[..., Awaitable[PartitionStates]]
@@ -67,6 +68,21 @@ async def test_what_was_put_is_there_after_it_is_opened_again_warm_and_cold(make
         await states.close(0)
         cold(tmp_path, "a")
         await states.open(0)
+
+
+async def test_a_process_killed_after_a_cold_restore_leaves_no_hole_in_its_store(make: Make, tmp_path: Path) -> None:
+    states = await make("a")
+    await states.open(0)
+    await states.put(0, {b"restored": b"1"})
+    await states.close(0)
+    cold(tmp_path, "a")
+    await states.open(0)
+    await states.put(0, {b"served": b"2"})
+    [topic] = (tmp_path / "a").iterdir()
+    left = shutil.copytree(topic / "0", tmp_path / "left", ignore=shutil.ignore_patterns("LOCK"))
+    store = Store(left, Room())
+    assert [store.get(b"restored"), store.get(b"served")] == [b"1", b"2"]
+    store.close()
 
 
 async def test_thousands_of_puts_wait_at_the_same_time_and_the_last_of_a_key_wins(make: Make) -> None:
