@@ -100,8 +100,11 @@ class StageWorker:
     def run(self) -> int:
         """Run until SIGTERM or SIGINT, or until something breaks. Returns the exit code."""
         say_repeats_once()
-        with _uvloop():
-            return asyncio.run(self._run())
+        try:
+            with _uvloop():
+                return asyncio.run(self._run())
+        finally:
+            self._deadline.cancel()  # not before: the end of a loop waits for its threads, however long they take
 
     async def _run(self) -> int:
         stop = asyncio.Event()
@@ -118,7 +121,6 @@ class StageWorker:
         except HealthPortTaken as taken:
             log.error("cannot start", why=str(taken))
             return EXIT_BROKEN
-        self._deadline.cancel()
         if self._stop_failed:
             code = code or EXIT_BROKEN
         log.info("stopped", exit_code=code)

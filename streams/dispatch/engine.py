@@ -161,11 +161,13 @@ class Engine:
         self.sender.open()
 
     async def close(self) -> None:
-        """Start nothing more; returns when nothing is under way."""
+        """Start nothing more; returns when nothing is under way. Look-ups are given up: a log may take long to read,
+        and the next owner needs them anyway."""
         self._stop_resolving()
         self.sender.shut()
         self.tenure.closing = True
         self.sender.give_back()
+        await self._shared.stop()
         await self.under_way.nothing()
 
     def drop(self) -> None:

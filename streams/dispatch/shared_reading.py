@@ -68,19 +68,23 @@ class SharedReading:
         return await request.answer
 
     async def stop(self) -> None:
-        """End what is being read."""
+        """End what is being read; who waits for it is cancelled. What is asked for afterwards is read as ever."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for requests in self._waiting.values():  # of a task that had not begun
+            _cancel(requests)
+        self._waiting.clear()
 
     async def _read(self, partition: int) -> None:
+        requests: list[_Request] = []
         try:
             while requests := self._waiting[partition]:
                 self._waiting[partition] = []
                 await self._answer(partition, requests)
         finally:
-            del self._waiting[partition]
+            _cancel([*requests, *self._waiting.pop(partition)])
 
     async def _answer(self, partition: int, requests: list[_Request]) -> None:
         wanted = about(
@@ -108,3 +112,8 @@ class SharedReading:
             for message_id in request.about.ids:
                 mine |= by_id.get(message_id, {})
             request.answer.set_result([(record, position) for position, record in sorted(mine.items())])
+
+
+def _cancel(requests: Iterable[_Request]) -> None:
+    for request in requests:
+        request.answer.cancel()  # without effect on those that were answered

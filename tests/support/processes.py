@@ -72,6 +72,14 @@ class Child:
         if self._process.poll() is None:
             self._process.send_signal(number)
 
+    def catches(self, number: signal.Signals) -> bool:
+        """It has set up a handler for this signal. Until then the signal ends it (Linux only)."""
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self.pid}/status").read_text()
+            [caught] = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+            return bool(int(caught, 16) >> (number - 1) & 1)
+        return False
+
     def stop(self, timeout_s: float = 30.0) -> int:
         """SIGTERM, and SIGKILL if that is not enough. Returns the exit code."""
         self.signal(signal.SIGCONT)

@@ -1,7 +1,8 @@
 """A stage process for the tests of StageWorker: `python stage_process.py <json>`; finishes every record at once.
 
 The JSON: settings (of KafkaSettings), group, topics (required ones, read all), health_port, datadir, raise_on (value of
-a record that makes the agent raise), hang_on_stop (an after_stop step that never ends).
+a record that makes the agent raise), hang_on_stop (an after_stop step that never ends), hanging_thread (a thread of the
+loop that never ends), stop_within_s (worker.STOP_WITHIN_S).
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from connectors.health import HealthBoard
+from connectors.kafka import worker as module
 from connectors.kafka.settings import KafkaSecurity, KafkaSettings
 from connectors.kafka.worker import StageWorker, create_app
 
@@ -30,6 +33,8 @@ async def take(stream: Any) -> None:
 
 async def before() -> None:
     print("before start", flush=True)
+    if CONFIG.get("hanging_thread"):
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
 
 
 async def after() -> None:
@@ -45,6 +50,7 @@ settings["security"] = KafkaSecurity(**settings.get("security", {}))
 app = create_app(KafkaSettings(**settings), group=CONFIG["group"], anchor=None, datadir=Path(CONFIG["datadir"]))
 for name in CONFIG["topics"]:
     app.agent(app.topic(name, value_type=bytes, value_serializer="raw"), name=f"take {name}")(take)
+module.STOP_WITHIN_S = CONFIG.get("stop_within_s", module.STOP_WITHIN_S)
 worker = StageWorker(
     app,
     before_start=[before],

@@ -232,6 +232,15 @@ def test_what_hangs_while_stopping_does_not_keep_the_process(kafka: Kafka, start
     assert kafka.committed(group, topic) == {0: 1}
 
 
+def test_a_thread_that_hangs_does_not_keep_the_process(start: Callable[..., StageProcess]) -> None:
+    """Such as one that reads a log from a broker that is gone: the end of the loop waits for it."""
+    process = start(f"127.0.0.1:{free_ports(1)[0]}", {"t": 1}, "g", hanging_thread=True, stop_within_s=2.0)
+    process.until_printed("before start")
+    assert process.stop() == 1
+    assert "after stop" in process.output()
+    assert "did not stop in time" in process.output()
+
+
 def test_credentials_reach_the_broker(
     sasl_broker: Broker, sasl_user: Callable[[str], Kafka], start: Callable[..., StageProcess]
 ) -> None:

@@ -232,6 +232,8 @@ class Ordeal:
 
 
 async def _leave(process: Child) -> None:
+    # It may have been started this moment: before it listens, the signal ends it as it ends any program.
+    await until(lambda: process.catches(signal.SIGTERM) or process.returncode is not None, 60)
     process.signal(signal.SIGTERM)
     try:
         await until(lambda: process.returncode is not None, 30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -251,6 +252,24 @@ async def test_partitions_can_be_given_away_while_a_lease_is_away() -> None:
         await here.until(here.attempts)
         await asyncio.wait_for(here.engine.close(), 5)
         assert not record.finished
+
+
+async def test_partitions_can_be_given_away_while_the_log_is_read_for_thousands_of_records() -> None:
+    async with world() as here:
+        here.reading = asyncio.Event()
+        records = [here.take(replace(order(), again=True)) for _ in range(5_000)]
+        await here.until(lambda: here.read_back)
+        closing = asyncio.ensure_future(here.engine.close())
+        await asyncio.sleep(0)
+        late = here.take(replace(order(), again=True))
+        await asyncio.wait_for(closing, 5)
+        here.engine.drop()
+        assert not any(record.finished for record in (*records, late))
+        assert here.read_back == 1, "nor is another reading begun"
+        here.reading = None
+        here.engine.open(2)
+        again = here.take(replace(order(), again=True))
+        await here.until(lambda: again.finished)
 
 
 async def test_no_more_posts_are_under_way_than_there_are_slots_and_critical_finds_one() -> None:

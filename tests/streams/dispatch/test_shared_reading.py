@@ -109,7 +109,12 @@ async def test_stopping_ends_what_is_being_read() -> None:
     shared = SharedReading(log.find)
     asked = asyncio.create_task(shared.find(0, 1, about([NUMBERS[0]])))
     await until_reading(log, 1)
-    await shared.stop()
-    asked.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asked
+    waiting = asyncio.create_task(shared.find(0, 1, about([NUMBERS[1]])))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await shared.stop()
+        for each in (asked, waiting):
+            with pytest.raises(asyncio.CancelledError):
+                await each
+    log.let_go.set()
+    assert len(await shared.find(0, 1, about([NUMBERS[0]]))) == 1, "the next assignment looks up as ever"

@@ -150,6 +150,8 @@ class Consumed:
 
 @dataclass
 class World:
+    """`read_back` counts readings of the attempts log; each waits for `reading`, if there is one."""
+
     scheduler: Scheduler
     twilio: FakeTwilio
     kafka: RecordingPublisher
@@ -157,6 +159,7 @@ class World:
     allowed: bool = True
     broken: list[Exception] = field(default_factory=list)
     read_back: int = 0
+    reading: asyncio.Event | None = None
     _offsets: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
@@ -228,6 +231,8 @@ async def world(
 
     async def find(partition: int, since_ms: int, about: About) -> Found:
         made.read_back += 1
+        if made.reading is not None:
+            await made.reading.wait()
         recent = [each for each in log_of(log, partition) if each[0].at >= since_ms]
         return [each for each in recent if each[0].message_id in about.ids or each[0].recipient in about.people]
 
