@@ -13,7 +13,7 @@ from connectors.twilio.errors import ErrorPolicy
 from connectors.webhooks.settings import BridgeSettings
 from schemas import topics
 from schemas.topics import PartitionCounts, catalogue
-from streams.dispatch.lanes import Group, Lane, LaneKind, LaneTable
+from streams.dispatch.lanes import Budget, Group, Lane, LaneKind, LaneTable
 from streams.dispatch.scheduler_settings import SchedulerSettings
 from streams.policy.config import (
     AppGrants,
@@ -176,8 +176,8 @@ def segment_settings(config: Configuration, secrets: Secrets) -> SegmentSettings
 
 
 def lane_table(config: Configuration) -> LaneTable:
-    """Lanes and pacing groups of dispatch."""
-    groups = [Group(name, group.partition, group.rate) for name, group in config.groups.items()]
+    """Lanes, pacing groups and budgets of dispatch."""
+    groups = [Group(name, group.partition, group.rate, group.budget) for name, group in config.groups.items()]
     groups += [
         Group(name, sender.partition)
         for name, sender in config.senders.items()
@@ -195,7 +195,8 @@ def lane_table(config: Configuration) -> LaneTable:
         )
         for name, sender in config.senders.items()
     ]
-    return LaneTable.of(lanes, groups, partitions=config.kafka.partitions.dispatch)
+    budgets = [Budget(name, budget.rate) for name, budget in config.budgets.items()]
+    return LaneTable.of(lanes, groups, budgets, partitions=config.kafka.partitions.dispatch)
 
 
 def scheduler_settings(config: Configuration) -> SchedulerSettings:

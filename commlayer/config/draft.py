@@ -19,7 +19,7 @@ from .profiles import Profiles
 from .quiet import QuietHours
 from .rules import App, Category, Consumer, Countries
 from .templates import ContentTemplate, Template
-from .twilio import Account, Bridge, Group, Sender
+from .twilio import Account, Bridge, Budget, Group, Sender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class Draft:
     registry: Registry | None = None
     bridge: Bridge | None = None
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
     senders: Mapping[str, Sender] = field(default_factory=dict)
     pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Draft:
 
 NAMED = (
     "accounts",
+    "budgets",
     "groups",
     "senders",
     "pools",

@@ -18,7 +18,7 @@ from .profiles import Profiles
 from .quiet import QuietHours
 from .rules import App, Category, Consumer, Countries
 from .templates import ContentTemplate, Template
-from .twilio import Account, Bridge, Group, Sender
+from .twilio import Account, Bridge, Budget, Group, Sender
 
 
 class Configuration(Section):
@@ -28,6 +28,7 @@ class Configuration(Section):
     registry: Registry | None = Field(default=None, description="Schema registry; optional.")
     bridge: Bridge = Field(description="Where Twilio reaches us.")
     accounts: dict[str, Account] = Field(min_length=1, description="Twilio accounts by name.")
+    budgets: dict[str, Budget] = Field(default={}, description="Budgets that several groups share, by name.")
     groups: dict[str, Group] = Field(default={}, description="Pacing groups by name.")
     senders: dict[str, Sender] = Field(min_length=1, description="Senders by name.")
     pools: dict[str, tuple[str, ...]] = Field(default={}, description="Names of senders by name of pool.")

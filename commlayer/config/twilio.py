@@ -47,6 +47,15 @@ class Group(Section):
     partition: Partition = Field(description="Its partition in all dispatch topics; below kafka.partitions.dispatch.")
     rate: PositiveFloat | None = Field(default=None, description="Shared budget, segments per second; none by default.")
     shared: Flag = Field(default=False, description="Other groups may use the same partition (all must say so).")
+    budget: str | None = Field(
+        default=None, description="Name of a wider budget that it shares with other groups of its partition."
+    )
+
+
+class Budget(Section):
+    """What several groups share: a 10DLC brand, whose campaigns they are. All of them lie on one partition."""
+
+    rate: PositiveFloat = Field(description="Segments per second of all its groups together.")
 
 
 class Sender(Section):

@@ -103,6 +103,7 @@ def move(config: Configuration, group: str, to: int, word: Word, switches: Switc
     if not 0 <= to < count:
         raise Refused(f"partition {to} does not exist: there are {count}.", "raise kafka.partitions.dispatch first.")
     groups = lane_table(config).groups
+    _must_move_alone(config, group)
     place = place_of(switches.place(group), groups[group].partition)
     if place.opening is not None:
         raise Refused(
@@ -120,6 +121,18 @@ def move(config: Configuration, group: str, to: int, word: Word, switches: Switc
     key, record = _record(subject, Aspect.PLACE, ControlAction.MOVE_BEGIN, word)
     record.from_partition, record.to_partition = place.home, to
     return key, record
+
+
+def _must_move_alone(config: Configuration, group: str) -> None:
+    budget = config.groups[group].budget if group in config.groups else None
+    others = [name for name, other in config.groups.items() if other.budget == budget and name != group]
+    if budget is None or not others:
+        return
+    raise Refused(
+        f"group {group} shares budget {budget} with {', '.join(others)}: on its way two processes would pace it.",
+        f"divide budgets.{budget}.rate among the groups as their own `rate`, take `budget` away from them and restart "
+        "dispatch; move them one by one; then write `budget` again.",
+    )
 
 
 def _is_shared(config: Configuration, group: str) -> bool:

@@ -6,9 +6,9 @@ import heapq
 from collections.abc import Iterator
 
 from .breaker import FOREVER
-from .lane_state import AccountState, GroupState, LaneState
+from .lane_state import AccountState, LaneState, SharedBudget
 
-Sleeper = LaneState | GroupState | AccountState
+Sleeper = LaneState | SharedBudget | AccountState
 
 
 class Agenda:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from schemas.records import MessageClass
 
-from .lane_state import LaneState
+from .lane_state import LaneState, SharedBudget
 from .scheduler import Scheduler
 from .shares import AGED_FACTOR, CLASSES
 
@@ -52,11 +52,10 @@ def etas(scheduler: Scheduler, unread: Mapping[tuple[int, int], Unread]) -> dict
         reading = [_reading_s(unread.get((partition, rank)), rank, lanes) for rank in _RANKS]
         for lane in lanes:
             waits = _waits(reading, _held([lane]), lane.pace.bucket.rate, lane.shares.shares)
-            group = lane.group
-            if group is not None:
-                held = _held([each for each in lanes if each.group is group])
+            for budget in lane.budgets:
+                held = _held([each for each in lanes if budget in each.budgets])
                 waits = list(
-                    map(max, waits, _waits(reading, held, group.pace.bucket.rate, group.parking.shares.shares))
+                    map(max, waits, _waits(reading, held, budget.pace.bucket.rate, budget.parking.shares.shares))
                 )
             found[lane.lane.name] = {CLASSES[rank]: wait_s for rank, wait_s in enumerate(waits) if wait_s > 0}
     return found
@@ -86,12 +85,14 @@ def _reading_s(unread: Unread | None, rank: int, lanes: Sequence[LaneState]) -> 
 
 def _rate(lanes: Sequence[LaneState]) -> float:
     """Segments per second of all lanes of a partition together."""
-    alone = sum(lane.pace.bucket.rate for lane in lanes if lane.group is None)
-    groups = {lane.group.name: lane.group for lane in lanes if lane.group is not None}
-    return alone + sum(
-        min(group.pace.bucket.rate, sum(lane.pace.bucket.rate for lane in lanes if lane.group is group))
-        for group in groups.values()
-    )
+    together: dict[tuple[SharedBudget, ...], float] = defaultdict(float)
+    for lane in lanes:
+        together[lane.budgets] += lane.pace.bucket.rate
+    # From the narrowest budget outwards: what shares one has no more than it.
+    for depth in range(max(map(len, together), default=0), 0, -1):
+        for budgets in [each for each in together if len(each) == depth]:
+            together[budgets[1:]] += min(together.pop(budgets), budgets[0].pace.bucket.rate)
+    return together[()]
 
 
 def _held(lanes: Sequence[LaneState]) -> list[int]:

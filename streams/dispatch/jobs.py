@@ -48,8 +48,8 @@ class Job:
         astray: why it may not be sent from here, and goes back to policy once its attempts are resolved; None: it may.
         closed: its group moves here, and the old place is not empty yet: it waits.
         charged_at: when its present POST was charged, monotonic seconds: the moment for which it has its place.
-        paid: what its lane's and its group's bucket had charged with it: as long as they stand there, nothing else has
-            been charged since.
+        paid: what the buckets of its lane and of its budgets had charged with it: as long as they stand there, nothing
+            else has been charged since.
         refusal: why the last look let it not start, if it did not.
         generation: assignment under which it was taken in.
     """
@@ -89,7 +89,7 @@ class Job:
         self.astray: Reason | None = None
         self.closed = False
         self.charged_at = 0.0
-        self.paid = (0.0, 0.0)
+        self.paid: tuple[float, ...] = ()
         self.refusal: Any = None
         self.records: list[Any] = [] if record is None else [record]
         self.sequence = 0

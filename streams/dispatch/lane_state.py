@@ -94,8 +94,8 @@ class Pace:
         return self.bucket.due(segments, ALL_THE_ROOM if urgent else AHEAD_S)
 
 
-class GroupState:
-    """A pacing group with a shared budget."""
+class SharedBudget:
+    """A budget that lanes share: a pacing group's, or a wider one of several groups."""
 
     __slots__ = ("name", "pace", "parking", "wake_at")
 
@@ -193,13 +193,19 @@ class AccountState:
 
 
 class LaneState:
-    """One lane: what waits, what is prepared, what it may do next."""
+    """One lane: what waits, what is prepared, what it may do next.
+
+    Attributes:
+        budgets: what it shares with others, the narrowest first.
+        buckets: its own and those of its budgets; each start is charged to all of them.
+    """
 
     __slots__ = (
         "account",
         "breaker",
+        "buckets",
+        "budgets",
         "dirty",
-        "group",
         "in_flight",
         "lane",
         "late",
@@ -217,14 +223,20 @@ class LaneState:
     )
 
     def __init__(
-        self, lane: Lane, account: AccountState, group: GroupState | None, breaker: Breaker, shares: ClassShares
+        self,
+        lane: Lane,
+        account: AccountState,
+        budgets: Sequence[SharedBudget],
+        breaker: Breaker,
+        shares: ClassShares,
     ) -> None:
         self.lane = lane
         self.account = account
-        self.group = group
+        self.budgets = tuple(budgets)
         self.breaker = breaker
         self.shares = shares
         self.pace = Pace(Bucket(lane.rate))
+        self.buckets = (self.pace.bucket, *(budget.pace.bucket for budget in self.budgets))
         self.waiting = [FairQueue() for _ in _RANKS]
         self.ready: list[deque[Job]] = [deque() for _ in _RANKS]
         self.ready_ranks = 0
@@ -282,8 +294,8 @@ class LaneState:
     def startable_at(self, job: Job, urgent: bool) -> float:
         """When a prepared message may start, by pace and breaker; in the past when it may now."""
         at = self.pace.due(job.segments, urgent)
-        if self.group is not None:
-            at = max(at, self.group.pace.due(job.segments, urgent))
+        for budget in self.budgets:
+            at = max(at, budget.pace.due(job.segments, urgent))
         if not self.breaker.closed:
             if self.in_flight:
                 return FOREVER  # half-open: `ended` looks again
@@ -300,16 +312,16 @@ class LaneState:
         return any(queue.count for queue in self.waiting)
 
     def plan(self, job: Job) -> None:
-        """A job is planned: it takes room in the pace of lane and group."""
+        """A job is planned: it takes room in the pace of the lane and of what it shares."""
         self.pace.ahead[job.rank] += job.segments
-        if self.group is not None:
-            self.group.pace.ahead[job.rank] += job.segments
+        for budget in self.budgets:
+            budget.pace.ahead[job.rank] += job.segments
 
     def unplan(self, job: Job) -> None:
         """A planned job starts or leaves."""
         self.pace.ahead[job.rank] -= job.segments
-        if self.group is not None:
-            self.group.pace.ahead[job.rank] -= job.segments
+        for budget in self.budgets:
+            budget.pace.ahead[job.rank] -= job.segments
 
     def start(self, job: Job, now: float) -> None:
         """The head of the prepared jobs of its class starts: charge it, keep the shares' accounts."""
@@ -338,11 +350,10 @@ class LaneState:
         One job of a lane at a time has taken such a slot; were they several, each that is woken late would lose its own
         to the others.
         """
-        bucket, shared = self.pace.bucket, None if self.group is None else self.group.pace.bucket
         late_s = now - job.charged_at
         alone = job.paid == self._paid()
         if alone or late_s <= RESOLUTION_S:
-            for each in (bucket,) if shared is None else (bucket, shared):
+            for each in self.buckets:
                 if alone:
                     each.move(job.segments, now)
                 else:
@@ -353,9 +364,9 @@ class LaneState:
             return now
         first = self.late
         if first is not None and first is not job and first.charged_at > now:
-            self.late_until = max(self.late_until, first.charged_at) + job.segments / bucket.rate
+            self.late_until = max(self.late_until, first.charged_at) + job.segments / self.pace.bucket.rate
             return self.late_until if self.late_until - now <= TURN_WITHIN_S else None
-        at = max(now, bucket.paid_at, shared.paid_at if shared is not None else now)
+        at = max(now, *self._paid())
         if at - now > TURN_WITHIN_S:
             return None
         self._charge(job, at)
@@ -363,13 +374,12 @@ class LaneState:
         return at
 
     def _charge(self, job: Job, at: float) -> None:
-        self.pace.bucket.charge(job.segments, at)
-        if self.group is not None:
-            self.group.pace.bucket.charge(job.segments, at)
+        for bucket in self.buckets:
+            bucket.charge(job.segments, at)
         job.charged_at, job.paid = at, self._paid()
 
-    def _paid(self) -> tuple[float, float]:
-        return self.pace.bucket.paid_at, 0.0 if self.group is None else self.group.pace.bucket.paid_at
+    def _paid(self) -> tuple[float, ...]:
+        return tuple([bucket.paid_at for bucket in self.buckets])
 
     def clear(self) -> None:
         """Nothing is held any more; what is in flight stays so."""

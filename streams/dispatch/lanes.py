@@ -74,11 +74,27 @@ class Group:
         partition: number in `comms.dispatch.<class>` and `comms.attempts`. Given explicitly: a name's hash would move
             groups whenever the partition count changes.
         rate: shared budget in segments per second; None when only the lanes' own rates bound it.
+        budget: name of a wider budget that it shares with other groups; None for none.
     """
 
     name: str
     partition: int
     rate: float | None = None
+    budget: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What several groups share (a 10DLC brand whose campaigns they are). All of them lie on one partition, so that one
+    process paces it.
+
+    Attributes:
+        name: unique.
+        rate: segments per second of all its groups together.
+    """
+
+    name: str
+    rate: float
 
 
 class LaneTableError(ValueError):
@@ -97,15 +113,17 @@ class LaneTable:
         lanes: by name.
         groups: by name.
         partitions: partition count of the dispatch topics (D).
+        budgets: by name.
 
     Raises:
-        LaneTableError: a sender is in two lanes, a rate is not positive, a group is unknown or its partition lies
-            outside 0..D-1.
+        LaneTableError: a sender is in two lanes, a rate is not positive, a group or budget is unknown, a partition lies
+            outside 0..D-1, or the groups of a budget lie on several.
     """
 
     lanes: Mapping[str, Lane]
     groups: Mapping[str, Group]
     partitions: int
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
     _windows: Mapping[int, int] = field(init=False, repr=False, compare=False)
     _quotas: Mapping[str, int] = field(init=False, repr=False, compare=False)
     _held: Mapping[int, int] = field(init=False, repr=False, compare=False)
@@ -121,18 +139,26 @@ class LaneTable:
         object.__setattr__(self, "_quotas", quotas)
 
     @classmethod
-    def of(cls, lanes: Iterable[Lane], groups: Iterable[Group], *, partitions: int) -> LaneTable:
+    def of(
+        cls, lanes: Iterable[Lane], groups: Iterable[Group], budgets: Iterable[Budget] = (), *, partitions: int
+    ) -> LaneTable:
         """Build the table.
 
         Raises:
-            LaneTableError: as for the class, and when two lanes or two groups have one name.
+            LaneTableError: as for the class, and when two lanes, groups or budgets have one name.
         """
-        lanes, groups = list(lanes), list(groups)
+        lanes, groups, budgets = list(lanes), list(groups), list(budgets)
         problems = [f"lane {name}: defined twice" for name in _repeated(lane.name for lane in lanes)]
         problems += [f"group {name}: defined twice" for name in _repeated(group.name for group in groups)]
+        problems += [f"budget {name}: defined twice" for name in _repeated(budget.name for budget in budgets)]
         if problems:
             raise LaneTableError(problems)
-        return cls({lane.name: lane for lane in lanes}, {group.name: group for group in groups}, partitions)
+        return cls(
+            {lane.name: lane for lane in lanes},
+            {group.name: group for group in groups},
+            partitions,
+            {budget.name: budget for budget in budgets},
+        )
 
     def partition_of(self, lane: str) -> int:
         """Partition that carries a lane.
@@ -145,6 +171,10 @@ class LaneTable:
     def lanes_of(self, partition: int) -> list[Lane]:
         """Lanes that a partition carries, in the order of their definition."""
         return [lane for lane in self.lanes.values() if self.groups[lane.group].partition == partition]
+
+    def sharing(self, budget: str) -> list[Group]:
+        """Groups that share a budget, in the order of their definition."""
+        return [group for group in self.groups.values() if group.budget == budget]
 
     def quota(self, group: str) -> int | None:
         """How many unfinished records of a group may be held in one class of its partition: its part of the window, by
@@ -172,7 +202,8 @@ def _windows(table: LaneTable) -> tuple[dict[int, int], dict[str, int], dict[int
     rates: dict[int, float] = {}
     for name, lanes_rate in per_group.items():
         group = table.groups[name]
-        rate = lanes_rate if group.rate is None else min(lanes_rate, group.rate)
+        wider = None if group.budget is None else table.budgets[group.budget].rate
+        rate = min(each for each in (lanes_rate, group.rate, wider) if each is not None)
         per_partition.setdefault(group.partition, {})[name] = window_of(rate)
         rates[group.partition] = rates.get(group.partition, 0.0) + rate
     windows = {partition: min(WINDOW_SHARED_MAX, sum(parts.values())) for partition, parts in per_partition.items()}
@@ -213,4 +244,15 @@ def _problems(table: LaneTable) -> list[str]:
             )
         if group.rate is not None and not group.rate > 0:
             problems.append(f"group {group.name}: rate {group.rate} is not more than 0; leave it out for no budget")
+        if group.budget is not None and group.budget not in table.budgets:
+            problems.append(f"group {group.name}: budget {group.budget} is not defined; give it a rate")
+    for budget in table.budgets.values():
+        if not budget.rate > 0:
+            problems.append(f"budget {budget.name}: rate {budget.rate} is not more than 0; leave it out for none")
+        places = {group.partition for group in table.sharing(budget.name)}
+        if len(places) > 1:
+            problems.append(
+                f"budget {budget.name}: its groups lie on partitions {', '.join(map(str, sorted(places)))}; "
+                "put them on one, so that one process paces them"
+            )
     return problems

@@ -69,6 +69,14 @@ class Moving:
             for name, group in self._table.groups.items()
             if (problem := conflict(name, self._switches.place(name), group.partition)) is not None
         ]
+        problems += [
+            f"budget {budget}: its group {group.name} moves, and two processes would pace it; "
+            "configure the budget when the move is done"
+            for budget in self._table.budgets
+            if len(sharing := self._table.sharing(budget)) > 1
+            for group in sharing
+            if self.place(group.name).opening is not None
+        ]
         if problems:
             raise PlacementChanged("; ".join(problems))
 
@@ -129,11 +137,8 @@ class Moving:
         # Nobody says that before it is so; a time that has not come yet is that of a clock which is ahead of ours.
         since_s = max(0.0, (self._now_ms() - record.at) / 1000)
         now = self._clock()
-        buckets = [lane.pace.bucket for lane in self._scheduler.lanes.values() if lane.lane.group == group]
-        budget = self._scheduler.groups.get(group)
-        if budget is not None:
-            buckets.append(budget.pace.bucket)
-        for bucket in buckets:
+        lanes = [lane for lane in self._scheduler.lanes.values() if lane.lane.group == group]
+        for bucket in {bucket for lane in lanes for bucket in lane.buckets}:
             left_s = LARGEST_MESSAGE / bucket.rate - since_s
             if left_s > 0:
                 bucket.hand_over(now + left_s, LARGEST_MESSAGE)

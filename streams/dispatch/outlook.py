@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
-from .lane_state import LaneState
+from .lane_state import LaneState, SharedBudget
 from .scheduler import Scheduler
 
 
@@ -15,8 +17,8 @@ class Outlook:
 
     Attributes:
         segments: waiting or prepared.
-        eta_s: seconds until they have left, at the rate of the lane and of its group; infinity while the lane or its
-            account is paused.
+        eta_s: seconds until they have left, at the rate of the lane and of what it shares; infinity while the lane or
+            its account is paused.
     """
 
     segments: int
@@ -26,12 +28,12 @@ class Outlook:
 def outlooks(scheduler: Scheduler) -> dict[str, Outlook]:
     """By lane. What waits in Kafka behind the delivery window is not counted."""
     segments = {name: _segments(lane) for name, lane in scheduler.lanes.items()}
-    of_group: dict[str, int] = dict.fromkeys(scheduler.groups, 0)
+    of_budget: dict[SharedBudget, int] = defaultdict(int)
     for name, lane in scheduler.lanes.items():
-        if lane.group is not None:
-            of_group[lane.group.name] += segments[name]
+        for budget in lane.budgets:
+            of_budget[budget] += segments[name]
     return {
-        name: Outlook(segments[name], _eta_s(lane, segments[name], of_group)) for name, lane in scheduler.lanes.items()
+        name: Outlook(segments[name], _eta_s(lane, segments[name], of_budget)) for name, lane in scheduler.lanes.items()
     }
 
 
@@ -44,12 +46,10 @@ def _segments(lane: LaneState) -> int:
     return sum(queue.segments for queue in lane.waiting) + sum(lane.pace.ahead)
 
 
-def _eta_s(lane: LaneState, segments: int, of_group: dict[str, int]) -> float:
+def _eta_s(lane: LaneState, segments: int, of_budget: Mapping[SharedBudget, int]) -> float:
     if not segments:
         return 0.0
     if lane.breaker.paused or lane.account.breaker.paused:
         return inf
     alone_s = segments / lane.pace.bucket.rate
-    if lane.group is None:
-        return alone_s
-    return max(alone_s, of_group[lane.group.name] / lane.group.pace.bucket.rate)
+    return max([alone_s, *(of_budget[budget] / budget.pace.bucket.rate for budget in lane.budgets)])

@@ -28,11 +28,12 @@ class Rates:
     """Segments per second, an operator's changes included.
 
     Attributes:
-        lanes, groups: by name; only groups with a budget.
+        lanes, groups, budgets: by name; only groups with a rate of their own.
     """
 
     lanes: Mapping[str, float]
     groups: Mapping[str, float]
+    budgets: Mapping[str, float]
 
     @classmethod
     def in_force(cls, scheduler: Scheduler) -> Rates:
@@ -40,15 +41,18 @@ class Rates:
         return cls(
             {name: lane.pace.bucket.rate for name, lane in scheduler.lanes.items()},
             {name: group.pace.bucket.rate for name, group in scheduler.groups.items()},
+            {name: budget.pace.bucket.rate for name, budget in scheduler.budgets.items()},
         )
 
 
 def look_back_s(table: LaneTable, rates: Rates, partition: int) -> float:
     """How far back the INTENTs of a partition's lanes matter, in seconds."""
     lanes = table.lanes_of(partition)
+    groups = [table.groups[lane.group] for lane in lanes]
     of_lanes = [rates.lanes[lane.name] for lane in lanes]
-    of_groups = [rates.groups[lane.group] for lane in lanes if lane.group in rates.groups]
-    slowest = min((*of_lanes, *of_groups), default=1.0)
+    of_groups = [rates.groups[group.name] for group in groups if group.name in rates.groups]
+    of_budgets = [rates.budgets[group.budget] for group in groups if group.budget is not None]
+    slowest = min((*of_lanes, *of_groups, *of_budgets), default=1.0)
     needed = LARGEST_MESSAGE / slowest + INTENT_VALID_MS / 1000
     return min(LOOK_BACK_MAX_S, max(LOOK_BACK_MIN_S, needed))
 
@@ -74,22 +78,16 @@ class PaceLog:
         self._rates = rates
         self._lanes: dict[str, _Debt] = {}
         self._groups: dict[str, _Debt] = {}
+        self._budgets: dict[str, _Debt] = {}
 
     def add(self, record: Attempt) -> None:
         """Take a record in; only INTENTs of configured lanes count."""
         lane = self._table.lanes.get(record.lane)
         if record.kind is not AttemptKind.INTENT or lane is None:
             return
-        debt = self._lanes.get(lane.name)
-        if debt is None:
-            debt = self._lanes[lane.name] = _Debt(self._rates.lanes[lane.name])
-        debt.charge(record.segments, record.at)
-        group_rate = self._rates.groups.get(lane.group)
-        if group_rate is not None:
-            group = self._groups.get(lane.group)
-            if group is None:
-                group = self._groups[lane.group] = _Debt(group_rate)
-            group.charge(record.segments, record.at)
+        _charge_debt(self._lanes, lane.name, self._rates.lanes, record)
+        _charge_debt(self._groups, lane.group, self._rates.groups, record)
+        _charge_debt(self._budgets, self._table.groups[lane.group].budget, self._rates.budgets, record)
 
     def hand_over(self, scheduler: Scheduler, now: float, now_ms: int) -> None:
         """Charge the scheduler's buckets. `now` and `now_ms` are one moment on its clock and on the wall."""
@@ -97,6 +95,17 @@ class PaceLog:
             _charge(scheduler.lanes[name].pace.bucket, debt, now, now_ms)
         for name, debt in self._groups.items():
             _charge(scheduler.groups[name].pace.bucket, debt, now, now_ms)
+        for name, debt in self._budgets.items():
+            _charge(scheduler.budgets[name].pace.bucket, debt, now, now_ms)
+
+
+def _charge_debt(debts: dict[str, _Debt], name: str | None, rates: Mapping[str, float], intent: Attempt) -> None:
+    if name is None or name not in rates:
+        return
+    debt = debts.get(name)
+    if debt is None:
+        debt = debts[name] = _Debt(rates[name])
+    debt.charge(intent.segments, intent.at)
 
 
 def _charge(bucket: Bucket, debt: _Debt, now: float, now_ms: int) -> None:

@@ -1,7 +1,7 @@
 """Chooses the next messages of a lane shortly before their slot, so that their INTENTs can be written ahead.
 
-A lane that finds something shared to be short (an account's slots, a group's budget) waits there, and is let out class
-by class and in turn.
+A lane that finds something shared to be short (an account's slots, the budget of a group or of several) waits there,
+and is let out class by class and in turn.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from .agenda import Agenda
 from .held_apps import HeldApps
 from .jobs import Job, JobState
-from .lane_state import AccountState, GroupState, LaneState, Parking
+from .lane_state import AccountState, LaneState, Parking, SharedBudget
 from .shares import CRITICAL
 
 
@@ -35,7 +35,7 @@ class Planner:
         Args:
             released: its turn has come: it need not wait behind others again.
         """
-        account, group = lane.account, lane.group
+        account = lane.account
         while True:
             choice = lane.to_plan()
             if choice is None:
@@ -52,13 +52,8 @@ class Planner:
             if plan_at > now:
                 self._agenda.wake(lane, plan_at)
                 return
-            if group is not None:
-                plan_at = group.pace.slot(rank, segments, urgent, now) - self._lead_s
-                jumps_queue = group.parking.count > 0 and rank != CRITICAL and not released
-                if plan_at > now or jumps_queue:
-                    group.parking.park(lane, rank)
-                    self._agenda.wake(group, plan_at)
-                    return
+            if not self._shared_reach(lane, rank, segments, urgent, now, released):
+                return
             job = lane.waiting[rank].pop()
             assert job is not None  # to_plan saw it
             if job.order.app in self._apps:
@@ -85,10 +80,25 @@ class Planner:
             if not self._release_one(account.parking, now, out, only_critical=not common):
                 return
 
-    def group(self, group: GroupState, now: float, out: list[Job]) -> None:
-        """Let lanes that wait for the budget of a group plan, as far as it reaches."""
-        while self._release_one(group.parking, now, out):
+    def budget(self, budget: SharedBudget, now: float, out: list[Job]) -> None:
+        """Let lanes that wait for a budget plan, as far as it reaches."""
+        while self._release_one(budget.parking, now, out):
             pass
+
+    def _shared_reach(
+        self, lane: LaneState, rank: int, segments: int, urgent: bool, now: float, released: bool
+    ) -> bool:
+        """Whether what a lane shares with others lets it plan now; else it waits at the first that does not."""
+        for budget in lane.budgets:
+            # One that was let out is sent behind others in no queue: two lanes would wait for each other for ever, each
+            # in the queue that lets the other out.
+            jumps_queue = budget.parking.count > 0 and rank != CRITICAL and not released
+            plan_at = budget.pace.slot(rank, segments, urgent, now) - self._lead_s
+            if plan_at > now or jumps_queue:
+                budget.parking.park(lane, rank)
+                self._agenda.wake(budget, plan_at)
+                return False
+        return True
 
     def _release_one(self, parking: Parking, now: float, out: list[Job], *, only_critical: bool = False) -> bool:
         """Let the lane whose turn it is plan. False when none waits, or it must go on waiting."""

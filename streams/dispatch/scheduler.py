@@ -25,7 +25,7 @@ from .bucket import AHEAD_S
 from .expiry import Expiry
 from .held_apps import HeldApps
 from .jobs import Job, JobState
-from .lane_state import AccountState, GroupState, LaneState
+from .lane_state import AccountState, LaneState, SharedBudget
 from .lanes import LaneTable
 from .planning import Planner
 from .scheduler_settings import SchedulerSettings
@@ -40,7 +40,8 @@ class Scheduler:
     """See the module. All times are monotonic seconds but deadlines, which are epoch milliseconds.
 
     Attributes:
-        lanes, groups, accounts: state by name; read by metrics and by the operator's view.
+        lanes, groups, budgets, accounts: state by name, of groups only those with a rate of their own; read by metrics
+            and by the operator's view.
         held: jobs inside the scheduler that have not started.
         refused: jobs that `pop` found inadmissible, or whose lane was held, since the caller last emptied it.
         look: asked about a job right before it would be charged; a job it refuses goes to `refused` uncharged.
@@ -67,7 +68,8 @@ class Scheduler:
         self._expiry = Expiry()
         self._turn = 0
         states = states_of(table, settings, random)
-        self.lanes, self.groups, self.accounts = states.lanes, states.groups, states.accounts
+        self.lanes, self.accounts = states.lanes, states.accounts
+        self.groups, self.budgets = states.groups, states.budgets
         self._accounts = list(self.accounts.values())
 
     # -- messages in and out
@@ -96,8 +98,8 @@ class Scheduler:
             for what in agenda.due(now):
                 if isinstance(what, LaneState):
                     agenda.mark(what)
-                elif isinstance(what, GroupState):
-                    planner.group(what, now, out)
+                elif isinstance(what, SharedBudget):
+                    planner.budget(what, now, out)
                 elif what.breaker.opens_at > now:
                     agenda.wake(what, what.breaker.opens_at)
             for account in self._accounts:
@@ -218,8 +220,8 @@ class Scheduler:
         for lane in self.lanes.values():
             lane.clear()
             lane.breaker.reset()
-        for group in self.groups.values():
-            group.clear()
+        for shared in (*self.groups.values(), *self.budgets.values()):
+            shared.clear()
         for account in self._accounts:
             account.clear()
             account.breaker.reset()

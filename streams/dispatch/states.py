@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .breaker import Breaker
 from .concurrency import Concurrency
-from .lane_state import AccountState, GroupState, LaneState
+from .lane_state import AccountState, LaneState, SharedBudget
 from .lanes import LaneTable
 from .scheduler_settings import SchedulerSettings
 from .shares import ClassShares
@@ -15,10 +15,11 @@ from .shares import ClassShares
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """By name; of groups only those with a budget."""
+    """By name; of groups only those with a rate of their own."""
 
     lanes: dict[str, LaneState] = field(default_factory=dict)
-    groups: dict[str, GroupState] = field(default_factory=dict)
+    groups: dict[str, SharedBudget] = field(default_factory=dict)
+    budgets: dict[str, SharedBudget] = field(default_factory=dict)
     accounts: dict[str, AccountState] = field(default_factory=dict)
 
 
@@ -32,10 +33,17 @@ def states_of(table: LaneTable, settings: SchedulerSettings, random: Callable[[]
             account = made.accounts[lane.account] = AccountState(
                 lane.account, Concurrency(slots), Breaker(settings.account_backoff, random), settings.shares
             )
-        rate = table.groups[lane.group].rate
-        group = None
-        if rate is not None:
-            group = made.groups.setdefault(lane.group, GroupState(lane.group, rate, ClassShares(settings.shares)))
+        group, shared = table.groups[lane.group], []
+        if group.rate is not None:
+            made.groups.setdefault(group.name, _shared(group.name, group.rate, settings))
+            shared.append(made.groups[group.name])
+        if group.budget is not None:
+            made.budgets.setdefault(group.budget, _shared(group.budget, table.budgets[group.budget].rate, settings))
+            shared.append(made.budgets[group.budget])
         breaker, shares = Breaker(settings.lane_backoff, random), ClassShares(settings.shares)
-        made.lanes[lane.name] = LaneState(lane, account, group, breaker, shares)
+        made.lanes[lane.name] = LaneState(lane, account, shared, breaker, shares)
     return made
+
+
+def _shared(name: str, rate: float, settings: SchedulerSettings) -> SharedBudget:
+    return SharedBudget(name, rate, ClassShares(settings.shares))

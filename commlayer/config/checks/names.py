@@ -11,7 +11,14 @@ from commlayer.config.problems import Path, Problem
 from commlayer.config.suggest import instead
 from schemas.topics import APP_NAME
 
-_SINGULAR = {"accounts": "account", "groups": "group", "senders": "sender", "pools": "pool", "categories": "category"}
+_SINGULAR = {
+    "accounts": "account",
+    "budgets": "budget",
+    "groups": "group",
+    "senders": "sender",
+    "pools": "pool",
+    "categories": "category",
+}
 
 
 def names(draft: Draft) -> Iterator[Problem]:
@@ -19,6 +26,9 @@ def names(draft: Draft) -> Iterator[Problem]:
     for section in NAMED:
         for name in sorted(draft.declared.get(section, ())):
             yield from _spelling(section, name)
+    for name, group in draft.groups.items():
+        if group.budget is not None:
+            yield from _known(draft, ("groups", name, "budget"), "budgets", group.budget)
     for name, sender in draft.senders.items():
         yield from _known(draft, ("senders", name, "account"), "accounts", sender.account)
         yield from _list(draft, ("senders", name, "categories"), "categories", sender.categories or ())

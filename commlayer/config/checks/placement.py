@@ -1,4 +1,5 @@
-"""Placement: every sender is in exactly one pacing group, and every group on a partition that exists and is its own."""
+"""Placement: every sender is in exactly one pacing group, every group on a partition that exists and is its own,
+and the groups of a budget on one."""
 
 from __future__ import annotations
 
@@ -35,9 +36,25 @@ def placement(draft: Draft) -> Iterator[Problem]:
             yield Problem(path, UNPLACED, fix)
         else:
             places[sender.partition].append((path, sender.shared))
+    yield from _budgets(draft)
     for partition, tenants in places.items():
         yield from _tenancy(partition, tenants)
         yield from _existence(draft, partition, tenants)
+
+
+def _budgets(draft: Draft) -> Iterator[Problem]:
+    for budget in draft.budgets:
+        groups = [(name, group) for name, group in draft.groups.items() if group.budget == budget]
+        if not groups:
+            fix = f"remove it, or write `budget: {budget}` at groups."
+            yield Problem(("budgets", budget), "no group shares this budget.", fix, severity=Severity.WARNING)
+            continue
+        first, home = groups[0]
+        for name, group in groups[1:]:
+            if group.partition != home.partition:
+                fix = f"write {home.partition} and `shared: true` at all of them, so that one process paces them."
+                what = f"budget {budget} is also that of groups.{first}, on partition {home.partition}."
+                yield Problem(("groups", name, "partition"), what, fix)
 
 
 def _tenancy(partition: int, tenants: list[tuple[Path, bool]]) -> Iterator[Problem]:

@@ -202,6 +202,7 @@ ERRORS = [
     (put("senders.de-name.partition", 3), "senders.de-name.partition", "is in a group", "remove it"),
     (drop("senders.us-short.partition"), "senders.us-short", "neither partition nor group", "add `partition:`"),
     (put("groups.us-short", {"partition": 4}), "senders.us-short", "has the same name", "write `group: us-short`"),
+    (put("groups.europe.budget", "acme"), "groups.europe.budget", "acme", "budget"),
     (put("groups.europe.partition", 0), "groups.europe.partition", "also that of senders.us-short", "shared: true"),
     (put("groups.europe", {"partition": 0, "shared": True}), "senders.us-short.partition", "also that", "shared: true"),
     # templates and what belongs to choice of sender
@@ -276,6 +277,26 @@ def test_the_same_number_may_be_an_sms_and_a_whatsapp_sender(problems_after: Fin
     assert problems_after(both) == []
 
 
+def test_the_groups_of_a_budget_lie_on_one_partition(problems_after: Find) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["budgets"] = {"acme": {"rate": 5}}
+        data["groups"]["europe"] |= {"shared": True, "budget": "acme"}
+        data["groups"]["asia"] = {"partition": 6, "shared": True, "budget": "acme"}
+        data["senders"]["jp"] = sender(partition=None, group="asia")
+
+    found = [problem for problem in problems_after(change) if "budget" in problem.what]
+    home = 2
+    assert [problem.place for problem in found] == ["groups.asia.partition"]
+    assert found[0].what == f"budget acme is also that of groups.europe, on partition {home}."
+    assert f"write {home} and `shared: true`" in found[0].fix
+
+    def mend(data: dict[str, Any]) -> None:
+        change(data)
+        data["groups"]["asia"]["partition"] = home
+
+    assert problems_after(mend) == []
+
+
 def test_two_groups_share_a_partition_when_both_say_so(problems_after: Find) -> None:
     def both(data: dict[str, Any]) -> None:
         data["groups"]["europe"] = {"partition": 0, "shared": True}
@@ -286,6 +307,7 @@ def test_two_groups_share_a_partition_when_both_say_so(problems_after: Find) -> 
 
 WARNINGS = [
     (put("groups.idle", {"partition": 7}), "groups.idle", "no sender is in this group"),
+    (put("budgets", {"idle": {"rate": 7}}), "budgets.idle", "no group shares this budget"),
     (put("categories.otp.class", "high"), "categories", "everything on an urgent topic will be denied"),
     (
         put("apps.copy", {"categories": ["otp"], "pool": "login", "principal": "User:login"}),

@@ -149,6 +149,8 @@ def test_dispatch_sees_a_lane_for_each_sender_and_a_group_for_each_partition(con
     number = {"account": "main", "address": "+14155550100", "rate": 2}
     config_data["senders"]["us"] = {**number, "type": "long_code", "partition": 5}
     config_data["senders"]["us-whatsapp"] = {**number, "type": "whatsapp", "partition": 6}
+    config_data["budgets"] = {"acme": {"rate": 5}}
+    config_data["groups"]["europe"]["budget"] = "acme"
     config_data["senders"]["service"] = {
         "account": "main",
         "messaging_service_sid": "MG" + "a" * 32,
@@ -164,6 +166,8 @@ def test_dispatch_sees_a_lane_for_each_sender_and_a_group_for_each_partition(con
         "service": 7,
     }
     assert table.groups["europe"].rate == 7.5
+    assert table.groups["europe"].budget == "acme"
+    assert table.budgets["acme"].rate == 5.0
     assert table.partitions == 8
     assert table.lanes["us-whatsapp"].channels == (Channel.WHATSAPP,)
 

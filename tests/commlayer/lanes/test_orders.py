@@ -123,3 +123,18 @@ def test_a_group_on_its_way_is_not_moved_again(config: Configuration) -> None:
     switches = taken(orders.move(config, "pair", 3, WORD, Switches()))
     with pytest.raises(Refused, match="moves from partition 1 to 3 already"):
         orders.move(config, "pair", 2, WORD, switches)
+
+
+def test_one_of_several_groups_of_a_budget_is_not_moved_away(data: dict[str, Any], config: Configuration) -> None:
+    data["budgets"] = {"acme": {"rate": 5}}
+    data["groups"] = {
+        "pair": {"partition": 1, "rate": 3, "shared": True, "budget": "acme"},
+        "loose": {"partition": 1, "shared": True, "budget": "acme"},
+    }
+    budgeted = loads(yaml.safe_dump(data), "test").config
+    with pytest.raises(Refused, match="group pair shares budget acme with loose") as refused:
+        orders.move(budgeted, "pair", 3, WORD, Switches())
+    assert "divide budgets.acme.rate" in refused.value.fix
+    data["groups"]["loose"] |= {"partition": 2, "budget": None}
+    alone = loads(yaml.safe_dump(data), "test").config
+    assert orders.move(alone, "pair", 3, WORD, Switches())[1].to_partition == 3

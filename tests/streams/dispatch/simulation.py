@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from schemas.records import Channel, Dispatch, DoubtPolicy, Encoding, MessageClass
 from streams.dispatch.jobs import Job
-from streams.dispatch.lanes import Group, Lane, LaneTable
+from streams.dispatch.lanes import Budget, Group, Lane, LaneTable
 from streams.dispatch.scheduler import Scheduler
 from streams.dispatch.scheduler_settings import SchedulerSettings
 
@@ -60,12 +60,14 @@ def job(**fields: object) -> Job:
     return Job(order(**fields))  # type: ignore[arg-type]  # passes keywords through
 
 
-def table(lanes: Iterable[Lane], groups: Iterable[Group] = (), partitions: int = 64) -> LaneTable:
+def table(
+    lanes: Iterable[Lane], groups: Iterable[Group] = (), partitions: int = 64, budgets: Iterable[Budget] = ()
+) -> LaneTable:
     lanes = list(lanes)
     defined = {group.name: group for group in groups}
     for number, lane in enumerate(lanes):
         defined.setdefault(lane.group, Group(lane.group, number % partitions))
-    return LaneTable.of(lanes, defined.values(), partitions=partitions)
+    return LaneTable.of(lanes, defined.values(), budgets, partitions=partitions)
 
 
 def lane(name: str, rate: float, *, account: str = "main", group: str = "") -> Lane:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from schemas.records import Control
+from schemas.records import Control, ControlAction, ControlSubject
 from streams.control.places import moved
 from streams.control.switches import Aspect, Switches, control_key
 from streams.dispatch.bucket import Bucket
-from streams.dispatch.lanes import Group
-from streams.dispatch.moving import Moving
+from streams.dispatch.lanes import Budget, Group
+from streams.dispatch.moving import Moving, PlacementChanged
 from streams.dispatch.pace_log import LARGEST_MESSAGE
 from streams.dispatch.scheduler import Scheduler
 from streams.dispatch.tenure import Tenure
@@ -83,3 +83,42 @@ def test_nothing_is_owed_otherwise(record: Control, served: set[int]) -> None:
     owner.moving.take(record)
     owner.moving.owe()
     assert owner.bucket().paid_at < 0
+
+
+def with_budget(*groups: Group) -> Owner:
+    lanes = [lane("a", 2.0, group="g"), lane("b", 2.0, group="h")]
+    return Owner(scheduler=scheduler(table(lanes, groups, budgets=[Budget("acme", 1.0)])))
+
+
+def test_the_budget_of_a_group_that_moved_is_owed_the_message_too() -> None:
+    owner = with_budget(Group("g", NEW, budget="acme"), Group("h", NEW))
+    owner.fold(done())
+    owner.moving.take(done())
+    assert owner.scheduler.budgets["acme"].pace.bucket.paid_at == pytest.approx(NOW_S + LARGEST_MESSAGE / 1.0)
+
+
+def test_who_would_share_a_budget_with_another_process_refuses_to_serve() -> None:
+    move = Control(
+        subject_kind=ControlSubject.GROUP,
+        subject="g",
+        action=ControlAction.MOVE_BEGIN,
+        from_partition=OLD,
+        to_partition=NEW,
+        by="ada",
+        at=NOW_MS,
+    )
+    shared, alone = (
+        with_budget(*[Group(name, NEW, budget="acme") for name in "gh"]),
+        with_budget(Group("g", NEW, budget="acme"), Group("h", NEW)),
+    )
+    shared.moving.check()
+    for owner in (shared, alone):
+        owner.fold(move)
+    with pytest.raises(PlacementChanged, match="budget acme: its group g moves"):
+        with_moves_of(shared).check()
+    with_moves_of(alone).check()
+
+
+def with_moves_of(owner: Owner) -> Moving:
+    owner.__post_init__()  # what is known of places is kept
+    return owner.moving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.dispatch.lanes import Group, Lane, LaneTable, LaneTableError
+from streams.dispatch.lanes import Budget, Group, Lane, LaneTable, LaneTableError
 
 
 def test_a_lane_that_names_no_group_is_alone_in_one_of_its_own_name() -> None:
@@ -22,7 +22,13 @@ def test_every_contradiction_is_told_at_once_with_its_fix() -> None:
                 Lane("two", "main", "+1500", 0.0, group="one"),
                 Lane("three", "main", "+1501", 1.0),
             ],
-            [Group("one", 4, rate=-1.0)],
+            [
+                Group("one", 4, rate=-1.0),
+                Group("six", 1, budget="acme"),
+                Group("seven", 2, budget="acme"),
+                Group("eight", 2, budget="gone"),
+            ],
+            [Budget("acme", 0.0)],
             partitions=4,
         )
     problems = "\n".join(caught.value.problems)
@@ -31,7 +37,10 @@ def test_every_contradiction_is_told_at_once_with_its_fix() -> None:
     assert "lane three: group three is not defined" in problems
     assert "group one: partition 4 is outside 0..3" in problems
     assert "group one: rate -1.0 is not more than 0" in problems
-    assert len(caught.value.problems) == 5
+    assert "group eight: budget gone is not defined" in problems
+    assert "budget acme: rate 0.0 is not more than 0" in problems
+    assert "budget acme: its groups lie on partitions 1, 2; put them on one" in problems
+    assert len(caught.value.problems) == 8
 
 
 def test_the_same_number_in_two_accounts_is_two_senders() -> None:
@@ -64,6 +73,12 @@ def test_a_partitions_window_is_five_seconds_of_its_rate(
 ) -> None:
     lanes = [Lane(f"l{i}", "main", f"+1{i}", rate, group="g") for i, rate in enumerate(rates)]
     assert LaneTable.of(lanes, [Group("g", 0, group_rate)], partitions=1).window(0) == window
+
+
+def test_a_groups_window_is_no_more_than_five_seconds_of_the_budget_it_shares() -> None:
+    lanes = [Lane("a", "main", "+1", 75.0, group="g"), Lane("b", "main", "+2", 4.0, group="h")]
+    groups = [Group("g", 0, budget="acme"), Group("h", 0, budget="acme")]
+    assert LaneTable.of(lanes, groups, [Budget("acme", 10.0)], partitions=1).window(0) == 50 + 20
 
 
 def test_a_shared_partition_adds_its_groups_windows_up_to_five_thousand() -> None:

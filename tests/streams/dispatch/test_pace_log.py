@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.dispatch.bucket import AHEAD_S, RESOLUTION_S, Bucket
-from streams.dispatch.lanes import Group
+from streams.dispatch.lanes import Budget, Group
 from streams.dispatch.pace_log import PaceLog, Rates, look_back_s
 
 from .simulation import lane, scheduler, table, worst_excess
@@ -54,6 +54,21 @@ def test_a_groups_budget_is_handed_over_too_and_results_and_unknown_lanes_cost_n
         log.add(record)
     log.hand_over(plan, now=50.0, now_ms=NOW_MS)
     assert plan.groups["g"].pace.bucket.paid_at == pytest.approx(50.0 - 2.0 + 4.0 + 1.0)
+
+
+def test_a_budget_of_several_groups_is_handed_over_and_the_log_is_read_back_for_it() -> None:
+    lanes = table(
+        [lane("a", 100.0, group="g"), lane("b", 100.0, group="h")],
+        [Group("g", 0, 50.0, budget="acme"), Group("h", 0, budget="acme")],
+        budgets=[Budget("acme", 0.25)],
+    )
+    plan = scheduler(lanes)
+    log = PaceLog(lanes, Rates.in_force(plan))
+    log.add(intent(at=NOW_MS - 5_000, lane="a"))
+    log.add(intent(2, at=NOW_MS - 1_900, lane="b", segments=3))
+    log.hand_over(plan, now=50.0, now_ms=NOW_MS)
+    assert plan.budgets["acme"].pace.bucket.paid_at == pytest.approx(50.0 - 5.0 + 16.0 + 1.0)
+    assert look_back_s(lanes, Rates.in_force(plan), 0) == pytest.approx(24 / 0.25 + 1.0)
 
 
 def test_the_log_is_read_back_as_far_as_the_largest_message_of_the_slowest_lane_lasts() -> None:
