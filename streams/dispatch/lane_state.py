@@ -40,10 +40,6 @@ class Parking:
         self.count += 1
         self.lanes[rank].append(lane)
 
-    def holds(self, lane: LaneState) -> bool:
-        """Whether a lane waits here."""
-        return lane.parked.get(self, 0) != 0
-
     def heads(self, but: int = -1) -> list[int]:
         """1 for each class of which a lane waits (and for class `but`), by rank."""
         return [1 if lanes or rank == but else 0 for rank, lanes in enumerate(self.lanes)]

@@ -29,8 +29,9 @@ class Planner:
         self._lead_s = lead_s
         self.preparing: set[Job] = set()
 
-    def lane(self, lane: LaneState, now: float, out: list[Job], *, released: bool = False) -> None:
-        """Plan what a lane may start within the lead; where something shared is short, let it wait its turn there.
+    def lane(self, lane: LaneState, now: float, out: list[Job], *, released: bool = False) -> Parking | None:
+        """Plan what a lane may start within the lead. Where something shared is short, let it wait its turn there, and
+        return that.
 
         Args:
             released: its turn has come: it need not wait behind others again.
@@ -39,21 +40,22 @@ class Planner:
         while True:
             choice = lane.to_plan()
             if choice is None:
-                return
+                return None
             rank, segments, urgent = choice
             if not lane.breaker.closed and (lane.planned or lane.breaker.opens_at > now):
                 if lane.breaker.opens_at > now:
                     self._agenda.wake(lane, lane.breaker.opens_at)
-                return
+                return None
             if not account.may_plan(rank, now):
                 account.parking.park(lane, rank)
-                return
+                return account.parking
             plan_at = lane.pace.slot(rank, segments, urgent, now) - self._lead_s
             if plan_at > now:
                 self._agenda.wake(lane, plan_at)
-                return
-            if not self._shared_reach(lane, rank, segments, urgent, now, released):
-                return
+                return None
+            short = self._short(lane, rank, segments, urgent, now, released)
+            if short is not None:
+                return short
             job = lane.waiting[rank].pop()
             assert job is not None  # to_plan saw it
             if job.order.app in self._apps:
@@ -69,7 +71,7 @@ class Planner:
                 # Others wait for slots of this account: one each, in turn.
                 if lane.has_waiting:
                     account.parking.park(lane, rank)
-                return
+                return account.parking
 
     def account(self, account: AccountState, now: float, out: list[Job]) -> None:
         """Let lanes that wait for slots of an account plan, as far as there are some."""
@@ -85,10 +87,10 @@ class Planner:
         while self._release_one(budget.parking, now, out):
             pass
 
-    def _shared_reach(
+    def _short(
         self, lane: LaneState, rank: int, segments: int, urgent: bool, now: float, released: bool
-    ) -> bool:
-        """Whether what a lane shares with others lets it plan now; else it waits at the first that does not."""
+    ) -> Parking | None:
+        """Where a lane must wait, because what it shares does not let it plan now: at the first such budget."""
         for budget in lane.budgets:
             # One that was let out is sent behind others in no queue: two lanes would wait for each other for ever, each
             # in the queue that lets the other out.
@@ -97,8 +99,8 @@ class Planner:
             if plan_at > now or jumps_queue:
                 budget.parking.park(lane, rank)
                 self._agenda.wake(budget, plan_at)
-                return False
-        return True
+                return budget.parking
+        return None
 
     def _release_one(self, parking: Parking, now: float, out: list[Job], *, only_critical: bool = False) -> bool:
         """Let the lane whose turn it is plan. False when none waits, or it must go on waiting."""
@@ -107,11 +109,12 @@ class Planner:
             return False
         lane = parking.take(rank)
         planned = len(out)
-        self.lane(lane, now, out, released=True)
+        waits_at = self.lane(lane, now, out, released=True)
         if len(out) > planned:
             parking.shares.served(rank, 1, parking.heads(rank))
             return True
-        if parking.holds(lane):
+        # A lane that waits here for another class, too, may have found something else short: that holds up nobody here.
+        if waits_at is parking:
             parking.to_front(lane)
             return False
         return True

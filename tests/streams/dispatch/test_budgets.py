@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.records import MessageClass
@@ -54,6 +54,7 @@ def excess(simulation: Simulation, lanes: str, rate: float) -> float:
     intent_s=st.floats(0.0, 0.05),
     connect=st.sampled_from([0.0, 0.003, 0.1, 1.0]),
 )
+@example(seed=61, rate=0.1, group=0.4, other=None, budget=0.4, late=1 / 64, intent_s=0.0, connect=0.0)
 def test_no_window_of_lane_group_or_budget_holds_more_than_its_rate_and_one_largest_message(
     seed: int,
     rate: float,
