@@ -46,6 +46,7 @@ class LaneRow:
 
     Attributes:
         rate: in force; `configured_rate` unless a switch changed it (`changed`) or dispatch says otherwise.
+        budgets: what it shares with others, `group <name>` or `budget <name>`, and at which rate in force.
         pause: the operator's pause that holds it: its own, its group's or its account's.
         served_by: the process that serves it, `host:port`.
         held: messages that dispatch holds, by class; `waiting` counts those in Kafka, too, of its partition.
@@ -59,6 +60,7 @@ class LaneRow:
     partition: int
     configured_rate: float
     rate: float
+    budgets: dict[str, float] = field(default_factory=dict)
     changed: Control | None = None
     pause: Control | None = None
     troubles: list[Trouble] = field(default_factory=list)
@@ -152,6 +154,7 @@ def _configured(table: LaneTable, switches: Switches, lane: Lane, now_ms: int) -
         table.partition_of(lane.name),
         lane.rate,
         lane.rate if changed is None else changed,
+        _budgets(table, switches, lane, now_ms),
     )
     for kind, subject in places(lane):
         row.pause = row.pause or switches.paused(kind, subject, now_ms)
@@ -160,6 +163,15 @@ def _configured(table: LaneTable, switches: Switches, lane: Lane, now_ms: int) -
             row.troubles.append(_trouble(trouble))
     row.changed = next((each for each in switches.in_force(now_ms) if _is_rate_of(each, lane)), None)
     return row
+
+
+def _budgets(table: LaneTable, switches: Switches, lane: Lane, now_ms: int) -> dict[str, float]:
+    group, found = table.groups[lane.group], {}
+    if group.rate is not None:
+        found[f"group {group.name}"] = switches.rate(ControlSubject.GROUP, group.name, now_ms) or group.rate
+    if group.budget is not None:
+        found[f"budget {group.budget}"] = table.budgets[group.budget].rate
+    return found
 
 
 def _is_rate_of(record: Control, lane: Lane) -> bool:

@@ -122,6 +122,8 @@ def _details(row: LaneRow) -> Iterator[tuple[str, str]]:
     yield "group", row.group
     yield "partition", f"{row.partition}{' (shared)' if row.partition_shared else ''}"
     yield "rate", f"{row.rate:g} segments/s, configured {row.configured_rate:g}"
+    for name, rate in row.budgets.items():
+        yield "shares", f"{rate:g} segments/s of {name}"
     if row.changed is not None:
         yield "changed", pause(row.changed)
     for found in row.troubles:
@@ -169,6 +171,7 @@ def _lane(row: LaneRow) -> dict[str, Any]:
         "partition_shared": row.partition_shared,
         "configured_rate": row.configured_rate,
         "rate": row.rate,
+        "budgets": row.budgets,
         "state": row.state,
         "paused": None if row.pause is None else _control(row.pause),
         "rate_changed": None if row.changed is None else _control(row.changed),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rich.console import Console
+
 from commlayer.lanes.overview import Overview, overview
 from commlayer.lanes.running import Answer
-from commlayer.lanes.telling import as_data, eta, notes, state
+from commlayer.lanes.telling import as_data, details, eta, notes, state
 from commlayer.lanes.waiting import Waiting
 from schemas.records import Control, ControlAction, ControlSubject, MessageClass
 from streams.control.switches import Aspect, Switches, control_key
-from streams.dispatch.lanes import Group, Lane, LaneTable
+from streams.dispatch.lanes import Budget, Group, Lane, LaneTable
 
 LANE, GROUP, ACCOUNT, APP = ControlSubject
 TABLE = LaneTable.of(
@@ -20,7 +22,8 @@ TABLE = LaneTable.of(
         Lane("de", "main", "+4915112345678", 2.0, "europe"),
         Lane("fr", "other", "+33612345678", 2.0, "europe"),
     ],
-    [Group("us", 0), Group("europe", 1, 3.0)],
+    [Group("us", 0), Group("europe", 1, 3.0, "acme")],
+    [Budget("acme", 2.5)],
     partitions=2,
 )
 DOWN = Answer("127.0.0.1:8082", why="no answer: refused")
@@ -124,6 +127,19 @@ def test_a_changed_rate_is_in_force_with_and_without_dispatch() -> None:
     row = seen(changed).lanes[0]
     assert (row.rate, row.configured_rate) == (4.0, 10.0)
     assert row.changed is not None
+
+
+def test_what_a_lane_shares_with_others_is_told_at_the_rates_in_force() -> None:
+    changed = switched((Aspect.RATE, control(GROUP, "europe", ControlAction.RATE, rate=1.5)))
+    rows = {row.name: row for row in seen(changed).lanes}
+    assert rows["us"].budgets == {}
+    assert rows["de"].budgets == rows["fr"].budgets == {"group europe": 1.5, "budget acme": 2.5}
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(details(rows["de"]))
+    assert "1.5 segments/s of group europe" in shown.get()
+    assert "2.5 segments/s of budget acme" in shown.get()
+    assert as_data(seen(changed))["lanes"][1]["budgets"] == {"group europe": 1.5, "budget acme": 2.5}
 
 
 def test_a_lane_that_the_asked_process_does_not_serve_has_no_numbers_of_it() -> None:
