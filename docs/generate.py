@@ -76,6 +76,8 @@ def errors_page() -> str:
         scope = error.scope.value
         if error.subject.value != scope and scope == "throttled":
             scope += f", {error.subject.value}"
+        elif error.blames_sender and scope != "sender":
+            scope += ", counts against its sender"
         cells = (str(code), error.title, scope, error.retry.value, _person(error), error.action)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return page.partition(_REFERENCE)[0] + f"{_REFERENCE}\n\n" + "\n".join(lines) + "\n"

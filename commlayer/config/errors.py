@@ -40,6 +40,11 @@ class ErrorRule(Section):
         default=None, description="Seconds until `suppress` ends; for ever when absent."
     )
 
+    blames_sender: Flag | None = Field(
+        default=None,
+        description="A message that fails with it, once Twilio took it, counts against its sender (`sender_health`).",
+    )
+
     def as_override(self) -> ErrorOverride:
         """The same for the connector."""
         suppresses = self.suppress is not None and self.suppress is not Suppress.NONE
@@ -52,4 +57,5 @@ class ErrorRule(Section):
             suppresses=None if self.suppress is None else suppresses,
             suppress=errors.Suppress(self.suppress.value) if suppresses and self.suppress else errors.Suppress.ALL,
             suppress_for_s=self.suppress_for_s,
+            blames_sender=self.blames_sender,
         )

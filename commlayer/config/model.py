@@ -17,6 +17,7 @@ from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
 from .profiles import Profiles
 from .quiet import QuietHours
 from .rules import App, Category, Consumer, Countries
+from .sender_health import SenderHealth
 from .templates import ContentTemplate, Template
 from .twilio import Account, Bridge, Budget, Group, Sender
 
@@ -48,6 +49,9 @@ class Configuration(Section):
         description="What error codes of Twilio's mean here, by code; docs/errors.md tells what they mean else.",
     )
     dispatch: Dispatch = Field(default=Dispatch(), description="How dispatch divides pace and slots among classes.")
+    sender_health: SenderHealth = Field(
+        default=SenderHealth(), description="When a sender whose messages fail is avoided."
+    )
     caps: dict[str, Cap] = Field(default={}, description="Frequency caps by name.")
     idempotency: Idempotency = Field(default=Idempotency(), description="How long a repeat is known for one.")
     profiles: Profiles = Field(default=Profiles(), description="Where profiles of people come from.")

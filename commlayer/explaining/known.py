@@ -53,7 +53,7 @@ class Known:
     Attributes:
         memory: what policy remembers of the people asked for.
         consent: their consent, by number; of everybody else nothing is known.
-        switched: pauses, trouble and backlogs.
+        switched: pauses, trouble, failing lanes and backlogs.
     """
 
     memory: Memory
@@ -80,6 +80,7 @@ class Known:
             opened=openings.others(home, recipient, now_ms),
             paused_apps=self.switched.paused_apps,
             unhealthy=self.switched.unhealthy,
+            failing=self.switched.failing,
             backlogs=self.switched.backlogs,
         )
 

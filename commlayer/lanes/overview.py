@@ -48,6 +48,7 @@ class LaneRow:
         rate: in force; `configured_rate` unless a switch changed it (`changed`) or dispatch says otherwise.
         budgets: what it shares with others, `group <name>` or `budget <name>`, and at which rate in force.
         pause: the operator's pause that holds it: its own, its group's or its account's.
+        failing: too many of its messages fail for its own sake; policy avoids it.
         served_by: the process that serves it, `host:port`.
         held: messages that dispatch holds, by class; `waiting` counts those in Kafka, too, of its partition.
         partition_shared: other lanes' messages are among `waiting`.
@@ -64,6 +65,7 @@ class LaneRow:
     changed: Control | None = None
     pause: Control | None = None
     troubles: list[Trouble] = field(default_factory=list)
+    failing: Control | None = None
     served_by: str | None = None
     sending: float | None = None
     utilisation: float | None = None
@@ -75,8 +77,10 @@ class LaneRow:
 
     @property
     def state(self) -> str:
-        """One word: `paused`, `trouble` or `open`."""
-        return "paused" if self.pause is not None else "trouble" if self.troubles else "open"
+        """One word: `paused`, `trouble`, `failing` or `open`."""
+        if self.pause is not None:
+            return "paused"
+        return "trouble" if self.troubles else "failing" if self.failing is not None else "open"
 
     def backlog(self, message_class: MessageClass) -> int | None:
         """Messages of a class that wait: in Kafka, else as far as dispatch holds them."""
@@ -156,6 +160,7 @@ def _configured(table: LaneTable, switches: Switches, lane: Lane, now_ms: int) -
         lane.rate if changed is None else changed,
         _budgets(table, switches, lane, now_ms),
     )
+    row.failing = switches.failing(lane.name, now_ms)
     for kind, subject in places(lane):
         row.pause = row.pause or switches.paused(kind, subject, now_ms)
         trouble = switches.trouble(kind, subject)

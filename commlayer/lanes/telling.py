@@ -15,7 +15,7 @@ from schemas.records import Control, ControlAction
 
 from .overview import CLASSES, LaneRow, Overview, Trouble
 
-_STYLES = {"open": "green", "paused": "yellow", "trouble": "red"}
+_STYLES = {"open": "green", "paused": "yellow", "trouble": "red", "failing": "red"}
 
 
 def as_data(view: Overview) -> dict[str, Any]:
@@ -65,6 +65,8 @@ def state(row: LaneRow) -> str:
     """In words: by whom, why, until when; or which trouble."""
     words = [] if row.pause is None else [pause(row.pause)]
     words += [trouble(each) for each in row.troubles]
+    if row.failing is not None:
+        words.append(failing(row.failing))
     return "; ".join(words) or ("open" if row.served_by is not None else "open, not served now")
 
 
@@ -85,6 +87,13 @@ def trouble(found: Trouble) -> str:
     code = f"{found.code} {found.meaning}".strip() if found.code is not None else ""
     words = ": ".join(each for each in (found.subject, code or found.why) if each)
     return words + (f"; fix: {found.fix}" if found.fix else "")
+
+
+def failing(record: Control) -> str:
+    """What was counted, what can be done, until when policy avoids the lane."""
+    fix = f"; fix: {record.fix}" if record.fix else ""
+    until = f"; avoided until {moment(record.until)}" if record.until is not None else ""
+    return f"failing: {record.reason or 'too many messages fail'}{until}{fix}"
 
 
 def eta(row: LaneRow) -> str:
@@ -176,6 +185,7 @@ def _lane(row: LaneRow) -> dict[str, Any]:
         "paused": None if row.pause is None else _control(row.pause),
         "rate_changed": None if row.changed is None else _control(row.changed),
         "troubles": [asdict(each) for each in row.troubles],
+        "failing": None if row.failing is None else _control(row.failing),
         "served_by": row.served_by,
         "sending": row.sending,
         "utilisation": row.utilisation,

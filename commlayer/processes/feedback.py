@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from commlayer.config import Loaded, conversions
-from streams.feedback.stage import FeedbackStage
+from streams.feedback.stage import FeedbackSettings, FeedbackStage
 
 from . import Process, RunOptions
 from .stage import Ground, run_stage, wall_clock_ms
@@ -19,6 +19,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
             publisher=ground.publisher,
             now_ms=wall_clock_ms,
             errors=conversions.error_policy(loaded.config),
+            settings=FeedbackSettings(sender_health=loaded.config.sender_health.as_feedback()),
         )
 
     # Lifecycle and inbound have different partition counts: nothing to keep together.

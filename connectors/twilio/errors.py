@@ -78,6 +78,8 @@ class ErrorClass:
         suppress_for_s: seconds until the suppression ends; None for never. Where one report proves little, or Twilio
             blocks for a while only, it ends.
         known: the code stands in the table.
+        blames_sender: a message that fails with it after Twilio took it says something of the sender: carriers filter
+            what it sends, or do not take it from this sender.
     """
 
     scope: Scope
@@ -89,6 +91,7 @@ class ErrorClass:
     suppress: Suppress | None = None
     suppress_for_s: int | None = None
     known: bool = True
+    blames_sender: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class ErrorOverride:
         suppresses: False: the error suppresses nobody. True: as `suppress` and `suppress_for_s` here say.
         suppress: how far, where `suppresses`.
         suppress_for_s: until when, where `suppresses`; None for ever.
+        blames_sender: as in `ErrorClass`; a new subject brings its own.
     """
 
     scope: Scope | None = None
@@ -110,6 +114,7 @@ class ErrorOverride:
     suppresses: bool | None = None
     suppress: Suppress = Suppress.ALL
     suppress_for_s: int | None = None
+    blames_sender: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,7 @@ def _table() -> Mapping[int, ErrorClass]:
             opt_out=row["opt_out"],
             suppress=Suppress(row["suppress"]) if row["suppress"] is not None else None,
             suppress_for_s=row["suppress_for_s"],
+            blames_sender=row.get("blames_sender", row["subject"] == Subject.SENDER),
         )
         for row in rows
     }
@@ -207,6 +213,10 @@ def _overridden(code: int, shipped: ErrorClass | None, override: ErrorOverride) 
         value = getattr(override, name)
         if value is not None:
             changes[name] = value
+    if "subject" in changes:
+        changes["blames_sender"] = changes["subject"] is Subject.SENDER
+    if override.blames_sender is not None:
+        changes["blames_sender"] = override.blames_sender
     if override.suppresses is not None:
         changes["suppress"] = override.suppress if override.suppresses else None
         changes["suppress_for_s"] = override.suppress_for_s if override.suppresses else None

@@ -11,9 +11,9 @@ from .vocabulary import ControlAction, ControlSubject
 
 @dataclass(slots=True, kw_only=True)
 class Control(Record):
-    """A switch of a lane, pacing group, account or app, or how far a lane is behind. Topic comms.control (compacted);
-    key: subject_kind:subject for a pause, with :rate, :trouble, :place or :backlog at its end for those, so that none
-    ends another."""
+    """A switch of a lane, pacing group, account or app, how far a lane is behind, or that its messages fail. Topic
+    comms.control (compacted); key: subject_kind:subject for a pause, with :rate, :trouble, :place, :backlog or :health
+    at its end for those, so that none ends another."""
 
     AVRO_NAME: ClassVar[str] = "commlayer.Control"
 

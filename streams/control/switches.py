@@ -20,6 +20,7 @@ class Aspect(StrEnum):
     TROUBLE = ":trouble"
     PLACE = ":place"
     BACKLOG = ":backlog"
+    HEALTH = ":health"
 
 
 _BACKLOG = Aspect.BACKLOG.value.encode()
@@ -64,6 +65,10 @@ class Switches:
         """The error that holds a subject. Its `until` is the next probe; trouble lasts until something worked."""
         return self._records.get(control_key(kind, subject, Aspect.TROUBLE))
 
+    def failing(self, lane: str, now_ms: int) -> Control | None:
+        """That too many of a lane's messages fail for its sender's sake (`health`), until it is over."""
+        return self._find(ControlSubject.LANE, lane, Aspect.HEALTH, now_ms)
+
     def place(self, group: str) -> Control | None:
         """Where a pacing group was last known to lie (`MOVE_DONE`), or its move (`MOVE_BEGIN`)."""
         return self._records.get(control_key(ControlSubject.GROUP, group, Aspect.PLACE))
@@ -75,9 +80,9 @@ class Switches:
         return {name: pause for name, pause in pauses if pause is not None}
 
     def in_force(self, now_ms: int) -> Iterator[Control]:
-        """Every pause, rate, trouble and move, for people."""
+        """Every pause, rate, trouble and move, for people; all that holds or changes something."""
         for key, record in sorted(self._records.items()):
-            if record.action is ControlAction.MOVE_DONE:
+            if record.action is ControlAction.MOVE_DONE or key.endswith(Aspect.HEALTH.value.encode()):
                 continue
             if key.endswith(Aspect.TROUBLE.value.encode()) or not _over(record, now_ms):
                 yield record

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from schemas.records import Control, ControlSubject
+from streams.control.health import is_health
 from streams.control.switches import Switches
 
 from .breaker import Breaker
@@ -50,7 +51,9 @@ class Switching:
         self._held: dict[tuple[Paused, str], tuple[Control, float]] = {}
 
     def take(self, key: bytes, record: Control | None) -> None:
-        """A record of comms.control."""
+        """A record of comms.control. That a lane's messages fail is for policy to know, and holds nothing here."""
+        if is_health(key):
+            return
         if record is not None:
             log.info(
                 "switch",

@@ -10,8 +10,9 @@ import structlog
 from connectors.kafka.publisher import DurablePublisher
 from connectors.twilio.errors import ErrorPolicy
 from schemas.codec import Codec
-from schemas.records import Control
+from schemas.records import Control, ControlAction
 from schemas.topics import CONSENT, CONTROL, LIFECYCLE, deferral_topic
+from streams.control.health import health_key
 from streams.control.trouble import trouble_key
 
 from . import metrics
@@ -71,6 +72,16 @@ class Aftermath:
         await asyncio.gather(*writing)
         if event is not None:
             await publish(LIFECYCLE, encode(event), key=event.message_id.encode())
+
+    async def tell_health(self, word: Control) -> None:
+        """Tell policy that a lane's messages fail too often, or do so no more. Handed over at once."""
+        written = self._publisher.publish(CONTROL, self._codec.encode(word), key=health_key(word.subject))
+        if word.action is ControlAction.CLEAR:
+            log.info("few of the sender's messages fail again", lane=word.subject)
+        else:
+            log.error("too many messages of a sender fail", lane=word.subject, why=word.reason, fix=word.fix)
+            metrics.consequences("sender_health", str(word.error_code)).inc()
+        await written
 
     def _is_news(self, trouble: Control) -> bool:
         """A lane that fails fails for many messages: one record holds it for a while."""

@@ -14,11 +14,14 @@ from streams.rounds import FALLBACK_CHANNELS
 from .back_into_loop import Failure
 from .facts import TWILIO, Fact
 from .ranks import FINAL, RANK
+from .sender_health import Outcome
 
 UNKNOWN_APP = ""
 """`StatusUpdate.app` of a message that only Twilio has told of."""
 
 FAILED = frozenset({MessageStatus.FAILED, MessageStatus.UNDELIVERED})
+
+_WENT = (MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.READ, *FAILED)
 
 _TIMINGS = (
     ("admitted_at", MessageStatus.ADMITTED),
@@ -178,6 +181,20 @@ class MessageFold:
             deadline=last.fields.get("deadline"),
             fallback=bool(last.fields.get(FALLBACK_CHANNELS)),
         )
+
+    def outcome(self) -> Outcome | None:
+        """What Twilio told of the message's last round once that was sent, or had failed; None before."""
+        if not self._rounds:
+            return None
+        number = max(self._rounds)
+        last = self._rounds[number]
+        lane = last.fields.get("lane")
+        told = [step for status in _WENT if (step := last.steps.get(status)) is not None and step.fact.trust == TWILIO]
+        if lane is None or not told:
+            return None
+        end = max(told, key=lambda step: RANK[step.fact.status])
+        code = end.fact.error_code if end.fact.status in FAILED else None
+        return Outcome(round=number, lane=lane, at=min(step.at for step in told), code=code)
 
     def update(self) -> StatusUpdate:
         """The state of the message: that of its last round.

@@ -13,6 +13,7 @@ from schemas.records import StatusUpdate
 
 from .facts import Fact
 from .fold import MessageFold
+from .sender_health import Outcome
 
 
 class Message:
@@ -24,9 +25,10 @@ class Message:
         searched: the log was searched for what was said about it before.
         cut: it was read back from so near the edge of what was read that something may lie beyond.
         followed: (round, status, code) of the failure whose consequences this process has seen to.
+        counted: the outcome that its sender's health knows of.
     """
 
-    __slots__ = ("cut", "fold", "followed", "published", "searched")
+    __slots__ = ("counted", "cut", "fold", "followed", "published", "searched")
 
     def __init__(self, message_id: str, *, searched: bool = False, cut: bool = False) -> None:
         self.fold = MessageFold(message_id)
@@ -34,6 +36,7 @@ class Message:
         self.searched = searched
         self.cut = cut
         self.followed: tuple[int, str, int] | None = None
+        self.counted: Outcome | None = None
 
     @property
     def tellable(self) -> bool:
@@ -139,6 +142,7 @@ class Memory:
                     message.fold.add(fact)
             if kept.facts and message.tellable and not kept.open:
                 message.published = message.fold.update()
+                message.counted = message.fold.outcome()
             kept.open = False
             self._folded[message_id] = kept
             if len(self._folded) > self._max_folded:

@@ -36,6 +36,7 @@ from .inbound import understood
 from .memory import Memory, Message
 from .reading import FactReader
 from .recall import GRACE_S, Recall
+from .sender_health import DEFAULTS, SenderHealth, SenderHealthSettings
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,7 @@ TRACEPARENT = "traceparent"
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSettings:
-    """How much is remembered.
+    """How much is remembered, and when a sender fails too often.
 
     Attributes:
         keep_s: a message of which nothing was said for so long is forgotten; as far is read back on assignment.
@@ -62,6 +63,7 @@ class FeedbackSettings:
         max_messages: most messages remembered (about 1.5 kB each).
         max_folded: most of them kept folded (about 4 kB each).
         grace_s: how long policy's event may come after what else is said of a message.
+        sender_health: when a lane is to be avoided.
     """
 
     keep_s: float = 24 * 3600.0
@@ -69,6 +71,7 @@ class FeedbackSettings:
     max_messages: int = 300_000
     max_folded: int = 20_000
     grace_s: float = GRACE_S
+    sender_health: SenderHealthSettings = DEFAULTS
 
 
 class FeedbackStage:
@@ -101,6 +104,7 @@ class FeedbackStage:
         self._errors = errors or ErrorPolicy()
         self._facts = FactReader(codec, getattr(codec, "load", _nothing_to_load), self._errors)
         self._aftermath = Aftermath(codec, publisher, self._errors, now_ms=now_ms)
+        self._health = SenderHealth(settings.sender_health, self._errors)
         self._memory = self._empty_memory()
         self._reader = LogReader(kafka)
         self._recall = Recall(self._facts, self._resume_soon, grace_s=settings.grace_s)
@@ -195,6 +199,12 @@ class FeedbackStage:
                 key=update.message_id.encode(),
                 headers=_trace_of(events[-1].message),
             )
+        outcome = known.fold.outcome()
+        if outcome is not None and outcome != known.counted:
+            word = self._health.count(known.counted, outcome, self._now_ms())
+            known.counted = outcome
+            if word is not None:
+                await self._aftermath.tell_health(word)
         for event in events:
             event.ack()
 
@@ -343,6 +353,8 @@ class FeedbackStage:
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             metrics.forgotten.inc(self._memory.forget(self._now_ms()))
+            for lane in self._health.seen(self._now_ms()):
+                metrics.sender_health(lane)
 
     def _live(self) -> Health:
         if not (self._publisher.health().ok and self._intake.health().ok):

@@ -83,6 +83,8 @@ class Case:
     facts: Facts = NOTHING_KNOWN
     choice: Sender | Deny | None = None
     """What `senders.choose` said, once it was asked."""
+    avoided: tuple[str, ...] = ()
+    """Lanes that the choice passed over because they fail too often, each with what was counted."""
     wording: Wording | None = None
     """What it will say; set by the rule 'content'."""
 

@@ -41,9 +41,8 @@ def decide(
     if isinstance(choice, Deny):
         raise AssertionError("the rule 'sender' allowed what has no sender")
     assert case.wording is not None, "the rule 'content' allowed what says nothing"
-    return Admitted(
-        _dispatch(case, choice, case.wording), choice.partition, case.wording.facts, opens=opens(case, choice)
-    )
+    story = {**case.wording.facts, "avoided": "; ".join(case.avoided)} if case.avoided else case.wording.facts
+    return Admitted(_dispatch(case, choice, case.wording), choice.partition, story, opens=opens(case, choice))
 
 
 def rule_version(config: PolicyConfig) -> str:

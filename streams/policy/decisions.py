@@ -202,6 +202,7 @@ class Decisions:
             lane_turns=self._lane_turns(entry, earlier),
             paused_apps=switched.paused_apps,
             unhealthy=switched.unhealthy,
+            failing=switched.failing,
             backlogs=switched.backlogs,
             ledger=ledger,
             past=self._past(request, entry),

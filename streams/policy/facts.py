@@ -49,7 +49,8 @@ class Facts:
         past: earlier decisions about the person that are remembered, oldest first, never of the message decided now.
         last_inbound: when the person last wrote to us, epoch milliseconds UTC, by our address as Twilio writes it
             (`whatsapp:+…` for WhatsApp).
-        unhealthy: lanes that are paused or fail too often.
+        unhealthy: lanes that are paused or in trouble.
+        failing: lanes of which too many messages fail for the sender's sake, and what was counted.
         backlogs: how far lanes are behind, by lane; one that is not named is free.
         opened: other people of this partition to whom a WhatsApp sender wrote first within 24 h, by name of the sender.
         earlier_digest: what an earlier request under the same key said (`idempotency.digest`).
@@ -67,6 +68,7 @@ class Facts:
     past: tuple[Past, ...] = ()
     last_inbound: Mapping[str, int] = field(default_factory=dict)
     unhealthy: frozenset[str] = frozenset()
+    failing: Mapping[str, str] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
     opened: Mapping[str, int] = field(default_factory=dict)
     earlier_digest: bytes | None = None

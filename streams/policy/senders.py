@@ -1,9 +1,10 @@
 """Which sender a message leaves from: one that the app may use and that can carry it, for one person always the same.
 
 Lanes that are too far behind, or of which the app took what it may on one day, are left out. Then come first, as long
-as one of them fits: healthy lanes, the sender that the person wrote to, numbers of the person's own area. Among several
-the choice is a rendezvous hash weighted by rate: a person stays with a sender without any memory of it, senders get
-people in proportion to their rate, and a sender that joins or leaves moves only those it gains or loses.
+as one of them fits: lanes that nothing holds, the sender that the person wrote to, lanes whose messages do not fail too
+often, numbers of the person's own area. Among several the choice is a rendezvous hash weighted by rate: a person stays
+with a sender without any memory of it, senders get people in proportion to their rate, and a sender that joins or
+leaves moves only those it gains or loses.
 """
 
 from __future__ import annotations
@@ -113,8 +114,20 @@ def _preferred(case: Case, fitting: list[Sender]) -> Sender:
     healthy = [sender for sender in fitting if sender.lane not in case.facts.unhealthy]
     best = healthy or fitting
     if len(best) > 1:
-        best = _written_to(case, best) or _near(case, best) or best
+        best = _written_to(case, best) or _by_failures(case, best)
+    if len(best) > 1:
+        best = _near(case, best) or best
     return max(best, key=lambda sender: (_score(sender, case.request.recipient), sender.name))
+
+
+def _by_failures(case: Case, fitting: list[Sender]) -> list[Sender]:
+    """Without those that fail too often, as long as one is left."""
+    failing = case.facts.failing
+    well = [sender for sender in fitting if sender.lane not in failing]
+    if not well or len(well) == len(fitting):
+        return fitting
+    case.avoided = tuple(f"{sender.lane}: {failing[sender.lane]}" for sender in fitting if sender.lane in failing)
+    return well
 
 
 def _written_to(case: Case, fitting: list[Sender]) -> list[Sender]:

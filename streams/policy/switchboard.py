@@ -21,11 +21,13 @@ class Switched:
         paused_apps: the pause of each app that an operator has paused; their messages wait.
         unhealthy: lanes that are paused, or in trouble until its next probe, themselves or by their group or account.
             They are avoided where another sender fits; otherwise their messages wait in dispatch.
+        failing: lanes of which too many messages fail for the sender's sake, and what was counted.
         backlogs: how far lanes are behind, as dispatch told it lately.
     """
 
     paused_apps: Mapping[str, Control] = field(default_factory=dict)
     unhealthy: frozenset[str] = frozenset()
+    failing: Mapping[str, str] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
 
 
@@ -66,8 +68,13 @@ class Switchboard:
         self._in_force = Switched(
             self.switches.paused_apps(now_ms),
             frozenset(sender.lane for sender in self._senders if self._is_held(sender, now_ms)),
+            self._failing(now_ms),
             self._backlogs.by_lane,
         )
+
+    def _failing(self, now_ms: int) -> dict[str, str]:
+        records = ((sender.lane, self.switches.failing(sender.lane, now_ms)) for sender in self._senders)
+        return {lane: record.reason or "" for lane, record in records if record is not None}
 
     def _is_troubled(self, kind: ControlSubject, name: str, now_ms: int) -> bool:
         # At the next probe somebody must be sent there, or nobody would ever find out that it is over.

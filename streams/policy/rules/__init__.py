@@ -34,7 +34,7 @@ from . import (
     whatsapp,
 )
 
-RULES_VERSION = "14"
+RULES_VERSION = "15"
 """Grows whenever a rule or the order changes; part of `rule_version` in every decision."""
 
 

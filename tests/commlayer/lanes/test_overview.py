@@ -12,6 +12,7 @@ from commlayer.lanes.running import Answer
 from commlayer.lanes.telling import as_data, details, eta, notes, state
 from commlayer.lanes.waiting import Waiting
 from schemas.records import Control, ControlAction, ControlSubject, MessageClass
+from streams.control.health import failing, health_key
 from streams.control.switches import Aspect, Switches, control_key
 from streams.dispatch.lanes import Budget, Group, Lane, LaneTable
 
@@ -84,6 +85,20 @@ def test_a_pause_of_the_account_or_group_is_told_of_each_lane_with_its_subject()
         (GROUP, "europe"),
         (GROUP, "europe"),
     ]
+
+
+def test_a_lane_whose_messages_fail_is_told_with_what_was_counted_and_until_when_it_is_avoided() -> None:
+    switches = Switches()
+    word = failing("us", code=30007, why="24% of 50 messages failed", fix="look at the template", at=1, until=60_000)
+    switches.take(health_key("us"), word)
+    view = seen(switches)
+    us = view.lanes[0]
+    assert us.state == "failing"
+    assert state(us) == (
+        "failing: 24% of 50 messages failed; avoided until 1970-01-01 00:01:00 UTC; fix: look at the template"
+    )
+    assert as_data(view)["lanes"][0]["failing"]["error_code"] == 30007
+    assert (us.pause, us.troubles, view.others) == (None, [], [])
 
 
 def test_a_trouble_is_told_with_code_meaning_and_fix() -> None:

@@ -53,6 +53,21 @@ def test_every_code_is_classified_as_its_row_says(code: int) -> None:
     assert (found.title, found.action, found.known) == (row["title"], row["action"], True)
 
 
+def test_codes_about_the_sender_and_refusals_of_carriers_blame_the_sender() -> None:
+    blaming = {code for code in BY_CODE if classify(code).blames_sender}
+    about_it = {row["code"] for row in ROWS if row["subject"] == "sender"}
+    assert blaming - about_it == {30007, 30008, 30018, 30040, 30041}
+    assert about_it <= blaming
+    assert not blaming & {21610, 30003, 30005, 30006, 63032}
+
+
+def test_a_rule_that_says_who_it_is_about_says_whom_it_blames() -> None:
+    as_account = ErrorPolicy({30034: ErrorOverride(scope=Scope.ACCOUNT)})
+    assert not as_account.classify(30034).blames_sender
+    said = ErrorPolicy({30034: ErrorOverride(scope=Scope.ACCOUNT, blames_sender=True)})
+    assert said.classify(30034).blames_sender
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row["code"]))
 def test_every_row_is_consistent(row: dict[str, Any]) -> None:
     scope, retry, subject = Scope(row["scope"]), Retry(row["retry"]), Subject(row["subject"])

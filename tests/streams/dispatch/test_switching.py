@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.records import Control, ControlAction, ControlSubject, MessageStatus
+from streams.control.health import failing, health_key
 from streams.control.switches import Aspect, control_key
 from streams.dispatch.switching import Switching
 
@@ -58,6 +59,23 @@ async def test_what_is_paused_starts_nothing_and_goes_on_when_resumed(kind: Cont
         assert switching.pause_of("a") is not None
         switch(switching, kind, subject, RESUME)
         await running.until(lambda: held.finished)
+
+
+async def test_that_a_lanes_messages_fail_is_for_policy_and_disturbs_no_sending() -> None:
+    async with world() as running:
+        stirred: list[None] = []
+        switching = Switching(
+            running.scheduler,
+            troubles=running.troubles,
+            stirred=lambda: stirred.append(None),
+            clock=time.monotonic,
+            now_ms=wall_ms,
+        )
+        word = failing("a", code=30007, why="", fix="", at=wall_ms(), until=wall_ms() + 60_000)
+        switching.take(health_key("a"), word)
+        assert (stirred, switching.pause_of("a")) == ([], None)
+        sent = running.take(order(lane="a"))
+        await running.until(lambda: sent.finished)
 
 
 async def test_deadlines_finish_what_a_paused_lane_holds() -> None:

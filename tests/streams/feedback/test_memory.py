@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +42,19 @@ def test_what_was_read_back_counts_as_published() -> None:
     assert known.published.status is MessageStatus.DELIVERED
     assert known.fold.update() == known.published, "a repeat changes nothing"
     assert known.tellable
+
+
+def test_the_outcome_of_what_was_read_back_or_folded_anew_counts_as_counted() -> None:
+    restored, remembered = memory(), memory(max_folded=1)
+    for record in (admitted(), callback("sent", 40)):
+        restored.restore("m-1", CODEC.encode(record), 0, finished=True)
+        add(remembered, record)
+    add(remembered, admitted(message_id="m-2"))
+    for each in (restored, remembered):
+        known = add(each, callback("undelivered", 60, error_code=30007))
+        assert known.counted is not None
+        assert known.counted.code is None
+        assert known.fold.outcome() == replace(known.counted, code=30007)
 
 
 def test_what_was_read_back_unfinished_is_known_but_told_again() -> None:

@@ -46,6 +46,7 @@ from schemas.topics import (
 from streams.feedback.facts import fact_of
 from streams.feedback.fold import MessageFold
 from streams.feedback.ranks import RANK
+from streams.feedback.sender_health import SenderHealthSettings
 from streams.feedback.stage import FeedbackSettings, FeedbackStage
 from tests.streams.cluster import CODEC, WAIT_S, own_cluster, until_committed
 from tests.streams.feedback.facts import T, accepted, admitted, callback, dispatched, event
@@ -215,6 +216,23 @@ async def test_a_new_owner_takes_nothing_back_that_was_told_but_not_committed(cl
 
 def written(kafka: Kafka, topic: str, key: str) -> list[Record]:
     return [CODEC.decode(one.value or b"") for one in kafka.consume_all(topic) if one.key == key.encode()]
+
+
+async def test_a_lane_of_which_carriers_filter_too_much_is_told_to_policy_once(cluster: Kafka, tmp_path: Path) -> None:
+    group, lane = cluster.unique("feedback"), cluster.unique("lane")
+    facts: list[Said] = []
+    for _ in range(6):
+        mine = {"message_id": cluster.unique("m")}
+        failure = callback("undelivered", 900, error_code=30007, **mine)
+        facts += [admitted(lane=lane, **mine), accepted(lane=lane, **mine), callback("sent", 100, **mine), failure]
+    health = SenderHealthSettings(at_least=5)
+    async with feedback(cluster, tmp_path, group=group, sender_health=health):
+        await asyncio.to_thread(cluster.produce, say(*facts, *facts))
+        await until_committed(cluster, group, LIFECYCLE)
+    [word] = written(cluster, CONTROL, f"lane:{lane}:health")
+    assert isinstance(word, Control)
+    assert (word.subject, word.error_code, word.by) == (lane, 30007, "feedback")
+    assert word.until == word.at + health.avoid_ms
 
 
 async def test_what_follows_from_failures_is_written_once_before_they_are_told_whatever_is_repeated(

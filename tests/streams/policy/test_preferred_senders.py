@@ -7,10 +7,11 @@ from schemas.reasons import Reason
 from schemas.records import MessageClass
 from streams.control.backlogs import Backlog
 from streams.policy.case import Case
-from streams.policy.config import GeoMatch, Sender
+from streams.policy.config import GeoMatch, PolicyConfig, Sender
+from streams.policy.decide import decide
 from streams.policy.facts import Facts
 from streams.policy.senders import choose
-from streams.policy.verdict import Deny
+from streams.policy.verdict import Admitted, Deny
 
 from .installation import AMERICAN, HOUR, MOBILE, NOW, config, entry, request, sender
 
@@ -22,15 +23,18 @@ SENDERS = {
 }
 
 
-def chosen(facts: Facts | None = None, *, geo: GeoMatch = GeoMatch.NONE, **changes: Any) -> str | Deny:
+def installed(geo: GeoMatch = GeoMatch.NONE) -> PolicyConfig:
     base = config()
-    configured = replace(
+    return replace(
         base,
         senders={**base.senders, **SENDERS},
         pools={**base.pools, "codes": NAMES},
         apps={"login": replace(base.apps["login"], geo_match=geo)},
     )
-    choice = choose(Case(request(**changes), entry(), configured, NOW, facts or Facts()))
+
+
+def chosen(facts: Facts | None = None, *, geo: GeoMatch = GeoMatch.NONE, **changes: Any) -> str | Deny:
+    choice = choose(Case(request(**changes), entry(), installed(geo), NOW, facts or Facts()))
     return choice.name if isinstance(choice, Sender) else choice
 
 
@@ -57,6 +61,45 @@ def test_an_unhealthy_lane_is_left_while_another_one_fits() -> None:
     assert chosen(Facts(unhealthy=frozenset({"ch"})), recipient=MOBILE) in {"us-415", "us-212"}
     assert chosen(Facts(unhealthy=frozenset(NAMES)), recipient=MOBILE) == "ch"
     assert chosen(Facts(unhealthy=frozenset({"ch"})), sender="ch") == "ch"
+
+
+WHY = "24% of 50 messages failed in 300 s, mostly 30007 Message filtered"
+
+
+def failing(*lanes: str) -> dict[str, str]:
+    return dict.fromkeys(lanes, WHY)
+
+
+def test_a_lane_whose_messages_fail_too_often_is_left_while_another_one_fits() -> None:
+    assert chosen(Facts(), recipient=MOBILE) == "ch"
+    assert chosen(Facts(failing=failing("ch")), recipient=MOBILE) in {"us-415", "us-212"}
+    assert chosen(Facts(failing=failing("ch", "us-415")), recipient=MOBILE, geo=GeoMatch.COUNTRY) == "us-212"
+
+
+def test_nobody_is_denied_because_messages_fail() -> None:
+    assert chosen(Facts(failing=failing(*NAMES)), recipient=MOBILE) == "ch"
+    assert chosen(Facts(failing=failing("ch")), sender="ch") == "ch"
+    assert chosen(Facts(failing=failing("us-212"), unhealthy=frozenset({"ch", "us-415"}))) == "us-212"
+
+
+def test_a_conversation_keeps_its_sender_though_its_messages_fail() -> None:
+    facts = Facts(failing=failing("us-212"), last_inbound={"+12125550199": NOW - 1})
+    assert chosen(facts, in_reply_to="SM" + "1" * 32) == "us-212"
+    assert chosen(facts) == "ch"
+    held = replace(facts, unhealthy=frozenset({"us-212"}))
+    assert chosen(held, in_reply_to="SM" + "1" * 32) == "ch", "a held one would let it wait"
+
+
+def test_the_story_tells_whom_the_choice_passed_over_and_why() -> None:
+    case = Case(request(recipient=MOBILE), entry(), installed(), NOW, Facts(failing=failing("ch")))
+    choose(case)
+    assert case.avoided == (f"ch: {WHY}",)
+    admitted = decide(request(recipient=MOBILE), entry(), installed(), NOW, Facts(failing=failing("ch")))
+    assert isinstance(admitted, Admitted)
+    assert admitted.facts["avoided"] == f"ch: {WHY}"
+    untouched = decide(request(recipient=MOBILE), entry(), installed(), NOW)
+    assert isinstance(untouched, Admitted)
+    assert "avoided" not in untouched.facts
 
 
 def test_a_lane_that_would_send_after_the_deadline_is_left_and_without_another_the_message_is_denied() -> None:

@@ -84,3 +84,14 @@ async def test_what_dispatch_gives_back_leaves_by_the_sender_that_the_app_asked_
     )
     await counter.serve(asked(back, topic="comms.deferred.1s", key=MOBILE.encode()))
     assert [order.lane for order in orders(counter)] == [first.lane, first.lane]
+
+
+async def test_the_next_message_leaves_by_another_sender_when_too_many_of_the_first_one_fail() -> None:
+    counter = Counter()
+    await counter.serve(asked(request(category="service"), topic="comms.requests.shop", offset=1))
+    [first] = orders(counter)
+    counter.switched = replace(counter.switched, failing={first.lane: "24% of 50 messages failed"})
+    await counter.serve(asked(request(category="service"), topic="comms.requests.shop", offset=2))
+    assert {order.lane for order in orders(counter)} == {"promo-a", "promo-b"}
+    [_, second] = told(counter)
+    assert second.facts["avoided"] == f"{first.lane}: 24% of 50 messages failed"

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.records import Control, ControlAction, ControlSubject, MessageClass
 from streams.control.backlogs import backlog, backlog_key
+from streams.control.health import failing, health_key, healthy
 from streams.control.switches import Aspect, control_key
 from streams.policy.switchboard import Switchboard, Switched
 
@@ -54,6 +55,24 @@ def test_a_lane_is_unhealthy_while_it_its_group_or_its_account_is_held(
     board.write(kind, subject, aspect=aspect)
     assert board.now() == Switched(unhealthy=frozenset(lanes))
     board.write(kind, subject, ControlAction.CLEAR, aspect)
+    assert board.now() == Switched()
+
+
+def test_a_lane_whose_messages_fail_is_told_with_what_was_counted_and_held_by_nothing() -> None:
+    board = Board()
+    word = failing("a", code=30007, why="24% of 50 messages failed", fix="", at=NOW, until=NOW + 600_000)
+    board.board.take(health_key("a"), word)
+    assert board.now() == Switched(failing={"a": "24% of 50 messages failed"})
+    board.board.take(health_key("a"), healthy("a", at=NOW))
+    assert board.now() == Switched()
+
+
+def test_a_failing_lane_is_used_again_when_nothing_more_is_heard_of_it() -> None:
+    board = Board()
+    board.board.take(health_key("a"), failing("a", code=30007, why="", fix="", at=NOW, until=NOW + 600_000))
+    board.now_ms += 599_999
+    assert set(board.now().failing) == {"a"}
+    board.now_ms += 1
     assert board.now() == Switched()
 
 

@@ -1,0 +1,35 @@
+"""A dry run knows which senders policy would pass over, and tells it."""
+
+from __future__ import annotations
+
+import yaml
+
+from commlayer.config import loads
+from commlayer.explaining.dry_run import run
+from commlayer.explaining.known import Known
+from streams.consent import Ledger
+from streams.policy.memory import Memory
+from streams.policy.switchboard import Switched
+from tests.commlayer.config.conftest import good
+from tests.streams.policy.installation import AMERICAN, NOW, request
+from tests.streams.policy.test_desk import Counter
+
+
+def test_a_dry_run_passes_over_a_failing_sender_and_says_so() -> None:
+    data = good()
+    data["senders"]["us-other"] = {**data["senders"]["us-short"], "address": "54321", "partition": 1}
+    data["pools"]["login"] = ["us-short", "us-other"]
+    config = loads(yaml.safe_dump(data), "test.yaml").config
+
+    def told(**failing: str) -> dict[str, str]:
+        lanes = {name.replace("_", "-"): why for name, why in failing.items()}
+        known = Known(Memory(Counter().state), {AMERICAN: Ledger()}, Switched(failing=lanes))
+        asked = request(recipient=AMERICAN, category="otp")
+        return run(asked, "login", urgent=True, config=config, profile=None, now_ms=NOW, known=known)
+
+    taken = told()["lane"]
+    why = "24% of 50 messages failed in 300 s, mostly 30007 Message filtered"
+    found = told(**{taken.replace("-", "_"): why})
+    assert {taken, found["lane"]} == {"us-short", "us-other"}
+    assert found["facts"]["avoided"] == f"{taken}: {why}"
+    assert found["facts"][f"lane.{taken}.failing"] == why
