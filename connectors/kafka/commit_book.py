@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from .finished import finished_note
 from .ledger import Ledger
 from .topic_partition import TP
 
@@ -36,17 +37,17 @@ class CommitBook:
 
         A partition without any commit is due at once, with the offset where reading began: from then on its log start
         can be told from its progress. An unchanged offset is due again when its metadata moved, so that it does not
-        pin what is read back after a crash.
+        pin what is read back after a crash. Behind the note stands what is finished beyond the offset (finished.py).
         """
         due = {}
-        for tp in ledger.partitions:
-            offset = ledger.committable(tp)
+        for tp, partition in ledger.partitions.items():
+            offset = partition.committable()
             confirmed = self._confirmed.get(tp)
             if position_meta is None:
                 if confirmed is None or confirmed.offset != offset:
                     due[tp] = Commit(offset)
             else:
-                commit = Commit(offset, position_meta(tp, offset))
+                commit = Commit(offset, position_meta(tp, offset) + finished_note(partition))
                 if commit != confirmed:
                     due[tp] = commit
         return due

@@ -40,6 +40,7 @@ from .commit_book import Commit
 from .commit_path import CommitPath
 from .consumer_thread import ConsumerThread, RebalanceListener
 from .delivery import Delivery
+from .finished import noted_as_finished, stage_note
 from .lease import Lease
 from .ledger import NO_GENERATION, Ledger
 from .log_positions import LogPositions
@@ -177,7 +178,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     async def read_committed(self) -> dict[TP, Commit]:
         """Offset and metadata that the group holds for the served partitions; those never committed are absent. One
         request; waits while the broker is away."""
-        return await self._thread.committed(self._served)
+        committed = await self._thread.committed(self._served)
+        return {tp: Commit(commit.offset, stage_note(commit.metadata)) for tp, commit in committed.items()}
 
     # Assignment -------------------------------------------------------------------------------------------------------
 
@@ -216,7 +218,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         committed, positions = await self._positions.at_start(self._served)
         sought = await self._thread.seek_all(positions)
         if sought and generation == self._generation:
-            self._ledger.begin(generation, positions)
+            # Where reading begins elsewhere, the log is not what it was when that was noted.
+            believed = {tp: commit for tp, commit in committed.items() if positions[tp] == commit.offset}
+            finished = {tp: noted_as_finished(*commit) for tp, commit in believed.items()}
+            self._ledger.begin(generation, positions, finished)
             self._commits.begin(committed)
             self.app.flow_control.resume()
             self.resume_flow()

@@ -127,8 +127,8 @@ class Delivery:
             for record in records:
                 if not flows():
                     return
-                self._ledger.deliver(tp, record.offset)
-                self._hand_over(tp, record)
+                if self._ledger.deliver(tp, record.offset):
+                    self._hand_over(tp, record)
                 since_yield += 1
                 if since_yield == YIELD_EVERY:
                     since_yield = 0

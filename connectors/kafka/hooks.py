@@ -84,7 +84,8 @@ class PartitionHooks:
         self._loss: list[LossCallback] = []
         self.position_meta: PositionMeta | None = None
         """Metadata to commit with this offset of this partition (see `Consumer.read_committed`). Called while records
-        flow and once after `revoked`; must not block. Kafka refuses more than 4096 bytes."""
+        flow and once after `revoked`; must not block. Kafka refuses more than 4096 bytes, of which finished.py takes
+        1,000: records beyond the offset that are finished are noted as well, and not delivered to the next owner."""
         self.from_start: FromStart | None = None
         """Whether to read this partition from the start of its log, whatever the group committed. Asked after
         `assigned`; must not block. The commits that follow begin there as well."""

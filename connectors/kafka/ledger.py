@@ -7,7 +7,7 @@ holes need no arithmetic: the offset to commit is that of the first record deliv
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .topic_partition import TP
 
@@ -16,17 +16,25 @@ NO_GENERATION = 0
 
 
 class PartitionLedger:
-    """Offsets of one partition, in the order of their delivery. Every operation takes constant time on average."""
+    """Offsets of one partition, in the order of their delivery. Every operation but `stretches_ahead` takes constant
+    time on average.
 
-    __slots__ = ("_delivered", "_next", "_unfinished")
+    Args:
+        start: where reading begins.
+        finished: stretches of offsets, in order, that an earlier owner has finished; they come again nevertheless.
+    """
 
-    def __init__(self, start: int) -> None:
+    __slots__ = ("_delivered", "_known", "_next", "_unfinished")
+
+    def __init__(self, start: int, finished: Iterable[range] = ()) -> None:
         self._next = start
         self._delivered: deque[int] = deque()  # from the first unfinished one on
         self._unfinished: set[int] = set()
+        self._known = deque(finished)  # those that are not behind us
 
-    def deliver(self, offset: int) -> None:
-        """Take down that the record at `offset` was handed out.
+    def deliver(self, offset: int) -> bool:
+        """Take down that the record at `offset` came. False if it was finished by an earlier owner: it is not to be
+        handed out.
 
         Raises:
             ValueError: not above what was delivered before: a log only grows, so it is another log by now.
@@ -34,8 +42,16 @@ class PartitionLedger:
         if offset < self._next:
             raise ValueError(f"offset {offset} comes after {self._next - 1} was delivered")
         self._next = offset + 1
+        known = self._known
+        while known and known[0].stop <= offset:
+            known.popleft()
+        if known and offset in known[0]:
+            if self._delivered:
+                self._delivered.append(offset)
+            return False
         self._delivered.append(offset)
         self._unfinished.add(offset)
+        return True
 
     def finish(self, offset: int) -> bool:
         """Take down that the record needs no further work. False, without effect, if it is not outstanding."""
@@ -57,6 +73,31 @@ class PartitionLedger:
     def held(self) -> int:
         """How many delivered records lie at or above the committable offset: a crash now delivers so many again."""
         return len(self._delivered)
+
+    def finished_ahead(self) -> int:
+        """How many offsets beyond the committable one are known to be finished; roughly where the log has holes."""
+        return len(self._delivered) - len(self._unfinished) + sum(len(each) for each in self._known_ahead())
+
+    def stretches_ahead(self) -> Iterator[range]:
+        """Those offsets, in order. Takes time by the number of unfinished records."""
+        at = self.committable()
+        for offset in sorted(self._unfinished):
+            if offset > at:
+                yield range(at, offset)
+            at = offset + 1
+        known = self._known_ahead()
+        first = next(known, None)
+        if first is not None and first.start == self._next:
+            yield range(at, first.stop)
+        else:
+            if self._next > at:
+                yield range(at, self._next)
+            if first is not None:
+                yield first
+        yield from known
+
+    def _known_ahead(self) -> Iterator[range]:
+        return (range(max(each.start, self._next), each.stop) for each in self._known if each.stop > self._next)
 
 
 class Ledger:
@@ -80,24 +121,28 @@ class Ledger:
         """The partitions of this generation."""
         return self._partitions
 
-    def begin(self, generation: int, starts: Mapping[TP, int]) -> None:
-        """Begin a generation in which each partition is read from its offset in `starts`."""
+    def begin(
+        self, generation: int, starts: Mapping[TP, int], finished: Mapping[TP, Iterable[range]] | None = None
+    ) -> None:
+        """Begin a generation in which each partition is read from its offset in `starts`; `finished`: see
+        `PartitionLedger`."""
         self._generation = generation
-        self._partitions = {tp: PartitionLedger(start) for tp, start in starts.items()}
+        finished = finished or {}
+        self._partitions = {tp: PartitionLedger(start, finished.get(tp, ())) for tp, start in starts.items()}
 
     def end(self) -> None:
         """Forget everything; nothing is outstanding and every finish is ignored until the next `begin`."""
         self._generation = NO_GENERATION
         self._partitions = {}
 
-    def deliver(self, tp: TP, offset: int) -> None:
-        """Take down a delivery in the present generation.
+    def deliver(self, tp: TP, offset: int) -> bool:
+        """Take down a delivery in the present generation; as `PartitionLedger.deliver`.
 
         Raises:
             KeyError: the partition is not served.
             ValueError: as `PartitionLedger.deliver`.
         """
-        self._partitions[tp].deliver(offset)
+        return self._partitions[tp].deliver(offset)
 
     def finish(self, tp: TP, offset: int, generation: int) -> bool:
         """Take down a finish. False, without effect, for another generation or a record that is not outstanding."""

@@ -149,6 +149,43 @@ async def test_an_unchanged_offset_is_recommitted_when_its_metadata_moves(scene:
     assert stored == {0: (0, "second")}
 
 
+async def test_what_is_finished_behind_a_record_that_takes_long_is_not_delivered_to_the_next_owner(
+    scene: Scene,
+) -> None:
+    scene.kafka.create_topics({scene.topic: 1})
+    fill(scene.kafka, scene.topic, 0, numbers(300))
+    tp = TP(scene.topic, 0)
+    app = scene.app()
+    app.hooks.position_meta = lambda tp, offset: f"at {offset}"
+    stage = RecordingStage(app, [scene.topic])
+    async with running(app):
+        await stage.until_received(300)
+        for record in stage.received:
+            if record.offset not in (3, 200):
+                record.finish()
+        await stage.until(lambda: (tp, 3) in stage.committed)
+    stored = await asyncio.to_thread(scene.kafka.committed_with_metadata, scene.group, scene.topic)
+    assert stored == {0: (3, "at 3|1,196,1,99")}
+
+    await asyncio.to_thread(fill, scene.kafka, scene.topic, 0, numbers(1))
+    again = scene.app("b")
+    again.hooks.position_meta = lambda tp, offset: f"at {offset}"
+    read: list[dict[TP, Commit]] = []
+
+    @again.hooks.on_assigned
+    async def restore(partitions: frozenset[TP], generation: int) -> None:
+        read.append(await again.consumer.read_committed())
+
+    successor = RecordingStage(again, [scene.topic])
+    async with running(again):
+        await successor.until_received(3)
+        assert successor.offsets(tp) == [3, 200, 300]
+        for record in successor.received:
+            record.finish()
+        await successor.until(lambda: (tp, 301) in successor.committed)
+    assert read == [{tp: Commit(3, "at 3")}]
+
+
 async def test_nothing_is_delivered_before_the_restore_is_done(scene: Scene) -> None:
     scene.kafka.create_topics({scene.topic: 1})
     fill(scene.kafka, scene.topic, 0, numbers(3))

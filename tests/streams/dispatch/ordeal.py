@@ -253,6 +253,7 @@ class Books:
         found, not_found: attempts in doubt, by whether Twilio's list had them.
         left_open: attempts that nobody has resolved.
         unknown: messages whose end nobody can know.
+        told: records of ends; more than messages where ends were told again.
     """
 
     requested: int
@@ -264,14 +265,15 @@ class Books:
     left_open: int
     unknown: int
     back_to_policy: int
+    told: int
     troubles: Mapping[str, int]
 
     def __str__(self) -> str:
         return (
             f"{self.requested:,} messages, {self.sent:,} sent, {self.back_to_policy:,} back to policy, "
-            f"{self.lost} lost, {self.twice} sent twice; attempts in doubt: {self.found} found, "
-            f"{self.not_found} not found, {self.left_open} left open; {self.unknown} messages unknown; "
-            f"answers of the twin: {dict(self.troubles)}"
+            f"{self.lost} lost, {self.twice} sent twice; {self.told:,} ends told; "
+            f"attempts in doubt: {self.found} found, {self.not_found} not found, {self.left_open} left open; "
+            f"{self.unknown} messages unknown; answers of the twin: {dict(self.troubles)}"
         )
 
 
@@ -284,9 +286,11 @@ def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgo
     statuses = {message_id: _only(event.status for event in events) for message_id, events in told.items()}
     unknown = {message_id for message_id, status in statuses.items() if status is MessageStatus.UNKNOWN}
 
-    assert statuses.keys() == asked.keys() - sleeping, "each has an end"
+    sent_back = {message_id for message_id, status in statuses.items() if status is MessageStatus.DEFERRED}
+    assert statuses.keys() == asked.keys(), f"{asked.keys() - statuses.keys()} have no end"
+    assert sent_back == sleeping, "those who sleep, and no others, are said to have gone back to policy"
     assert all(len({event.event_id for event in events}) == 1 for events in told.values()), "and one only"
-    assert set(statuses.values()) <= {MessageStatus.ACCEPTED, MessageStatus.UNKNOWN}
+    assert set(statuses.values()) <= {MessageStatus.ACCEPTED, MessageStatus.UNKNOWN, MessageStatus.DEFERRED}
     assert all(asked[message_id].doubt_policy is DoubtPolicy.STOP for message_id in unknown)
     back = [each for each in records(kafka, deferral_topic("1s")) if each.message_id in asked]
     assert {each.message_id for each in back} == sleeping, "policy is asked again about those who sleep, and no others"
@@ -296,8 +300,8 @@ def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgo
     wanted = Counter((each.recipient, each.body) for key, each in asked.items() if key not in sleeping)
     may_be_missing = Counter((asked[key].recipient, asked[key].body) for key in unknown)
     sids = {message.sid for message in twin.books.outbound()}
-    told_sids = {_only(event.sid for event in told[key]) for key in statuses.keys() - unknown}
-    assert len(told_sids) == len(statuses) - len(unknown), "each SID is told of one message"
+    told_sids = {_only(event.sid for event in told[key]) for key in statuses.keys() - unknown - sleeping}
+    assert len(told_sids) == len(statuses) - len(unknown) - len(sleeping), "each SID is told of one message"
     assert told_sids == sids, "and each that Twilio has is told"
 
     intents, results = _attempts(kafka, asked)
@@ -314,6 +318,7 @@ def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgo
         left_open=len(intents - results.keys()),
         unknown=len(unknown),
         back_to_policy=len(sleeping),
+        told=sum(map(len, told.values())),
         troubles=refused,
     )
 

@@ -80,7 +80,11 @@ async def test_killed_at_every_step_of_the_send_loop_it_loses_nothing_and_sends_
         sids = {message.sid for message in twin.books.outbound()}
     assert sent - wanted == {}, "sent more often than asked for"
     assert wanted - sent == {}, "lost"
-    assert_each_has_one_end(endings(cluster, ids_of(made)), ids_of(awake), sids)
+    told = endings(cluster, ids_of(made))
+    back = {message_id: told.pop(message_id) for message_id in sleeping if message_id in told}
+    assert_each_has_one_end(told, ids_of(awake), sids)
+    assert back.keys() == sleeping
+    assert {event.status for events in back.values() for event in events} == {MessageStatus.DEFERRED}
     assert_each_is_back_on_the_wheel(cluster, sleeping)
     resolved, left_open = doubts(cluster, ids_of(made))
     assert left_open == 0

@@ -19,10 +19,12 @@ from tests.streams.cluster import CODEC, own_cluster, records
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.waiting import until, wait_until
 from twin.server import Twin
+from twin.settings import FaultSettings, RequestFault
 
 from .cluster import (
     ADDRESSES,
     dispatch,
+    endings,
     fresh_group,
     lanes,
     outgoing,
@@ -80,6 +82,23 @@ async def test_every_message_is_sent_once_told_and_committed(cluster: Kafka, tmp
             message.sid for message in twin.books.outbound()
         }
         assert twin.books.duplicates() == []
+
+
+async def test_what_ended_behind_a_doubt_is_not_told_again_by_the_next_owner(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    lost = RequestFault(kind="reset_after", to_prefix="+14155558000")
+    async with Twin(twin_settings(faults=FaultSettings(requests=(lost,)))) as twin:
+        in_doubt, others = to_send(1, start=8_000), to_send(300, start=8_001)
+        await asyncio.to_thread(cluster.produce, in_doubt + others)
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url, settings={"settle_s": 600.0}):
+            await until_ended(cluster, ids_of(others))
+        async with dispatch(cluster, tmp_path, group=group, twin_url=twin.url) as stage:
+            await until_ended(cluster, ids_of(in_doubt))
+            await until_committed(cluster, group)
+            assert stage.engine.tenure.held == {}
+        told = endings(cluster, ids_of(in_doubt + others))
+        assert Counter(map(len, told.values())) == {1: 301}
+        assert len(list(twin.books.outbound())) == 301
 
 
 async def test_a_copy_that_policy_publishes_when_it_wakes_up_is_not_sent_again(cluster: Kafka, tmp_path: Path) -> None:
