@@ -375,6 +375,8 @@ class LaneState:
         job.charged_at, job.paid = at, self._paid()
 
     def _paid(self) -> tuple[float, ...]:
+        if not self.budgets:
+            return (self.pace.bucket.paid_at,)  # as with most lanes, and asked several times for each message
         return tuple([bucket.paid_at for bucket in self.buckets])
 
     def clear(self) -> None:

@@ -53,9 +53,10 @@ class Planner:
             if plan_at > now:
                 self._agenda.wake(lane, plan_at)
                 return None
-            short = self._short(lane, rank, segments, urgent, now, released)
-            if short is not None:
-                return short
+            if lane.budgets:
+                short = self._short(lane, rank, segments, urgent, now, released)
+                if short is not None:
+                    return short
             job = lane.waiting[rank].pop()
             assert job is not None  # to_plan saw it
             if job.order.app in self._apps:
