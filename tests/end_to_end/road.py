@@ -19,6 +19,7 @@ from urllib.error import HTTPError, URLError
 import yaml
 
 from schemas.codec import RegistryCodec
+from schemas.errors import SchemaNotLoaded
 from schemas.records import MessageClass, Record, StatusUpdate
 from schemas.registry import Registry
 from schemas.topics import FEEDBACK_STATUS, LIFECYCLE, catalogue, dispatch_topic
@@ -66,8 +67,11 @@ class Road:
         found = []
         for stored in self.kafka.consume_all(topic):
             value = stored.value or b""
-            self.codec.load(int.from_bytes(value[1:5], "big"))
-            found.append(self.codec.decode(value))
+            try:
+                found.append(self.codec.decode(value))
+            except SchemaNotLoaded as missing:
+                self.codec.load(missing.schema_id)
+                found.append(self.codec.decode(value))
         return found
 
     def final_statuses(self) -> dict[str, StatusUpdate]:

@@ -202,7 +202,8 @@ def test_callbacks_that_come_before_the_answer_to_the_request_are_harmless(road:
         within_s=30,
     )
     assert {story[-1] for story in stories().values()} == {MessageStatus.ACCEPTED}
-    assert Counter(road.final_statuses()[message_id].status for message_id in ids) == {MessageStatus.DELIVERED: 20}
+    final = road.final_statuses()
+    assert Counter(final[message_id].status for message_id in ids) == {MessageStatus.DELIVERED: 20}
     rows = [row for row in road.twin("/messages") if row["m"] in ids]
     assert Counter((row["to"], row["submitted_body"]) for row in rows) == Counter(texts.items())
 

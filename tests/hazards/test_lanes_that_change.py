@@ -138,8 +138,8 @@ async def test_processes_that_die_in_the_middle_of_a_move_lose_nothing_and_send_
         bodies = [message.submitted for message in twin.books.outbound()]
     opened = min(bodies.index(body) for body in bodies if int(body.removeprefix("text ")) >= 5_000)
     assert set(bodies[:opened]) == {f"text {number}" for number in range(700)}, "the old place is emptied first"
-    assert len(back) < 20, "only what came to the new place before its process had heard of the move"
-    assert back.keys() <= set(ids_of(second))
+    # Only what came to the new place before its process had heard of the move.
+    assert back.keys() < set(ids_of(second))
     assert {reason for ways in back.values() for _, reason in ways} <= {Reason.LANE_MOVED.value}
 
 
