@@ -59,7 +59,7 @@ def nobody_is_reached(folder: Path) -> bool:
     """Tell the twin, once it is there, that no message arrives."""
     for configuration in folder.glob("commlayer-demo-*/commlayer.yaml"):
         listen = (yaml.safe_load(configuration.read_text()) or {}).get("twin", {}).get("listen")
-        body = json.dumps({"rules": [{"status": "undelivered", "error_code": 30008}]}).encode()
+        body = json.dumps({"rules": [{"status": "undelivered", "error_code": 30003}]}).encode()
         request = urllib.request.Request(f"http://{listen}/__twin__/outcomes", body, method="PUT")
         with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10):
             return True
