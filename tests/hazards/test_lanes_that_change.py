@@ -124,7 +124,9 @@ async def test_processes_that_die_in_the_middle_of_a_move_lose_nothing_and_send_
     async with Twin(twin_settings(faults=TROUBLE)) as twin:
         process = worker(cluster, group, twin, tmp_path, instance="one", lanes=before)
         await until(lambda: len(twin.books.messages) >= 150, 90)
-        await asyncio.to_thread(cluster.produce, [Outgoing(CONTROL, CODEC.encode(begin), key), *second])
+        await asyncio.to_thread(cluster.produce, [Outgoing(CONTROL, CODEC.encode(begin), key)])
+        await until(lambda: "move_begin" in process.log.read_text(), 30)
+        await asyncio.to_thread(cluster.produce, second)
         await run_until(250, twin, process)
         await run_until(450, twin, worker(cluster, group, twin, tmp_path, instance="one", lanes=after))
         process = worker(cluster, group, twin, tmp_path, instance="one", lanes=after)
@@ -138,12 +140,10 @@ async def test_processes_that_die_in_the_middle_of_a_move_lose_nothing_and_send_
         bodies = [message.submitted for message in twin.books.outbound()]
     opened = min(bodies.index(body) for body in bodies if int(body.removeprefix("text ")) >= 5_000)
     assert set(bodies[:opened]) == {f"text {number}" for number in range(700)}, "the old place is emptied first"
-    # Only what came to the new place before its process had heard of the move.
-    assert back.keys() < set(ids_of(second))
-    assert {reason for ways in back.values() for _, reason in ways} <= {Reason.LANE_MOVED.value}
+    assert back == {}, "its process had heard of the move before anything came to the new place"
 
 
-@pytest.mark.long  # it stood still once in four runs, with the new partitions unread: not understood yet
+@pytest.mark.long  # it stood still once in four runs, with the new partitions unread: docs/operating.md
 async def test_dispatch_topics_grow_under_load_in_a_rolling_restart(cluster: Kafka, tmp_path: Path) -> None:
     """Two processes send when the topics get four more partitions, with four more lanes; one after the other is
     restarted with the new number. What reaches one of the old kind goes back to policy."""
