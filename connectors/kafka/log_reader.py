@@ -5,35 +5,18 @@ All of it blocks: call it in a thread.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from .asking import ASK_TIMEOUT_S, Stopped, answered, passes, reader
 from .settings import KafkaSettings
 from .topic_partition import TP
 
-T = TypeVar("T")
-
 BATCH = 1000
 POLL_S = 0.2  # how late a stop is noticed
-ASK_TIMEOUT_S = 5.0
-RETRY_S = 0.5
-_WAITED_OUT = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TIMED_OUT,
-        KafkaError._RESOLVE,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.REQUEST_TIMED_OUT,
-    }
-)
-"""What passes by itself; anything else is a reason to end the process."""
 
 
 class Stretch(NamedTuple):
@@ -41,10 +24,6 @@ class Stretch(NamedTuple):
 
     start: int
     end: int
-
-
-class Stopped(Exception):
-    """The reader was told to stop: what it read so far is not all."""
 
 
 class LogReader:
@@ -70,9 +49,9 @@ class LogReader:
             Stopped: told to.
             KafkaException: Kafka refuses for good.
         """
-        with self._consumer() as consumer:
+        with reader(self._config) as consumer:
             asked = [TopicPartition(tp.topic, tp.partition, since_ms) for tp in partitions]
-            answers = self._answer(lambda: consumer.offsets_for_times(asked, timeout=ASK_TIMEOUT_S))
+            answers = answered(lambda: consumer.offsets_for_times(asked, timeout=ASK_TIMEOUT_S), self.stopped)
             stretches = {}
             for answer in answers:
                 tp = TP(answer.topic, answer.partition)
@@ -88,7 +67,7 @@ class LogReader:
             Stopped: told to.
             KafkaException: Kafka refuses for good.
         """
-        with self._consumer() as consumer:
+        with reader(self._config) as consumer:
             return {tp: Stretch(*self._bounds(consumer, tp)) for tp in partitions}
 
     def partitions(self, topic: str) -> int:
@@ -98,8 +77,9 @@ class LogReader:
             Stopped: told to.
             KafkaException: Kafka refuses for good.
         """
-        with self._consumer() as consumer:
-            return len(self._answer(lambda: consumer.list_topics(topic, ASK_TIMEOUT_S)).topics[topic].partitions)
+        with reader(self._config) as consumer:
+            cluster = answered(lambda: consumer.list_topics(topic, ASK_TIMEOUT_S), self.stopped)
+            return len(cluster.topics[topic].partitions)
 
     def read(self, stretches: Mapping[TP, Stretch], take: Callable[[Message], None]) -> int:
         """Give every record of the stretches to `take`, in the order of its partition. Returns how many there were.
@@ -110,7 +90,7 @@ class LogReader:
         """
         left = {tp for tp, stretch in stretches.items() if stretch.end > stretch.start}
         count = 0
-        with self._consumer() as consumer:
+        with reader(self._config) as consumer:
             consumer.assign([TopicPartition(tp.topic, tp.partition, stretches[tp].start) for tp in left])
             while left:
                 for message in consumer.consume(BATCH, timeout=POLL_S):
@@ -125,7 +105,7 @@ class LogReader:
         """Whether this is a record of its stretch; takes a stretch that is at its end out of `left`."""
         error = message.error()
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            if error.fatal() or error.code() not in _WAITED_OUT:
+            if not passes(error):
                 raise KafkaException(error)
             return False
         tp, offset = TP(message.topic(), message.partition()), message.offset()
@@ -137,23 +117,5 @@ class LogReader:
 
     def _bounds(self, consumer: Consumer, tp: TP) -> tuple[int, int]:
         asked = TopicPartition(tp.topic, tp.partition)
-        low, high = self._answer(lambda: consumer.get_watermark_offsets(asked, ASK_TIMEOUT_S))
+        low, high = answered(lambda: consumer.get_watermark_offsets(asked, ASK_TIMEOUT_S), self.stopped)
         return low, high
-
-    def _answer(self, ask: Callable[[], T]) -> T:
-        while True:
-            try:
-                return ask()
-            except KafkaException as error:
-                if error.args[0].code() not in _WAITED_OUT:
-                    raise
-            if self.stopped.wait(RETRY_S):
-                raise Stopped
-
-    @contextlib.contextmanager
-    def _consumer(self) -> Iterator[Consumer]:
-        consumer = Consumer(self._config)
-        try:
-            yield consumer
-        finally:
-            consumer.close()

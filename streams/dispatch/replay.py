@@ -15,7 +15,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 import structlog
 from confluent_kafka import Message
 
-from connectors.kafka.log_reader import LogReader, Stopped, Stretch
+from connectors.kafka.asking import Stopped
+from connectors.kafka.log_reader import LogReader, Stretch
 from connectors.kafka.partitioning import partition_of
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topic_partition import TP

@@ -21,8 +21,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from connectors.health import Health, HealthBoard, Progress
 from connectors.kafka.app import StageApp
+from connectors.kafka.asking import Stopped
 from connectors.kafka.intake import Intake
-from connectors.kafka.log_reader import Stopped
 from connectors.kafka.publisher import DurablePublisher
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.tail import Tail

@@ -15,7 +15,8 @@ from typing import Any
 
 import structlog
 
-from connectors.kafka.log_reader import LogReader, Stopped
+from connectors.kafka.asking import Stopped
+from connectors.kafka.log_reader import LogReader
 from connectors.kafka.topic_partition import TP
 
 from . import metrics

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from connectors.kafka.asking import ASK_TIMEOUT_S, Stopped, answered, passes, reader
 from connectors.kafka.settings import KafkaSettings
 
 from . import metrics
 from .envelope import BadEnvelope, opened
 from .fold import Fold, Folded
 from .store import Reflects, Store
-
-T = TypeVar("T")
 
 BATCH = 5000
 POLL_S = 0.2  # how late a stop is noticed
@@ -27,25 +22,6 @@ LAST_POLL_S = 0.02
 FETCHED_KB = 16_384
 """What one reader holds of the log ahead of its fold; librdkafka's own 64 MB, four times at once, are most of what a
 process needs."""
-ASK_TIMEOUT_S = 5.0
-RETRY_S = 0.5
-_WAITED_OUT = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TIMED_OUT,
-        KafkaError._RESOLVE,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.REQUEST_TIMED_OUT,
-    }
-)
-"""What passes by itself; anything else ends the process."""
-
-
-class Stopped(Exception):
-    """The reader was told to stop: what it read so far is not all."""
 
 
 class OutsideLog(Exception):
@@ -105,8 +81,8 @@ class StateLog:
         """
         tp, count = TopicPartition(self._topic, partition), 0
         bad: list[Undecodable] = []
-        with self._consumer() as consumer:
-            low, high = _answer(lambda: consumer.get_watermark_offsets(tp, ASK_TIMEOUT_S), stopped)
+        with reader(self._config) as consumer:
+            low, high = answered(lambda: consumer.get_watermark_offsets(tp, ASK_TIMEOUT_S), stopped)
             if fresh:
                 fold.skip_to(low)
             elif not low <= fold.position <= high:
@@ -131,7 +107,7 @@ class StateLog:
         """Fold what lies before `end`, which others wrote; the store is not touched. Raises as `catch_up` does."""
         bad: list[Undecodable] = []
         outcomes: list[Folded] = []
-        with self._consumer() as consumer:
+        with reader(self._config) as consumer:
             consumer.assign([TopicPartition(self._topic, partition, fold.position)])
             while fold.position < end:
                 for message in _next(consumer, end - fold.position):
@@ -147,7 +123,7 @@ class StateLog:
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:  # read up to here, also where compaction left holes
                 fold.skip_to(min(offset, end))
-            elif error.fatal() or error.code() not in _WAITED_OUT:
+            elif not passes(error):
                 raise KafkaException(error)
             return 0
         if offset >= end:
@@ -167,29 +143,9 @@ class StateLog:
                 outcomes.append(outcome)
         return 1
 
-    @contextlib.contextmanager
-    def _consumer(self) -> Iterator[Consumer]:
-        consumer = Consumer(self._config)
-        try:
-            yield consumer
-        finally:
-            consumer.close()
-
 
 def _next(consumer: Consumer, most: int) -> list[Message]:
     """The next batch; there are `most` offsets left. In between an empty one may come."""
     count, timeout_s = (BATCH, POLL_S) if most >= BATCH else (most, LAST_POLL_S)
     batch: list[Message] = consumer.consume(count, timeout=timeout_s)
     return batch
-
-
-def _answer(ask: Callable[[], T], stopped: threading.Event) -> T:
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if error.args[0].code() not in _WAITED_OUT:
-                raise
-        if stopped.is_set():
-            raise Stopped
-        time.sleep(RETRY_S)

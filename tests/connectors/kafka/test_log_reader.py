@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from connectors.kafka.log_reader import LogReader, Stopped, Stretch
+from connectors.kafka.asking import Stopped
+from connectors.kafka.log_reader import LogReader, Stretch
 from connectors.kafka.topic_partition import TP
 from tests.support.kafka import Kafka, Outgoing
 from tests.support.kafka_broker import Broker
