@@ -37,6 +37,7 @@ async def test_requests_without_the_consent_of_their_partition_wait(tmp_path: Pa
         return None
 
     states.open = opens
+    states.scan = lambda partition, prefix: iter(())
     stage = PolicyStage(
         config(),
         codec=SingleObjectCodec(),
