@@ -8,7 +8,8 @@ from connectors.profiles.segment import SegmentProfiles
 from schemas.topics import DELETE_RETENTION_MS, POLICY_ANCHOR, POLICY_STATE
 from streams.policy.config import PolicyConfig
 from streams.policy.enrichment import Enrichment
-from streams.policy.stage import PolicyStage, windows
+from streams.policy.intake_windows import windows
+from streams.policy.stage import PolicyStage
 
 from . import Process, RunOptions
 from .stage import Ground, run_stage, wall_clock_ms

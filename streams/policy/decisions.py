@@ -9,7 +9,7 @@ A crash after the first step finds the decision when the input comes again, and 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -47,6 +47,22 @@ log = structlog.get_logger(__name__)
 
 LookUp = Callable[[MessageRequest, Entry], Awaitable[Profile | None]]
 """Asks customer data about the person of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is decided on: a request, as the app asked and as it stands after the person's wishes, with what is known.
+
+    `kind` is for the metrics; `earlier` the decision of a former round.
+    """
+
+    event: Any
+    request: MessageRequest
+    asked: MessageRequest
+    entry: Entry
+    facts: Facts
+    kind: str
+    earlier: PolicyDecision | None
 
 
 class Decisions:
@@ -98,12 +114,12 @@ class Decisions:
         if not await self._may_act(event):
             return
         if entry.home is None:  # no number: it has no place of its own, and is denied the same whenever it comes
-            await self._decide(event, request, entry, NOTHING_KNOWN, kind, None)
+            await self._decide(Question(event, request, request, entry, NOTHING_KNOWN, kind, None))
             return
         try:
             earlier = self._memory.decision(entry.home, request.recipient, entry.message_id)
         except EntryUnreadable as error:
-            await self._end_by_defect(event, error, request, entry, NOTHING_KNOWN, kind, None)
+            await self._end_by_defect(Question(event, request, request, entry, NOTHING_KNOWN, kind, None), error)
             return
         meeting = meet(earlier, entry)
         if meeting is Meeting.NEW:
@@ -113,7 +129,7 @@ class Decisions:
                 request = as_wished(asked, facts.profile.preferred_channel, self._config)
                 if request is not asked:
                     facts = replace(facts, past=self._past(request, entry), opened=self._opened(request, entry))
-            await self._decide(event, request, entry, facts, kind, earlier, asked)
+            await self._decide(Question(event, request, asked, entry, facts, kind, earlier))
             return
         assert earlier is not None
         if meeting is Meeting.AGAIN:
@@ -156,7 +172,7 @@ class Decisions:
             await self._publish_again(event, decided, conflict, request.recipient)
             return
         facts = replace(await self._facts(request, conflict), earlier_digest=first.digest)
-        await self._decide(event, request, conflict, facts, kind, None)
+        await self._decide(Question(event, request, request, conflict, facts, kind, None))
 
     async def _tell_again(self, event: Any, earlier: PolicyDecision, entry: Entry) -> None:
         """An app that asks again has missed the answer: it is told once more where its message stands."""
@@ -244,37 +260,19 @@ class Decisions:
         assert entry.home is not None
         return self._openings.others(entry.home, request.recipient, self._now_ms())
 
-    async def _decide(
-        self,
-        event: Any,
-        request: MessageRequest,
-        entry: Entry,
-        facts: Facts,
-        kind: str,
-        earlier: PolicyDecision | None,
-        asked: MessageRequest | None = None,
-    ) -> None:
-        now_ms, place = self._now_ms(), _place_of(event)
+    async def _decide(self, question: Question) -> None:
+        now_ms = self._now_ms()
         try:
-            decision = decide(request, entry, self._config, now_ms, facts)
-            outcome = self._writing.outcome(decision, request, entry, place, now_ms)
+            decision = decide(question.request, question.entry, self._config, now_ms, question.facts)
+            outcome = self._outcome(decision, question, now_ms)
         except Exception as error:
-            await self._end_by_defect(event, error, request, entry, facts, kind, earlier, asked)
+            await self._end_by_defect(question, error)
             return
-        await self._write_down(event, outcome, request, entry, facts, kind, earlier, asked)
+        await self._write_down(outcome, question)
 
-    async def _end_by_defect(
-        self,
-        event: Any,
-        error: Exception,
-        request: MessageRequest,
-        entry: Entry,
-        facts: Facts,
-        kind: str,
-        earlier: PolicyDecision | None,
-        asked: MessageRequest | None = None,
-    ) -> None:
+    async def _end_by_defect(self, question: Question, error: Exception) -> None:
         """Deny a message on which policy fails, and keep its record as a dead letter."""
+        event, entry = question.event, question.entry
         if not await self._may_act(event):
             return
         denied = denial(error)
@@ -293,28 +291,22 @@ class Decisions:
             app=entry.app,
             message_id=entry.message_id,
         )
-        outcome = self._writing.outcome(denied, request, entry, _place_of(event), self._now_ms())
-        await self._write_down(event, outcome, request, entry, facts, kind, earlier, asked)
+        await self._write_down(self._outcome(denied, question, self._now_ms()), question)
 
-    async def _write_down(
-        self,
-        event: Any,
-        made: Outcome,
-        request: MessageRequest,
-        entry: Entry,
-        facts: Facts,
-        kind: str,
-        earlier: PolicyDecision | None,
-        asked: MessageRequest | None = None,
-    ) -> None:
+    def _outcome(self, decision: Decision, question: Question, now_ms: int) -> Outcome:
+        place = _place_of(question.event)
+        return self._writing.outcome(decision, question.request, question.entry, place, now_ms)
+
+    async def _write_down(self, made: Outcome, question: Question) -> None:
+        event, request, entry = question.event, question.request, question.entry
         decision = made.decision
-        self._charge(decision, entry, facts)
+        self._charge(decision, entry, question.facts)
         opens = decision.dispatch.lane if isinstance(decision, Admitted) and decision.opens else None
         if self._openings is not None and opens is not None and entry.home is not None:
             self._openings.note(entry.home, opens, request.recipient, made.at)
-        metrics.decision_seconds(kind).observe(max(0.0, made.at / 1000 - event.message.timestamp))
+        metrics.decision_seconds(question.kind).observe(max(0.0, made.at / 1000 - event.message.timestamp))
         if entry.home is not None:
-            kept = self._writing.kept(made, request, entry, earlier, asked or request)
+            kept = self._writing.kept(made, request, entry, question.earlier, question.asked)
             await self._memory.keep_decision(entry.home, request.recipient, kept, opens=opens)
             if not await self._may_act(event):
                 return

@@ -25,7 +25,6 @@ from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.state import PartitionNotOpen, PartitionStates, PartitionTaken, Undecodable
 from connectors.kafka.topic_ids import topic_id
 from connectors.kafka.topic_partition import TP
-from connectors.kafka.window import DEFAULT_WINDOW
 from schemas.codec import Codec
 from schemas.reasons import Reason
 from schemas.records import MessageRequest, Stage
@@ -52,15 +51,6 @@ log = structlog.get_logger(__name__)
 MAX_UNDER_WAY = 1000
 """Records being decided at once. Each waits for two acknowledgements of some milliseconds: enough for 20,000/s."""
 
-WHEEL_WINDOW = 200
-"""Records of one wheel partition held at once. They are held for hours, so this is memory; those behind them wait in
-the log, in due order."""
-
-REQUESTS_HELD = 50_000
-"""Requests in memory at once, whatever the number of apps: a hundred megabytes of them."""
-LEAST_WINDOW = 20
-"""A partition with less would stand still between two fetches."""
-
 WHEEL_TICK_S = 0.05
 """How often the wheel is looked at: short against the second that a message may be late."""
 
@@ -73,19 +63,6 @@ SWEEP_EVERY_S = 600.0
 
 STUCK_AFTER_S = 60.0
 """Not live when records could be decided for so long and none was."""
-
-
-def windows(apps: int, partitions: int) -> Callable[[TP], int]:
-    """Delivery windows for `create_app`: a process that serves all partitions of all apps holds no more than it may."""
-    share = REQUESTS_HELD // max(1, 2 * apps * partitions)  # each app has an urgent topic as well
-    requests = min(DEFAULT_WINDOW, max(LEAST_WINDOW, share))
-
-    def window(tp: TP) -> int:
-        if tp.topic in TIER_OF_TOPIC:
-            return WHEEL_WINDOW
-        return DEFAULT_WINDOW if tp.topic in ABOUT_PEOPLE else requests
-
-    return window
 
 
 class CustomerData(Protocol):

@@ -17,7 +17,8 @@ from connectors.kafka.state import PartitionStates
 from schemas.records import Consent, ConsentChange, ConsentScope, ConsentSource, MessageClass, Record
 from schemas.topics import CONSENT, POLICY_ANCHOR, POLICY_STATE, dispatch_topic, request_topic
 from streams.policy.config import PolicyConfig
-from streams.policy.stage import CustomerData, PolicyStage, windows
+from streams.policy.intake_windows import windows
+from streams.policy.stage import CustomerData, PolicyStage
 from tests.streams.cluster import CODEC, COUNTS, WAIT_S, records
 from tests.streams.policy.installation import config, request
 from tests.support.kafka import Kafka, Outgoing

@@ -10,7 +10,8 @@ from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.state import PartitionStates
 from connectors.kafka.topic_partition import TP
 from schemas.topics import CONSENT, POLICY_STATE
-from streams.policy.stage import LEAST_WINDOW, REQUESTS_HELD, WHEEL_WINDOW, PolicyStage, windows
+from streams.policy.intake_windows import LEAST_WINDOW, REQUESTS_HELD, WHEEL_WINDOW, windows
+from streams.policy.stage import PolicyStage
 from streams.rounds import URGENT_HEADERS
 from tests.streams.policy.installation import NOW, config
 from tests.streams.policy.test_desk import CODEC, PARTITIONS, Event, Message

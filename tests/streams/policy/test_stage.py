@@ -43,7 +43,7 @@ from schemas.topics import (
 )
 from streams.control.backlogs import backlog, backlog_key
 from streams.control.switches import Aspect, control_key
-from streams.policy.stage import WHEEL_WINDOW
+from streams.policy.intake_windows import WHEEL_WINDOW
 from tests.streams.cluster import CODEC, COUNTS, own_cluster, until_committed
 from tests.streams.policy.installation import config
 from tests.support.kafka import Kafka, Outgoing

@@ -11,7 +11,8 @@ import pytest
 
 from schemas.records import Dispatch
 from schemas.topics import DEFERRAL_TIERS_MS, deferral_topic
-from streams.policy.stage import WHEEL_WINDOW, PolicyStage
+from streams.policy.intake_windows import WHEEL_WINDOW
+from streams.policy.stage import PolicyStage
 from tests.streams.cluster import COUNTS, own_cluster, until_committed
 from tests.support.kafka import Kafka
 

@@ -18,7 +18,8 @@ from connectors.kafka.state import PartitionStates
 from connectors.kafka.worker import StageWorker, create_app
 from schemas.topics import POLICY_ANCHOR, POLICY_STATE
 from streams.policy.config import Cap, OverCap
-from streams.policy.stage import PolicyStage, windows
+from streams.policy.intake_windows import windows
+from streams.policy.stage import PolicyStage
 from tests.streams.cluster import CODEC, COUNTS
 from tests.support.stage import quick_settings
 
