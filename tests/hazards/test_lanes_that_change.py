@@ -143,8 +143,12 @@ async def test_processes_that_die_in_the_middle_of_a_move_lose_nothing_and_send_
     assert back == {}, "its process had heard of the move before anything came to the new place"
 
 
-@pytest.mark.long  # it stood still once in four runs, with the new partitions unread: docs/operating.md
-async def test_dispatch_topics_grow_under_load_in_a_rolling_restart(cluster: Kafka, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "static", [False, pytest.param(True, marks=pytest.mark.long)]
+)  # docs/operating.md, "New topics"
+async def test_dispatch_topics_grow_under_load_in_a_rolling_restart(
+    cluster: Kafka, tmp_path: Path, *, static: bool
+) -> None:
     """Two processes send when the topics get four more partitions, with four more lanes; one after the other is
     restarted with the new number. What reaches one of the old kind goes back to policy."""
     grown = COUNTS.dispatch + 4
@@ -166,9 +170,8 @@ async def test_dispatch_topics_grow_under_load_in_a_rolling_restart(cluster: Kaf
     async with Twin(fleet_twin(rates, faults=TROUBLE)) as twin:
 
         def start(name: str, fleet_now: dict[str, float]) -> None:
-            processes[name] = worker(
-                cluster, group, twin, tmp_path, instance=name, fleet=fleet_now, kafka=soon, partitions=len(fleet_now)
-            )
+            more = {"fleet": fleet_now, "kafka": soon, "partitions": len(fleet_now)}
+            processes[name] = worker(cluster, group, twin, tmp_path, instance=name, static=static, **more)
 
         processes = {}
         try:

@@ -84,12 +84,12 @@ def load(first_person: int, rnd: random.Random, people: int = PEOPLE, last_s: fl
     return made
 
 
-def worker(kafka: Kafka, group: str, folder: Path, *, instance: str, **more: Any) -> Child:
+def worker(kafka: Kafka, group: str, folder: Path, *, instance: str, static: bool = True, **more: Any) -> Child:
     told = {
         "bootstrap": kafka.bootstrap,
         "group": group,
         "datadir": str(folder / instance),
-        "instance": instance,
+        "instance": instance if static else None,
         **more,
     }
     command = [sys.executable, "-m", "tests.streams.policy.worker", json.dumps(told)]
@@ -217,8 +217,11 @@ async def test_one_that_slept_through_its_session_changes_nothing_when_it_wakes(
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "static", [False, pytest.param(True, marks=pytest.mark.long)]
+)  # docs/operating.md, "New topics"
 async def test_an_app_is_added_under_load_in_a_rolling_restart_and_everything_is_decided_once(
-    cluster: Kafka, tmp_path: Path
+    cluster: Kafka, tmp_path: Path, *, static: bool
 ) -> None:
     """For a while one process reads the new app's topic and the other does not, so that Kafka deals the partitions of
     the topics out unevenly: a person's requests of both apps are still decided in one place."""
@@ -230,12 +233,12 @@ async def test_an_app_is_added_under_load_in_a_rolling_restart_and_everything_is
     processes: dict[str, Child] = {}
     try:
         for name in ("one", "two"):
-            processes[name] = worker(cluster, group, tmp_path, instance=name, apps=["shop"])
+            processes[name] = worker(cluster, group, tmp_path, instance=name, static=static, apps=["shop"])
         await asyncio.to_thread(cluster.produce, made.requests[:half] + added.requests)
         await until(lambda: admitted(cluster) >= before + PEOPLE, 60)
         for name in ("one", "two"):
             assert await asyncio.to_thread(processes[name].stop) == 0, processes[name].output()
-            processes[name] = worker(cluster, group, tmp_path, instance=name)
+            processes[name] = worker(cluster, group, tmp_path, instance=name, static=static)
             await asyncio.to_thread(cluster.produce, made.requests[half:] if name == "one" else added.requests)
         made.message_ids |= added.message_ids
         await until_decided(cluster, made.message_ids)
