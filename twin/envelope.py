@@ -217,7 +217,8 @@ async def _drip(request: web.Request, whole: web.Response, seconds: float) -> tu
     body = whole.body if isinstance(whole.body, bytes) else b""
     response = web.StreamResponse(status=whole.status, reason=whole.reason, headers=whole.headers)
     response.content_length = len(body)
-    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):  # gone before the first byte: seen below
+        await response.prepare(request)
     pieces = min(len(body), _DRIPS)
     for number in range(pieces):
         await asyncio.sleep(seconds / pieces)

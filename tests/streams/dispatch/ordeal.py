@@ -253,6 +253,7 @@ class Books:
         found, not_found: attempts in doubt, by whether Twilio's list had them.
         left_open: attempts that nobody has resolved.
         unknown: messages whose end nobody can know.
+        unknown_and_sent: the stories of those that Twilio has.
         told: records of ends; more than messages where ends were told again.
     """
 
@@ -264,6 +265,7 @@ class Books:
     not_found: int
     left_open: int
     unknown: int
+    unknown_and_sent: Sequence[str]
     back_to_policy: int
     told: int
     troubles: Mapping[str, int]
@@ -273,7 +275,8 @@ class Books:
             f"{self.requested:,} messages, {self.sent:,} sent, {self.back_to_policy:,} back to policy, "
             f"{self.lost} lost, {self.twice} sent twice; {self.told:,} ends told; "
             f"attempts in doubt: {self.found} found, {self.not_found} not found, {self.left_open} left open; "
-            f"{self.unknown} messages unknown; answers of the twin: {dict(self.troubles)}"
+            f"{self.unknown} messages unknown, {len(self.unknown_and_sent)} of them sent {self.unknown_and_sent}; "
+            f"answers of the twin: {dict(self.troubles)}"
         )
 
 
@@ -302,7 +305,14 @@ def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgo
     sids = {message.sid for message in twin.books.outbound()}
     told_sids = {_only(event.sid for event in told[key]) for key in statuses.keys() - unknown - sleeping}
     assert len(told_sids) == len(statuses) - len(unknown) - len(sleeping), "each SID is told of one message"
-    assert told_sids == sids, "and each that Twilio has is told"
+    assert told_sids <= sids, "and Twilio has it"
+    untold = {message.sid: message for message in twin.books.outbound() if message.sid not in told_sids}
+    of_unknown = {(asked[key].recipient, asked[key].body): key for key in unknown}
+    unexplained = [each for each in untold.values() if (each.to, each.submitted) not in of_unknown]
+    assert not unexplained, f"and each that Twilio has is told, or of a message that is unknown: {unexplained}"
+    tales = [
+        _tale(kafka, of_unknown[each.to, each.submitted], each.received, each.accepted) for each in untold.values()
+    ]
 
     intents, results = _attempts(kafka, asked)
     _hold_against(callbacks, sids, intents)
@@ -317,6 +327,7 @@ def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgo
         not_found=in_doubt.count(AttemptOutcome.IN_DOUBT),
         left_open=len(intents - results.keys()),
         unknown=len(unknown),
+        unknown_and_sent=tales,
         back_to_policy=len(sleeping),
         told=sum(map(len, told.values())),
         troubles=refused,
@@ -326,6 +337,16 @@ def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgo
 def _only(values: Iterable[Any]) -> Any:
     [value] = set(values)
     return value
+
+
+def _tale(kafka: Kafka, message_id: str, received: float, accepted: float) -> str:
+    """What the log of attempts has of a message, in seconds before and after the twin accepted it."""
+    steps = [
+        f"{each.kind.value} {each.attempt} {each.outcome or ''} at {each.at / 1000 - accepted:+.1f}"
+        for each in records(kafka, ATTEMPTS)
+        if isinstance(each, Attempt) and each.message_id == message_id
+    ]
+    return f"{message_id}: received {received - accepted:+.1f}, {', '.join(steps)}"
 
 
 def _attempts(
