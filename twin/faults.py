@@ -143,7 +143,8 @@ class FaultPlan:
         if rule.spread == "even":
             return self._draw(rule.delay_s)
         median, percentile_99 = rule.delay_s
-        return self._random.lognormvariate(math.log(median), math.log(percentile_99 / median) / _NORMAL_99)
+        drawn = self._random.lognormvariate(math.log(median), math.log(percentile_99 / median) / _NORMAL_99)
+        return drawn if rule.at_most_s is None else min(drawn, rule.at_most_s)
 
     def _draw(self, span: Span) -> float:
         return span[0] if span[0] == span[1] else self._random.uniform(*span)

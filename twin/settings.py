@@ -203,6 +203,7 @@ class RequestFault(Part):
         delay_s: seconds of real time for latency, hang and drip.
         spread: how `delay_s` is drawn: evenly between the two, or with a long tail, as latencies of services are (log
             normal, the first number its median and the second its 99th percentile).
+        at_most_s: no delay is longer, however long the tail; None: it has no end.
         status: of error_before and error_after.
     """
 
@@ -229,6 +230,7 @@ class RequestFault(Part):
     from_address: str | None = None
     delay_s: Span = (0.1, 0.1)
     spread: Literal["even", "long_tail"] = "even"
+    at_most_s: float | None = None
     status: Literal[500, 502, 503, 504] = 503
 
     @model_validator(mode="after")

@@ -134,6 +134,14 @@ def test_a_long_tail_has_its_median_and_its_99th_percentile() -> None:
     assert drawn[19_800] == pytest.approx(2.0, rel=0.2)
 
 
+def test_a_long_tail_may_have_an_end() -> None:
+    fault = RequestFault(kind="latency", delay_s=(0.05, 2.0), spread="long_tail", at_most_s=1.5)
+    plan = FaultPlan(FaultSettings(requests=(fault,)), 0.0)
+    drawn = [plan.for_request("create", "+1", "+2", 0.0).latency_s for _ in range(2_000)]
+    assert max(drawn) == 1.5
+    assert min(drawn) < 0.05
+
+
 def test_a_long_tail_without_a_median_is_refused() -> None:
     with pytest.raises(ValidationError, match="median"):
         RequestFault(kind="latency", delay_s=(0.0, 2.0), spread="long_tail")
