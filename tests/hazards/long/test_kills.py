@@ -21,6 +21,8 @@ from .conftest import Report
 
 MESSAGES = 100_000
 DEATHS = 45
+SETTLE_S = 15.0
+"""The process that is the twin too stands still for some seconds now and then, with so much in its books."""
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
@@ -37,15 +39,15 @@ async def test_a_hundred_thousand_messages_through_forty_five_deaths_and_every_t
     group, made = fresh_group(cluster), ordeal.orders(MESSAGES)
     began = time.monotonic()
     await asyncio.to_thread(cluster.produce, made)
-    async with Twin(ordeal.twin_of_troubles(often=0.4)) as twin, ordeal.Callbacks() as callbacks:
-        trial = ordeal.Ordeal(cluster, group, twin, callbacks, tmp_path, random.Random(4))
+    async with Twin(ordeal.twin_of_troubles(0.4, SETTLE_S)) as twin, ordeal.Callbacks() as callbacks:
+        trial = ordeal.Ordeal(cluster, group, twin, callbacks, tmp_path, random.Random(4), SETTLE_S)
         try:
             await trial.run(["static-one", "two", "three"], deaths=DEATHS, by=int(MESSAGES * 0.85))
             await trial.finish(400)
         finally:
             await trial.stop()
         await asyncio.wait_for(twin.settled(), 60)
-        books = await asyncio.to_thread(ordeal.balance, cluster, twin, callbacks, made)
+        books = await asyncio.to_thread(ordeal.balance, cluster, twin, callbacks, made, SETTLE_S)
     report(f"{time.monotonic() - began:.0f} s; {books}; ends of processes: {dict(trial.deaths)}")
     assert (books.lost, books.twice, books.left_open) == (0, 0, 0), books
     assert trial.deaths.total() >= DEATHS

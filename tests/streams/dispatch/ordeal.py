@@ -42,7 +42,8 @@ ACCEPTED_WITHIN_S = 1.9
 """The slowest request: slower than the workers' HTTP timeout, which is 1.5 s."""
 LISTED_WITHIN_S = 1.0
 SETTLE_S = 4.0
-"""More than both together, as the promise supposes: what the twin accepted or listed later would be sent twice."""
+"""More than both together, as the promise supposes: what the twin accepts or lists later may be sent twice. Where the
+machine stands still for seconds it does; `Books.too_late` counts that, by the twin's own clock."""
 LIST_AGAIN_S = 6.0
 LATE = "+1628"
 """Messages to these are missing from the list when it is first asked, and there at the second time. They are messages
@@ -53,7 +54,7 @@ NEVER_PASSED_S = 20.0
 """A process that has not come to its step by then is killed where it is."""
 
 
-def troubles(often: float) -> FaultSettings:
+def troubles(often: float, settle_s: float) -> FaultSettings:
     """Every trouble with requests; with 1.0 one in fifty leaves a message in doubt."""
     return FaultSettings(
         requests=(
@@ -71,15 +72,15 @@ def troubles(often: float) -> FaultSettings:
             RequestFault(kind="error_before", on="read", share=0.05),
             RequestFault(kind="hang_before", on="read", share=0.01, delay_s=(2.0, 4.0)),
         ),
-        listing_lags=(ListingLag(lag_s=(SETTLE_S + 1.5, SETTLE_S + 2.5), to_prefix=LATE),),
+        listing_lags=(ListingLag(lag_s=(settle_s + 1.5, settle_s + 2.5), to_prefix=LATE),),
         listing_lag_s=(0.0, LISTED_WITHIN_S),
     )
 
 
-def twin_of_troubles(often: float = 1.0) -> TwinSettings:
+def twin_of_troubles(often: float = 1.0, settle_s: float = SETTLE_S) -> TwinSettings:
     number = list(RATES).index("tight")
     tight = SenderSettings(address=fleet_address(number), rate=TIGHT_RATE, queue_hours=3.0 / 3600)
-    return fleet_twin(RATES, faults=troubles(often), concurrency=60, tight={"tight": tight})
+    return fleet_twin(RATES, faults=troubles(often, settle_s), concurrency=60, tight={"tight": tight})
 
 
 def orders(count: int) -> list[Outgoing]:
@@ -154,6 +155,7 @@ class Ordeal:
     callbacks: Callbacks
     folder: Path
     rnd: random.Random
+    settle_s: float = SETTLE_S
     deaths: Counter[str] = field(default_factory=Counter)
     processes: dict[str, Child] = field(default_factory=dict)
     _steps: dict[str, str | None] = field(default_factory=dict)
@@ -169,7 +171,7 @@ class Ordeal:
             instance=name,
             static=name.startswith("static"),
             fleet=RATES,
-            settle_s=SETTLE_S,
+            settle_s=self.settle_s,
             list_again_s=LIST_AGAIN_S,
             callbacks=self.callbacks.url(name),
             die_at=[step, self.rnd.randint(1, STEPS[step])] if step is not None else [],
@@ -253,6 +255,7 @@ class Books:
     Attributes:
         lost: texts that were asked for and neither sent nor ended otherwise.
         twice: texts that were sent more often than asked for.
+        too_late: texts besides, that the twin accepted too late for the promise to hold.
         found, not_found: attempts in doubt, by whether Twilio's list had them.
         left_open: attempts that nobody has resolved.
         unknown: messages whose end nobody can know.
@@ -264,6 +267,7 @@ class Books:
     sent: int
     lost: int
     twice: int
+    too_late: int
     found: int
     not_found: int
     left_open: int
@@ -276,14 +280,16 @@ class Books:
     def __str__(self) -> str:
         return (
             f"{self.requested:,} messages, {self.sent:,} sent, {self.back_to_policy:,} back to policy, "
-            f"{self.lost} lost, {self.twice} sent twice; {self.told:,} ends told; "
+            f"{self.lost} lost, {self.twice} sent twice, {self.too_late} accepted too late; {self.told:,} ends told; "
             f"attempts in doubt: {self.found} found, {self.not_found} not found, {self.left_open} left open; "
             f"{self.unknown} messages unknown, {len(self.unknown_and_sent)} of them sent {self.unknown_and_sent}; "
             f"answers of the twin: {dict(self.troubles)}"
         )
 
 
-def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgoing]) -> Books:
+def balance(
+    kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgoing], settle_s: float = SETTLE_S
+) -> Books:
     """Hold what was asked for against the twin's books, the log of attempts, what was told, and the callbacks. Asserts
     what must hold of each message by itself."""
     asked = {each.message_id: each for each in (CODEC.decode(one.value or b"") for one in made)}
@@ -302,7 +308,6 @@ def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgo
     assert {each.message_id for each in back} == sleeping, "policy is asked again about those who sleep, and no others"
     assert {each.round for each in back} == {1}
 
-    sent = Counter((message.to, message.submitted) for message in twin.books.outbound())
     wanted = Counter((each.recipient, each.body) for key, each in asked.items() if key not in sleeping)
     may_be_missing = Counter((asked[key].recipient, asked[key].body) for key in unknown)
     sids = {message.sid for message in twin.books.outbound()}
@@ -311,6 +316,9 @@ def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgo
     assert told_sids <= sids, "and Twilio has it"
     untold = {message.sid: message for message in twin.books.outbound() if message.sid not in told_sids}
     of_unknown = {(asked[key].recipient, asked[key].body): key for key in unknown}
+    too_late = {each.sid for each in untold.values() if each.accepted - each.received > settle_s - LISTED_WITHIN_S}
+    untold = {sid: each for sid, each in untold.items() if sid not in too_late}
+    sent = Counter((message.to, message.submitted) for message in twin.books.outbound() if message.sid not in too_late)
     unexplained = [each for each in untold.values() if (each.to, each.submitted) not in of_unknown]
     assert not unexplained, f"and each that Twilio has is told, or of a message that is unknown: {unexplained}"
     tales = [
@@ -326,6 +334,7 @@ def balance(kafka: Kafka, twin: Twin, callbacks: Callbacks, made: Iterable[Outgo
         sent=sent.total(),
         lost=(wanted - sent - may_be_missing).total(),
         twice=(sent - wanted).total(),
+        too_late=len(too_late),
         found=in_doubt.count(AttemptOutcome.ACCEPTED),
         not_found=in_doubt.count(AttemptOutcome.IN_DOUBT),
         left_open=len(intents - results.keys()),
