@@ -38,8 +38,9 @@ from connectors.health import Health
 from . import metrics, retention
 from .commit_book import Commit
 from .commit_path import CommitPath
-from .consumer_thread import ConsumerThread, RebalanceListener
+from .consumer_thread import PARKED_BACKOFF_S, ConsumerThread, RebalanceListener
 from .delivery import Delivery
+from .fetch_wait import FetchWait
 from .finished import noted_as_finished, stage_note
 from .lease import Lease
 from .ledger import NO_GENERATION, Ledger
@@ -105,7 +106,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     def _new_consumer_thread(self) -> ConsumerThread:
         thread = ConsumerThread(self, loop=self.loop, beacon=self.beacon)
         thread.lease = self.options.lease
-        thread.fetch_max_wait_ms = self.options.settings.fetch_max_wait_ms
+        settings = self.options.settings
+        thread.fetch_wait = FetchWait(
+            short_ms=settings.fetch_max_wait_ms, long_ms=settings.calm_fetch_wait_ms, in_time_s=PARKED_BACKOFF_S
+        )
         return thread
 
     # What a stage asks ------------------------------------------------------------------------------------------------

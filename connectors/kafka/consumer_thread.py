@@ -24,6 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from .batches import read_patiently
 from .commit_book import Commit
+from .fetch_wait import FetchWait
 from .lease import Lease
 from .start_position import LogBounds
 from .topic_partition import TP
@@ -56,6 +57,7 @@ class RebalanceListener(driver.ConsumerRebalanceListener):  # type: ignore[misc]
         """Called by aiokafka once the group is stable; heartbeats wait until it returns."""
         thread = self._thread
         generation = thread._ensure_consumer()._coordinator.generation
+        thread.fetch_wait.hurry()  # what else is asked of a broker waits for the fetch under way there
         await thread.on_partitions_assigned({TP(*tp) for tp in assigned}, generation)
 
 
@@ -63,12 +65,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     """See the module."""
 
     lease: Lease
-    fetch_max_wait_ms: int
+    fetch_wait: FetchWait
     _consumer: AIOKafkaConsumer | None
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = self.fetch_max_wait_ms  # Faust passes a fixed 1,500
         consumer._auto_offset_reset = "none"  # where to read is decided in start_position.py, and never in silence
         consumer._isolation_level = "read_committed"  # what an application took back by aborting was never asked for
         read_patiently()
@@ -77,7 +78,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     async def on_start(self) -> None:
         """Create and connect the client, and watch what the group's coordinator answers."""
         await super().on_start()
-        self._ensure_consumer()._fetcher._prefetch_backoff = PARKED_BACKOFF_S
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._prefetch_backoff = PARKED_BACKOFF_S
+        fetcher._get_actions_per_node = _waiting(fetcher, self.fetch_wait)
         coordinator = self._ensure_consumer()._coordinator
         coordinator._send_req = _watched(coordinator._send_req, self.lease)
 
@@ -142,7 +145,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
                     raise ConsumerStoppedError()
                 if subscriptions.reassignment_in_progress or not wanted():
                     return {}
-                taken = _take_parked(fetcher, rooms, most)
+                taken = _take_parked(fetcher, rooms, most, self.fetch_wait)
                 left = deadline - time.monotonic()
                 if taken or left <= 0:
                     return taken
@@ -220,6 +223,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             return False
         for tp, offset in positions.items():
             consumer.seek(TopicPartition(*tp), offset)
+        self.fetch_wait.hurry()
         return True
 
     async def position(self, tp: TP) -> int | None:
@@ -292,7 +296,9 @@ def _as_exception(error: Any) -> BaseException:
     return error if isinstance(error, BaseException) else KafkaError(repr(error))
 
 
-def _take_parked(fetcher: Any, rooms: Mapping[TP, int], most: int) -> dict[TP, list[ConsumerRecord]]:
+def _take_parked(
+    fetcher: Any, rooms: Mapping[TP, int], most: int, fetch_wait: FetchWait
+) -> dict[TP, list[ConsumerRecord]]:
     """Records that have arrived already, round robin: a partition that still has some goes to the end of the queue.
     Nothing is dropped of partitions without room; aiokafka keeps it parked."""
     taken: dict[TP, list[ConsumerRecord]] = {}
@@ -311,6 +317,7 @@ def _take_parked(fetcher: Any, rooms: Mapping[TP, int], most: int) -> dict[TP, l
         if parked.has_more():
             fetcher._records.move_to_end(tp)
         else:
+            fetch_wait.used_up(parked._created)
             _drop(fetcher, tp)
         if records:
             taken[TP(*tp)] = records
@@ -323,6 +330,17 @@ def _take_parked(fetcher: Any, rooms: Mapping[TP, int], most: int) -> dict[TP, l
 def _drop(fetcher: Any, tp: TopicPartition) -> None:
     del fetcher._records[tp]
     fetcher._notify(fetcher._wait_consume_future)  # lets the next fetch include it
+
+
+def _waiting(fetcher: Any, fetch_wait: FetchWait) -> Callable[[Any], Any]:
+    """The fetcher's making of requests, with the wait of those that it makes now; Faust passes a fixed 1,500 ms."""
+    make = fetcher._get_actions_per_node
+
+    def made(assignment: Any) -> Any:
+        fetcher._fetch_max_wait_ms = fetch_wait.ms(parked._created for parked in fetcher._records.values())
+        return make(assignment)
+
+    return made
 
 
 def _watched(

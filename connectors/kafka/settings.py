@@ -79,8 +79,9 @@ class KafkaSettings:
         commit_interval_s: how often the finished prefix is committed; what a kill -9 may redeliver.
         rebalance_timeout_s: how long the group waits for a member to let go of its partitions and join again; then it
             gives them away, heartbeats or not, so the lease may not outlive it either.
-        fetch_max_wait_ms: long poll of one fetch. Faust's fixed 1,500 lets a busy partition among idle ones wait that
-            long for its next fetch; 10 doubles CPU and p99 (both measured).
+        fetch_max_wait_ms: long poll of one fetch while partitions are busy. Faust's fixed 1,500 lets a busy partition
+            among idle ones wait that long for its next fetch; 10 doubles CPU and p99 (both measured).
+        calm_fetch_wait_ms: the same otherwise (fetch_wait.py). A record that comes is answered at once either way.
         max_fetch_bytes: of one partition in one fetch: what a partition that is not read may park in memory.
         max_poll_records: records of all partitions together in one poll.
         fair_poll_records: records of one partition in one poll, so that a full partition cannot take it all.
@@ -103,6 +104,7 @@ class KafkaSettings:
     commit_interval_s: float = 0.5
     rebalance_timeout_s: float = 30.0
     fetch_max_wait_ms: int = 100
+    calm_fetch_wait_ms: int = 500
     max_fetch_bytes: int = 131_072
     max_poll_records: int = 500
     fair_poll_records: int = 100

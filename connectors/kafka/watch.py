@@ -12,7 +12,7 @@ from .ledger import Ledger
 
 SILENT_AFTER_S = 60.0
 """No answer to any fetch for so long, while heartbeats are answered, is a fault of this client: an idle broker answers
-every 0.1 s."""
+twice a second."""
 
 
 class FetchWatch:

@@ -1,7 +1,9 @@
 """Taking what has arrived, and what the group's coordinator answers."""
 
 import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +14,13 @@ from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGro
 
 from connectors.kafka import consumer_thread
 from connectors.kafka.commit_book import Commit
-from connectors.kafka.consumer_thread import ConsumerThread, _take_parked, _watched
+from connectors.kafka.consumer_thread import ConsumerThread, _take_parked, _waiting, _watched
+from connectors.kafka.fetch_wait import CALM_AFTER_S, FetchWait
 from connectors.kafka.lease import Lease
 from connectors.kafka.topic_partition import TP
 
 A, B, C = TP("a", 0), TP("b", 0), TP("c", 0)
+SHORT_MS, LONG_MS = 100, 500
 
 
 def parked(count: int) -> Any:
@@ -26,6 +30,7 @@ def parked(count: int) -> Any:
     state = SimpleNamespace(paused=False, position=0, consumed_to=lambda position: None)
     result._topic_partition = A
     result._partition_records = _Records(records)
+    result._created = time.monotonic()
     result._assignment = SimpleNamespace(active=True, state_value=lambda tp: state)
     return result
 
@@ -48,10 +53,14 @@ class Fetcher:
         self._records = OrderedDict((TP(name, 0), result) for name, result in records.items())
         self._wait_consume_future = object()
         self._closed = False
+        self._fetch_max_wait_ms = 0
         self.notified = 0
         self.waiters: list[asyncio.Future[None]] = []
         self.waited_for = asyncio.Event()
         self._subscriptions = SimpleNamespace(reassignment_in_progress=False, fetch_context=lambda: _Context())
+
+    def _get_actions_per_node(self, assignment: Any) -> None:
+        pass
 
     def _notify(self, future: Any) -> None:
         self.notified += 1
@@ -60,6 +69,14 @@ class Fetcher:
         self.waiters.append(asyncio.get_running_loop().create_future())
         self.waited_for.set()
         return self.waiters[-1]
+
+
+def taken_from(fetcher: Fetcher, rooms: Mapping[TP, int], most: int) -> dict[TP, list[Any]]:
+    return _take_parked(fetcher, rooms, most, a_wait())
+
+
+def a_wait() -> FetchWait:
+    return FetchWait(short_ms=SHORT_MS, long_ms=LONG_MS, in_time_s=0.03)
 
 
 class _Context:
@@ -72,48 +89,49 @@ class _Context:
 
 def test_each_partition_gives_at_most_its_room_and_keeps_the_rest() -> None:
     fetcher = Fetcher(a=parked(10), b=parked(2))
-    assert {tp: len(r) for tp, r in _take_parked(fetcher, {A: 3, B: 3}, 100).items()} == {A: 3, B: 2}
+    assert {tp: len(r) for tp, r in taken_from(fetcher, {A: 3, B: 3}, 100).items()} == {A: 3, B: 2}
     assert list(fetcher._records) == [A]
-    assert len(_take_parked(fetcher, {A: 100}, 100)[A]) == 7
+    assert len(taken_from(fetcher, {A: 100}, 100)[A]) == 7
 
 
 def test_a_partition_without_room_loses_nothing() -> None:
     fetcher = Fetcher(a=parked(10), b=parked(2))
-    assert list(_take_parked(fetcher, {B: 3}, 100)) == [B]
-    assert len(_take_parked(fetcher, {A: 100}, 100)[A]) == 10
+    assert list(taken_from(fetcher, {B: 3}, 100)) == [B]
+    assert len(taken_from(fetcher, {A: 100}, 100)[A]) == 10
 
 
 def test_one_that_still_has_records_goes_to_the_end_of_the_queue() -> None:
     fetcher = Fetcher(a=parked(10), b=parked(10), c=parked(10))
     rooms = {A: 2, B: 2, C: 2}
-    turns = [next(iter(_take_parked(fetcher, rooms, 2))) for _ in range(6)]
+    turns = [next(iter(taken_from(fetcher, rooms, 2))) for _ in range(6)]
     assert turns == [A, B, C, A, B, C]
 
 
 def test_an_emptied_partition_may_be_fetched_again_at_once() -> None:
     fetcher = Fetcher(a=parked(1))
-    _take_parked(fetcher, {A: 3}, 100)
+    taken_from(fetcher, {A: 3}, 100)
     assert fetcher.notified == 1
 
 
 def test_an_error_waits_until_what_was_taken_is_delivered() -> None:
     error = FetchError(error=OffsetOutOfRangeError({A: 5}), backoff=0)
     fetcher = Fetcher(b=parked(1), a=error)
-    assert list(_take_parked(fetcher, {A: 3, B: 3}, 100)) == [B]
+    assert list(taken_from(fetcher, {A: 3, B: 3}, 100)) == [B]
     with pytest.raises(OffsetOutOfRangeError):
-        _take_parked(fetcher, {A: 3, B: 3}, 100)
+        taken_from(fetcher, {A: 3, B: 3}, 100)
     assert not fetcher._records
 
 
 def test_an_error_of_a_partition_without_room_stays() -> None:
     fetcher = Fetcher(a=FetchError(error=OffsetOutOfRangeError({A: 5}), backoff=0))
-    assert _take_parked(fetcher, {B: 3}, 100) == {}
+    assert taken_from(fetcher, {B: 3}, 100) == {}
     assert list(fetcher._records) == [A]
 
 
 def thread_over(fetcher: Fetcher) -> ConsumerThread:
     thread = ConsumerThread.__new__(ConsumerThread)
     thread._consumer = SimpleNamespace(_fetcher=fetcher, _closed=False)
+    thread.fetch_wait = a_wait()
     return thread
 
 
@@ -128,7 +146,7 @@ async def test_records_that_arrive_after_a_rebalance_are_left_to_the_next_genera
     fetcher.waiters[-1].set_result(None)
     async with asyncio.timeout(10):
         assert await taking == {}
-    assert len(_take_parked(fetcher, {A: 3}, 100)[A]) == 3
+    assert len(taken_from(fetcher, {A: 3}, 100)[A]) == 3
 
 
 async def test_taking_waits_for_records_and_returns_as_soon_as_there_are_some() -> None:
@@ -150,6 +168,56 @@ async def test_taking_from_a_closed_client_is_an_error() -> None:
     fetcher._closed = True
     with pytest.raises(ConsumerStoppedError):
         await thread_over(fetcher)._take({A: 3}, 100, 1, lambda: True)
+
+
+class Quiet:
+    """A thread over a fetcher, none of whose partitions was busy of late, and its clock."""
+
+    def __init__(self) -> None:
+        self.fetcher = Fetcher()
+        self.clock = SimpleNamespace(now=time.monotonic())
+        self.thread = thread_over(self.fetcher)
+        self.thread.fetch_wait = FetchWait(
+            short_ms=SHORT_MS, long_ms=LONG_MS, in_time_s=0.03, clock=lambda: self.clock.now
+        )
+        self.clock.now += CALM_AFTER_S
+
+    def come(self, count: int, seconds_ago: float) -> None:
+        self.fetcher._records[A] = parked(count)
+        self.fetcher._records[A]._created = self.clock.now - seconds_ago
+
+    def wait_ms(self) -> int:
+        """Of a fetch that is sent now."""
+        _waiting(self.fetcher, self.thread.fetch_wait)(None)
+        return self.fetcher._fetch_max_wait_ms
+
+
+async def test_fetches_wait_long_while_no_partition_is_busy_and_shortly_once_one_was() -> None:
+    quiet = Quiet()
+    quiet.come(4, seconds_ago=5.0)
+    assert quiet.wait_ms() == LONG_MS
+    await quiet.thread._take({A: 3}, 100, 0, lambda: True)
+    assert quiet.wait_ms() == LONG_MS  # one of them is left
+    await quiet.thread._take({A: 3}, 100, 0, lambda: True)
+    assert quiet.wait_ms() == SHORT_MS
+    quiet.clock.now += CALM_AFTER_S
+    assert quiet.wait_ms() == LONG_MS
+
+
+async def test_a_fetch_without_a_partition_that_is_about_to_be_taken_from_waits_shortly() -> None:
+    """A second urgent message on a lane whose first one the busy loop has not taken yet."""
+    quiet = Quiet()
+    quiet.come(1, seconds_ago=0.1)
+    assert quiet.wait_ms() == SHORT_MS
+
+
+async def test_where_reading_begins_fetches_wait_shortly() -> None:
+    quiet = Quiet()
+    quiet.thread._consumer.assignment = lambda: {A}
+    quiet.thread._consumer.seek = lambda tp, offset: None
+    assert quiet.wait_ms() == LONG_MS
+    assert await quiet.thread._seek_all({A: 5})
+    assert quiet.wait_ms() == SHORT_MS
 
 
 HEARTBEAT = HeartbeatRequest("g", 1, "m")
