@@ -9,8 +9,15 @@ from __future__ import annotations
 from .agenda import Agenda
 from .held_apps import HeldApps
 from .jobs import Job, JobState
-from .lane_state import AccountState, LaneState, Parking, SharedBudget
+from .lane_state import AccountState, LaneState, Pace, Parking, SharedBudget
 from .shares import CRITICAL
+
+TOGETHER_S = 0.05
+"""Messages of slow lanes are planned early by up to so much, so that those of many lanes are planned at one moment:
+the process wakes up once for them, and their INTENTs are one request."""
+EARLY_PART = 0.05
+"""Of the time between two messages of a lane (of one segment), a message is planned early by no more than this: with
+each lane a part of a message more is planned, however fast it is."""
 
 
 class Planner:
@@ -49,7 +56,7 @@ class Planner:
             if not account.may_plan(rank, now):
                 account.parking.park(lane, rank)
                 return account.parking
-            plan_at = lane.pace.slot(rank, segments, urgent, now) - self._lead_s
+            plan_at = self._plan_at(lane.pace, rank, segments, urgent, now)
             if plan_at > now:
                 self._agenda.wake(lane, plan_at)
                 return None
@@ -88,6 +95,10 @@ class Planner:
         while self._release_one(budget.parking, now, out):
             pass
 
+    def _plan_at(self, pace: Pace, rank: int, segments: int, urgent: bool, now: float) -> float:
+        at = pace.slot(rank, segments, urgent, now) - self._lead_s
+        return at - at % min(TOGETHER_S, EARLY_PART / pace.bucket.rate)
+
     def _short(
         self, lane: LaneState, rank: int, segments: int, urgent: bool, now: float, released: bool
     ) -> Parking | None:
@@ -96,7 +107,7 @@ class Planner:
             # One that was let out is sent behind others in no queue: two lanes would wait for each other for ever, each
             # in the queue that lets the other out.
             jumps_queue = budget.parking.count > 0 and rank != CRITICAL and not released
-            plan_at = budget.pace.slot(rank, segments, urgent, now) - self._lead_s
+            plan_at = self._plan_at(budget.pace, rank, segments, urgent, now)
             if plan_at > now or jumps_queue:
                 budget.parking.park(lane, rank)
                 self._agenda.wake(budget, plan_at)
