@@ -30,7 +30,8 @@ ASK_EVERY_S = 0.2
 ANSWER_WITHIN_S = 1.0  # an older answer would prove nothing that is worth knowing
 SETUP_TIMEOUT_S = 5.0
 BATCH = 500
-POLL_S = 0.02  # what this adds to the lateness of a change, and of a stop
+ANSWERED_AFTER_S = 0.02  # mostly: a question is looked at again then
+POLL_S = 0.1  # how late a stop is noticed; a record that comes ends the wait
 RETRY_S = 0.5
 NEVER = float("-inf")
 
@@ -152,7 +153,9 @@ class Tail:
             now = self._clock()
             if not pending and not goals and now - asked_at >= ASK_EVERY_S:
                 asked_at, pending = now, _ask_ends(admin, self._positions)
-            for message in consumer.consume(BATCH, timeout=POLL_S):
+            until_question_s = POLL_S if goals else asked_at + ASK_EVERY_S - now
+            wait_s = ANSWERED_AFTER_S if pending else min(POLL_S, until_question_s)
+            for message in _arrived(consumer, wait_s):
                 self._advance(message)
             if pending and all(future.done() for future in pending.values()):
                 goals, pending = _answers(pending), {}
@@ -204,6 +207,12 @@ class Tail:
         elif offset >= self._positions[tp]:
             self._take(message)
             self._positions[tp] = offset + 1
+
+
+def _arrived(consumer: Consumer, within_s: float) -> list[Message]:
+    """What has arrived; waits only for the first."""
+    first = consumer.poll(within_s)
+    return [] if first is None else [first, *consumer.consume(BATCH - 1, timeout=0)]
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[TP]:

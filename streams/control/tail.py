@@ -49,7 +49,6 @@ class ControlTail:
             **kafka.reader_config("commlayer-control"),
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
-            "fetch.wait.max.ms": 100,
         }
         self._codec = codec
         self._take = take
