@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from tests.support.java import Unavailable, first_available, java, kafka_jars
-from tests.support.kafka_broker import Broker, start_java_cluster, wait_until_ready
+from tests.support.java import Unavailable, first_available
+from tests.support.kafka_broker import Broker, wait_until_ready
 from tests.support.kafka_docker import IMAGE, pull, start_docker_cluster
+from tests.support.kafka_java import prepare_java_broker, start_java_cluster
 
 BOOTSTRAP_VARIABLE = "COMMLAYER_TEST_BOOTSTRAP"
 
@@ -39,7 +40,7 @@ def prepare() -> str | None:
         Unavailable: there is no broker at all; says what to install.
     """
     try:
-        first_available(_WHAT_TO_INSTALL, lambda: pull(IMAGE), _prepare_java)
+        first_available(_WHAT_TO_INSTALL, lambda: pull(IMAGE), prepare_java_broker)
     except Unavailable:
         if os.environ.get(BOOTSTRAP_VARIABLE):
             return _ONLY_A_CLUSTER
@@ -61,8 +62,3 @@ def start_own_cluster(nodes: int, *, sasl: bool = False) -> Sequence[Broker]:
         lambda: start_docker_cluster(nodes, sasl=sasl),
         lambda: start_java_cluster(nodes, sasl=sasl),
     )
-
-
-def _prepare_java() -> None:
-    java()
-    kafka_jars()

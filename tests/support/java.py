@@ -53,12 +53,22 @@ def java() -> str:
     program = found or shutil.which("java")
     if program is None:
         raise Unavailable("no java found")
-    # `java -version` prints 'openjdk version "17.0.15"' on stderr.
-    shown = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=False).stderr
+    shown = _shown_version(program)
     version = re.search(r'version "(\d+)', shown)
     if version is None or int(version[1]) < MIN_JAVA:
         raise Unavailable(f"java is older than {MIN_JAVA}: {shown.splitlines()[0] if shown else 'it says nothing'}")
     return program
+
+
+def java_version() -> str:
+    """What tells this Java from another. Raises Unavailable."""
+    return _shown_version(java())
+
+
+@functools.cache
+def _shown_version(program: str) -> str:
+    # Prints 'openjdk version "17.0.15"' and two more lines on stderr.
+    return subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=False).stderr
 
 
 @functools.cache
@@ -70,7 +80,7 @@ def kafka_jars() -> Path:
         shutil.copy(POM, into / "pom.xml")
         _maven("-f", str(into / "pom.xml"), "dependency:copy-dependencies", f"-DoutputDirectory={into}")
 
-    return _cached(f"kafka-{digest}", fetch)
+    return cached(f"kafka-{digest}", fetch)
 
 
 @functools.cache
@@ -85,7 +95,7 @@ def registry_home() -> Path:
             unpacked.extractall(into, filter="data")
         archive.unlink()
 
-    return _cached(f"apicurio-registry-{REGISTRY_VERSION}", fetch)
+    return cached(f"apicurio-registry-{REGISTRY_VERSION}", fetch)
 
 
 def _maven(*arguments: str) -> None:
@@ -105,8 +115,9 @@ def _maven(*arguments: str) -> None:
         raise Unavailable(f"mvn {arguments[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
-def _cached(name: str, fetch: Callable[[Path], None]) -> Path:
-    """The folder of that name in the user's cache; filled aside and then renamed, so that it is whole or absent."""
+def cached(name: str, fetch: Callable[[Path], None]) -> Path:
+    """The folder of that name in the user's cache; `fetch` fills one aside, which is then renamed, so that it is whole
+    or absent."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "commlayer-tests"
     target = cache / name
     if target.is_dir():

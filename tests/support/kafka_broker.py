@@ -1,33 +1,16 @@
-"""A real Kafka broker from Maven jars (KRaft, no Docker), which a test may stop, kill, pause and start again."""
+"""What every broker of a test has in common, whether Java or Docker runs it."""
 
 from __future__ import annotations
 
-import base64
-import shutil
-import signal
-import subprocess
-import tempfile
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
-from tests.support.java import java, kafka_jars
-from tests.support.processes import Child, free_ports
-
 START_TIMEOUT_S = 90.0  # 3 s alone; the machine may be shared by many sessions
 ADMIN = "admin"
-
-_JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
-
-_LOG4J = """<Configuration status="WARN"><Appenders><Console name="out">
-<PatternLayout pattern="%d %p %m (%c)%n"/></Console></Appenders>
-<Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>
-"""
 
 
 class BrokerDidNotStart(Exception):
@@ -141,134 +124,3 @@ def start_together(brokers: Sequence[Broker]) -> None:
         if logs:
             raise BrokerDidNotStart(f"{error}\n{logs}") from error
         raise
-
-
-class JavaBroker:
-    """One node: broker and controller in one JVM. Data and ports stay the same over restarts."""
-
-    def __init__(
-        self,
-        *,
-        node_id: int,
-        client_port: int,
-        controller_port: int,
-        voters: str,
-        cluster_id: str,
-        sasl_port: int | None,
-    ) -> None:
-        self.bootstrap = f"127.0.0.1:{client_port}"
-        self.sasl_bootstrap = f"127.0.0.1:{sasl_port}" if sasl_port else None
-        self._cluster_id = cluster_id
-        self._name = f"kafka-{node_id}"
-        self._home = Path(tempfile.mkdtemp(prefix=f"commlayer-{self._name}-"))
-        self._child: Child | None = None
-        listeners = f"PLAINTEXT://{self.bootstrap}" + (f",CLIENT://{self.sasl_bootstrap}" if sasl_port else "")
-        settings = {
-            **broker_settings(voters.count("@")),
-            **(sasl_settings() if sasl_port else {}),
-            "node.id": str(node_id),
-            "controller.quorum.voters": voters,
-            "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": listeners,
-            "listener.security.protocol.map": protocol_map(),
-            "log.dirs": str(self._home / "data"),
-        }
-        (self._home / "log4j2.xml").write_text(_LOG4J)
-        (self._home / "server.properties").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-
-    def launch(self) -> None:
-        """Start the process; `wait_until_ready` tells when it serves."""
-        if not (self._home / "data").exists():
-            self._format()
-        self._child = Child(
-            self._name,
-            [*self._java("kafka.Kafka"), "server.properties"],
-            log=self._home / "broker.log",
-            cwd=self._home,
-        )
-
-    def start(self) -> None:
-        """Start and wait until it serves."""
-        self.launch()
-        wait_until_ready(self.bootstrap, ended=self.has_ended)
-
-    def stop(self) -> None:
-        """Graceful: SIGTERM, and wait."""
-        self._running().stop()
-
-    def kill(self) -> None:
-        """kill -9."""
-        self._running().kill()
-
-    def restart(self) -> None:
-        """Start again on the same port with the same data, ended before or not."""
-        if self._child is not None and self._child.returncode is None:
-            self._child.stop()
-        self.start()
-
-    def pause(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
-        self._running().signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self._running().signal(signal.SIGCONT)
-
-    def close(self) -> None:
-        """End for good; the data go as well."""
-        if self._child is not None:
-            self._child.kill()
-        shutil.rmtree(self._home, ignore_errors=True)
-
-    def has_ended(self) -> bool:
-        """The process is no more."""
-        return self._running().returncode is not None
-
-    def output(self) -> str:
-        """The end of the broker's log."""
-        return self._child.output() if self._child is not None else ""
-
-    def describe(self) -> str:
-        return f"Kafka from Maven jars on Java, {self.bootstrap}"
-
-    def _format(self) -> None:
-        done = subprocess.run(
-            [*self._java("kafka.tools.StorageTool"), "format", "-t", self._cluster_id, "-c", "server.properties"],
-            cwd=self._home,
-            capture_output=True,
-            text=True,
-            timeout=START_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        if done.returncode != 0:
-            raise BrokerDidNotStart(done.stdout + done.stderr)
-
-    def _running(self) -> Child:
-        if self._child is None:
-            raise RuntimeError(f"{self._name} was never started")
-        return self._child
-
-    def _java(self, main: str) -> list[str]:
-        return [java(), *_JVM, "-Dlog4j2.configurationFile=log4j2.xml", "-cp", f"{kafka_jars()}/*", main]
-
-
-def start_java_cluster(nodes: int, *, sasl: bool = False) -> Sequence[JavaBroker]:
-    """That many nodes that have found each other. Raises Unavailable."""
-    ports = free_ports(3 * nodes)
-    voters = ",".join(f"{n + 1}@127.0.0.1:{ports[3 * n + 1]}" for n in range(nodes))
-    cluster_id = base64.b64encode(uuid.uuid4().bytes, b"ab").decode().rstrip("=")  # no "-" first: it is an argument
-    brokers = []
-    for n in range(nodes):
-        client_port, controller_port, sasl_port = ports[3 * n : 3 * n + 3]
-        node = JavaBroker(
-            node_id=n + 1,
-            client_port=client_port,
-            controller_port=controller_port,
-            voters=voters,
-            cluster_id=cluster_id,
-            sasl_port=sasl_port if sasl else None,
-        )
-        brokers.append(node)
-    start_together(brokers)
-    return brokers
