@@ -32,6 +32,7 @@ format: setup ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 TEST_WORKERS ?= 2
+test hazards: export PYTHONDONTWRITEBYTECODE := # hundreds of processes are started: none should compile everything anew
 test: lint ## lint, then every test but the long ones (make hazards); a real Kafka and registry by Docker, or Java 17 and Maven, or COMMLAYER_TEST_*
 	@$(BIN)/python -m tests.support.fetch
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile

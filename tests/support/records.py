@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 from typing import Any
 
@@ -14,6 +15,7 @@ from schemas.records import RECORDS, Record
 _TEXT = st.text(max_size=40)  # hypothesis leaves surrogates out of what it can encode as UTF-8
 
 
+@functools.cache  # made for each draw, it would cost more than the draw
 def records(record: type[Record]) -> st.SearchStrategy[Record]:
     """Any instance that fits the record's schema."""
     schema = current()[record.AVRO_NAME]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,15 +65,15 @@ def leaves(data: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 
 
 def test_one_value_of_a_wrong_shape_is_one_error_wherever_it_stands() -> None:
-    text = (ROOT / "examples" / "commlayer.yaml").read_text()
-    for *parents, last in leaves(parse(text, "example").data):
-        broken = parse(text, "example").data
+    example = parse((ROOT / "examples" / "commlayer.yaml").read_text(), "example").data
+    for *parents, last in leaves(example):
+        broken = copy.deepcopy(example)
         place = broken
         for part in parents:
             place = place[part]
         place[last] = {"what": ["is", "this"]}
         with pytest.raises(ConfigurationInvalid) as caught:
-            loads(yaml.safe_dump(broken, sort_keys=False), "broken.yaml")
+            loads(json.dumps(broken), "broken.yaml")  # it is YAML as well, and written in a tenth of the time
         path = (*parents, last)
         if path[0] == "unsubscribe_lines":  # without a line a category that needs one has none: that is said, too
             continue
