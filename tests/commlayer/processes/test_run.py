@@ -9,7 +9,8 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,31 +105,42 @@ def test_run_all_comes_up_delivers_mends_itself_and_stops_in_time(
     assert "Traceback" not in log
 
 
-@pytest.mark.parametrize("process", [*STAGES, "bridge"])
-def test_a_process_waits_for_its_broker_and_says_so_once(
-    config_file: Path, ports: dict[str, int], process: str
-) -> None:
-    with Program("run", process, config=config_file) as program:
-        until(lambda: health(ports[process])[0] == 503, program, "it tells that it is not ready")
-        until(lambda: any("127.0.0.1:1" in str(event) for event in program.events()), program, "the log says why")
-        assert health(ports[process], "live")[0] == 200
+@contextmanager
+def each_process(config_file: Path) -> Iterator[dict[str, Program]]:
+    """All of them, started at once."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(Program("run", name, config=config_file)) for name in (*STAGES, "bridge")}
+
+
+def test_every_process_waits_for_its_broker_and_says_so_once(config_file: Path, ports: dict[str, int]) -> None:
+    with each_process(config_file) as programs:
+        for name, program in programs.items():
+            until(lambda name=name: health(ports[name])[0] == 503, program, f"{name} tells that it is not ready")
+            until(
+                lambda program=program: any("127.0.0.1:1" in str(event) for event in program.events()),
+                program,
+                "the log says why",
+            )
+            assert health(ports[name], "live")[0] == 200, name
         time.sleep(2)  # several attempts
-        assert sum(event["level"] == "warning" for event in program.events()) <= 2  # the stage's and the publisher's
-        assert program.stop() == 0, program.child.output()
+        for name, program in programs.items():
+            warnings = [event for event in program.events() if event["level"] == "warning"]
+            assert len(warnings) <= 2, (name, warnings)  # the stage's and the publisher's
+            assert program.stop() == 0, program.child.output()
 
 
-@pytest.mark.parametrize("process", [*STAGES, "bridge"])
-def test_a_missing_topic_stops_a_process_with_the_fix(config_file: Path, cluster: Kafka, process: str) -> None:
+def test_a_missing_topic_stops_every_process_with_the_fix(config_file: Path, cluster: Kafka) -> None:
     changed = yaml.safe_load(config_file.read_text())
     changed["kafka"]["bootstrap"] = [cluster.bootstrap]
     changed["kafka"]["partitions"]["lifecycle"] = 3
     changed["kafka"]["partitions"]["dispatch"] = 3
     changed["apps"]["forgotten"] = changed["apps"]["shop"]
     config_file.write_text(yaml.safe_dump(changed))
-    with Program("run", process, config=config_file) as program:
-        assert program.child.wait(60) == 2, program.child.output()
-    refusal = the_event("cannot start", program)
-    assert "run `commlayer topics apply`" in refusal["why"]
+    with each_process(config_file) as programs:
+        for program in programs.values():
+            assert program.child.wait(60) == 2, program.child.output()
+    for name, program in programs.items():
+        assert "run `commlayer topics apply`" in the_event("cannot start", program)["why"], name
 
 
 def test_run_all_ends_with_code_2_when_a_topic_is_wrong(config_file: Path, cluster: Kafka) -> None:
