@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from signal import Signals
 
 _WRAPPER = Path(__file__).with_name("die_with_parent.py")
 
@@ -68,11 +69,11 @@ class Child:
         """None while it runs."""
         return self._process.poll()
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         if self._process.poll() is None:
             self._process.send_signal(number)
 
-    def catches(self, number: signal.Signals) -> bool:
+    def catches(self, number: Signals) -> bool:
         """It has set up a handler for this signal. Until then the signal ends it (Linux only)."""
         with contextlib.suppress(OSError):
             status = Path(f"/proc/{self.pid}/status").read_text()
