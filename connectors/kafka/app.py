@@ -12,6 +12,7 @@ from faust.app.base import BootStrategy
 from faust.auth import SASLCredentials, SSLCredentials
 from mode import CrashingSupervisor
 
+from .assignor import Assignor
 from .hooks import PartitionHooks
 from .lease import Lease
 from .options import ConsumerOptions
@@ -106,6 +107,7 @@ def create_app(
         stream_wait_empty=False,  # stock waits for every unfinished record, for ever
         table_standby_replicas=1,  # 0 replaces Faust's assignor by one that does not keep equal partitions together
         TableManager=NoTables,
+        PartitionAssignor=Assignor,
         topic_allow_declare=False,
         topic_disable_leader=True,
         agent_supervisor=CrashingSupervisor,  # others ack the record that caused the exception

@@ -110,6 +110,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         thread.fetch_wait = FetchWait(
             short_ms=settings.fetch_max_wait_ms, long_ms=settings.calm_fetch_wait_ms, in_time_s=PARKED_BACKOFF_S
         )
+        thread.metadata_max_age_s = settings.metadata_max_age_s
         return thread
 
     # What a stage asks ------------------------------------------------------------------------------------------------
@@ -154,6 +155,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     def retention_health(self) -> Health:
         """Whether what waits is far from leaving the log; see retention.py."""
         return self._retention.health()
+
+    def sharing_out_health(self) -> Health:
+        """Whether what is read here is in somebody's hands; see sharing_out.py."""
+        return self._thread.sharing_out_health()
 
     def fetches(self) -> Health:
         """Liveness of the client; see watch.py."""
@@ -378,6 +383,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         while not self.should_stop:
             self.lease.loop_turned()
             self._thread.keep_membership()
+            self._thread.look_at_the_sharing_out()
             due = self.loop.time() + OBSERVE_EVERY_S
             await asyncio.sleep(OBSERVE_EVERY_S)
             metrics.LOOP_LAG.set(max(0.0, self.loop.time() - due))

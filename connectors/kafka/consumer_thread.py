@@ -22,10 +22,14 @@ from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
+from connectors.health import Health
+
+from .assignor import Assignor
 from .batches import read_patiently
 from .commit_book import Commit
 from .fetch_wait import FetchWait
 from .lease import Lease
+from .sharing_out import Patience, SharingOut
 from .start_position import LogBounds
 from .topic_partition import TP
 
@@ -44,6 +48,7 @@ CLOSE_TIMEOUT_S = 2.0
 """How long leaving the group, and closing the connections after that, may take. A stop has 15 s in all."""
 
 _NO_ERROR = 0
+_REBALANCE_IN_PROGRESS = 27
 _NOT_A_MEMBER = frozenset({22, 25, 82})  # ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID
 
 _Result = TypeVar("_Result")
@@ -66,7 +71,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
 
     lease: Lease
     fetch_wait: FetchWait
+    metadata_max_age_s: float
     _consumer: AIOKafkaConsumer | None
+    _sharing_out: SharingOut | None = None
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -78,11 +85,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     async def on_start(self) -> None:
         """Create and connect the client, and watch what the group's coordinator answers."""
         await super().on_start()
-        fetcher = self._ensure_consumer()._fetcher
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
         fetcher._prefetch_backoff = PARKED_BACKOFF_S
         fetcher._get_actions_per_node = _waiting(fetcher, self.fetch_wait)
-        coordinator = self._ensure_consumer()._coordinator
-        coordinator._send_req = _watched(coordinator._send_req, self.lease)
+        refuses = _takes_any
+        if isinstance(self._assignor, Assignor):
+            self._sharing_out = SharingOut(self._assignor, consumer, Patience(self.metadata_max_age_s))
+            refuses = self._sharing_out.refuses
+        coordinator = consumer._coordinator
+        coordinator._send_req = _watched(coordinator._send_req, self.lease, refuses)
 
     async def on_thread_stop(self) -> None:
         """Leave the group and close the client, bounded. While the broker is away aiokafka ends its own stop with a
@@ -265,6 +277,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         if self._consumer is not None:
             self._consumer._subscription._last_fetch_ended = time.monotonic()
 
+    def look_at_the_sharing_out(self) -> None:
+        """From the main loop, while it turns: see sharing_out.py."""
+        if self._sharing_out is not None:
+            with contextlib.suppress(RuntimeError):  # the thread has ended
+                self.thread_loop.call_soon_threadsafe(self._sharing_out.look)
+
+    def sharing_out_health(self) -> Health:
+        """From the main loop: whether what this member reads is in somebody's hands."""
+        return Health(True) if self._sharing_out is None else self._sharing_out.health()
+
     def last_response_ms(self) -> int:
         """When the broker last answered a fetch, in its client's wall clock; 0 before the first. Answers without
         records count."""
@@ -343,19 +365,29 @@ def _waiting(fetcher: Any, fetch_wait: FetchWait) -> Callable[[Any], Any]:
     return made
 
 
+async def _takes_any(share: bytes) -> bool:
+    return False
+
+
 def _watched(
-    send: Callable[[Any], Coroutine[Any, Any, Any]], lease: Lease
+    send: Callable[[Any], Coroutine[Any, Any, Any]],
+    lease: Lease,
+    refuses: Callable[[bytes], Coroutine[Any, Any, bool]] = _takes_any,
 ) -> Callable[[Any], Coroutine[Any, Any, Any]]:
-    """The coordinator's way to the broker, with the lease told what heartbeats and joins were answered."""
+    """The coordinator's way to the broker, with the lease told what heartbeats and joins were answered. A share that
+    `refuses` does not want looks like one that a rebalance has overtaken: the client joins again."""
 
     async def watched(request: Any) -> Any:
         requested_at = lease.now()
         response = await send(request)
-        if isinstance(request, HeartbeatRequest | SyncGroupRequest):
-            if response.error_code == _NO_ERROR:
-                lease.renew(requested_at)
-            elif response.error_code in _NOT_A_MEMBER:
-                lease.lose()
+        if not isinstance(request, HeartbeatRequest | SyncGroupRequest):
+            return response
+        if response.error_code == _NO_ERROR:
+            lease.renew(requested_at)
+            if isinstance(request, SyncGroupRequest) and await refuses(response.member_assignment):
+                response.error_code = _REBALANCE_IN_PROGRESS
+        elif response.error_code in _NOT_A_MEMBER:
+            lease.lose()
         return response
 
     return watched

@@ -14,6 +14,14 @@ FETCHES = Counter(
 COMMITS = Counter("commlayer_kafka_commits", "Offset commits that the broker confirmed")
 COMMIT_FAILURES = Counter("commlayer_kafka_commit_failures", "Offset commits that were refused or not answered in time")
 REBALANCES = Counter("commlayer_kafka_rebalances", "Assignments received")
+UNSHARED = Gauge(
+    "commlayer_kafka_unshared_partitions",
+    "Partitions of the topics read here that the group's sharing out gave to nobody",
+    ["topic"],
+)
+SHARED_OUT_ANEW = Counter(
+    "commlayer_kafka_sharing_out_requests", "Times this worker asked its group to share partitions out anew"
+)
 ASSIGNED = Gauge("commlayer_kafka_assigned_partitions", "Partitions assigned to this worker", ["served"])
 LOST = Counter(
     "commlayer_kafka_lost_records", "Records gone from the log before they were processed, at most", ["topic"]

@@ -94,6 +94,7 @@ class StageWorker:
         self._stop_failed = False
         health.ready_when("kafka", self._broker.health)
         health.ready_when("partitions", self._partitions)
+        health.ready_when("sharing out", self._sharing_out)
         health.ready_when("kafka retention", self._retention)
         health.live_while("kafka fetches", self._fetches)
 
@@ -185,6 +186,10 @@ class StageWorker:
         if consumer is None or not consumer.flowing:
             return Health(False, "not assigned and restored yet")
         return Health(self._app.lease.valid(), f"{len(consumer.partitions)} partitions")
+
+    def _sharing_out(self) -> Health:
+        consumer: Any = self._app._consumer
+        return Health(True) if consumer is None else consumer.sharing_out_health()
 
     def _retention(self) -> Health:
         consumer: Any = self._app._consumer

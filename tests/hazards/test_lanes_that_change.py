@@ -143,9 +143,7 @@ async def test_processes_that_die_in_the_middle_of_a_move_lose_nothing_and_send_
     assert back == {}, "its process had heard of the move before anything came to the new place"
 
 
-@pytest.mark.parametrize(
-    "static", [False, pytest.param(True, marks=pytest.mark.long)]
-)  # docs/operating.md, "New topics"
+@pytest.mark.parametrize("static", [False, pytest.param(True, marks=pytest.mark.long)])
 async def test_dispatch_topics_grow_under_load_in_a_rolling_restart(
     cluster: Kafka, tmp_path: Path, *, static: bool
 ) -> None:

@@ -236,7 +236,7 @@ LEAVE = LeaveGroupRequest("g", "m")
 )
 async def test_the_lease_is_renewed_by(name: str, request_: Any, error_code: int, valid: bool) -> None:
     async def send(request: Any) -> Any:
-        return SimpleNamespace(error_code=error_code)
+        return SimpleNamespace(error_code=error_code, member_assignment=b"")
 
     lease = Lease(20)
     await _watched(send, lease)(request_)
@@ -252,6 +252,24 @@ async def test_the_lease_ends_at_once_when_the_group_does_not_know_us(error_code
     lease.renew(lease.now())
     await _watched(send, lease)(HEARTBEAT)
     assert not lease.valid()
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "refused", "error_code"),
+    [
+        ("a share that fits", SYNC, False, 0),
+        ("a share that does not fit", SYNC, True, 27),
+        ("a heartbeat", HEARTBEAT, True, 0),
+    ],
+)
+async def test_the_client_joins_again_for(name: str, request_: Any, refused: bool, error_code: int) -> None:
+    async def send(request: Any) -> Any:
+        return SimpleNamespace(error_code=0, member_assignment=b"share")
+
+    async def refuses(share: bytes) -> bool:
+        return refused and share == b"share"
+
+    assert (await _watched(send, Lease(20), refuses)(request_)).error_code == error_code, name
 
 
 async def test_the_lease_counts_from_before_the_request() -> None:

@@ -74,6 +74,12 @@ REVIEWED = {
     "faust.transport.drivers.aiokafka:credentials_to_aiokafka_auth": "364c9c9c68523c50",
     "mode.threads:ServiceThread": "327e312386fa686b",
     "mode.threads:QueueServiceThread": "219c18b1f4999078",
+    # assignor.py, sharing_out.py
+    "faust.assignor.partition_assignor:PartitionAssignor": "aed92a63506a10ff",
+    "faust.assignor.client_assignment:ClientMetadata": "863328922f0a6bb1",
+    "aiokafka.coordinator.protocol:ConsumerProtocolMemberAssignment": "44c63b54117ef65e",
+    "aiokafka.coordinator.protocol:ConsumerProtocolMemberMetadata": "7a44758834519a91",
+    "aiokafka.client:AIOKafkaClient._maybe_wait_metadata": "a08917ffb0ba3714",
     # batches.py
     "aiokafka.record.default_records:_DefaultRecordBatchPy": "f63fbb5a8a247d54",
     "aiokafka.record.memory_records:_MemoryRecordsPy": "795a0314fbca30af",

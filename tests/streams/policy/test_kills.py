@@ -217,9 +217,7 @@ async def test_one_that_slept_through_its_session_changes_nothing_when_it_wakes(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "static", [False, pytest.param(True, marks=pytest.mark.long)]
-)  # docs/operating.md, "New topics"
+@pytest.mark.parametrize("static", [False, pytest.param(True, marks=pytest.mark.long)])
 async def test_an_app_is_added_under_load_in_a_rolling_restart_and_everything_is_decided_once(
     cluster: Kafka, tmp_path: Path, *, static: bool
 ) -> None:
