@@ -86,6 +86,10 @@ class Reason(StrEnum):
     SENDER_REFUSED = "sender_refused", "Twilio refuses the sender or messaging service; another one may be chosen."
     UNKNOWN_LANE = "unknown_lane", "The lane is no longer configured; policy is asked again."
     LANE_MOVED = "lane_moved", "The lane lies on another partition now; policy is asked again."
+    CONSENT_CHANGED = (
+        "consent_changed",
+        "The person opted out of another sender while the message waited; policy is asked whether it concerns it.",
+    )
     LANE_FULL = "lane_full", "The lane holds its part of a partition that others use, too; policy is asked again later."
 
     # What Twilio reports later

@@ -13,7 +13,7 @@ import orjson
 
 from schemas.records import Consent, ConsentChange, ConsentScope, ConsentSource
 
-from .scopes import About, covers, plain_value, within
+from .scopes import BY_SENDER, About, covers, plain_value, within
 
 _VERSION = 1
 _CHANGES = (ConsentChange.OPT_IN, ConsentChange.OPT_OUT, ConsentChange.SUPPRESS, ConsentChange.UNSUPPRESS)
@@ -140,6 +140,12 @@ class Ledger:
         if self.unreadable is not None:
             return Entry(ConsentChange.OPT_OUT, ConsentScope.ALL, None, self.unreadable, 0)
         return self._standing(ConsentChange.OPT_OUT, message, now_ms)
+
+    def opted_out_of_a_sender(self, now_ms: int) -> Entry | None:
+        """The latest opt-out from any sender, service or brand that was not lifted. Whether it concerns a message that
+        leaves by another hangs on who else could carry that message: only policy knows."""
+        standing = reversed(self.standing(now_ms))
+        return next((e for e in standing if e.change is ConsentChange.OPT_OUT and e.scope in BY_SENDER), None)
 
     def opted_in(self, message: About, now_ms: int) -> Entry | None:
         """The opt-in that covers the message. Only for one that no opt-out stands against."""

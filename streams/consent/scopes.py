@@ -53,6 +53,11 @@ def covers(scope: ConsentScope, value: str | None, message: About) -> bool:
             return value is not None and message.address is not None and value in (message.address, message.sender)
 
 
+BY_SENDER = frozenset({ConsentScope.SENDER, ConsentScope.MESSAGING_SERVICE, ConsentScope.BRAND})
+"""Scopes that concern a message or not by who sends it: of several senders that could carry it they may cover one and
+not the other."""
+
+
 def plain_value(scope: ConsentScope, value: str | None) -> str | None:
     """The value as the ledger keeps it: none for `all`, a sender's address without channel prefix (an opt-out from a
     number holds on all its channels), names as they are."""

@@ -6,7 +6,7 @@ Written by the tail's thread, read by the event loop: a change becomes visible b
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import structlog
@@ -84,7 +84,8 @@ class Changes:
         return order.message_intent not in WHILE_STALE and not self._age_s() < FRESH_S
 
     def against(self, order: Dispatch, now_ms: int) -> Reason | None:
-        """Why a message may not be sent any more, by what is known."""
+        """Why a message may not be sent any more, by what is known; `CONSENT_CHANGED`: only policy can tell whether it
+        may, for the person opted out of a sender that is not the message's own."""
         apps = self._cancelled.get(order.message_id)
         if apps is not None and (order.app in apps or None in apps):
             return Reason.CANCELED
@@ -108,17 +109,8 @@ class Changes:
     # Inside -----------------------------------------------------------------------------------------------------------
 
     def _refused(self, order: Dispatch, changes: tuple[_Change, ...], now_ms: int) -> Reason | None:
-        ledger = Ledger()
-        decided = order.consent_position
-        for change in sorted(changes, key=lambda each: each.position):
-            before = change.written_at < order.decided_at + CLOCKS_APART_MS
-            same = change.partition == order.consent_partition
-            if decided is not None and same and change.position < decided and before:
-                continue  # policy knew it
-            if change.entry is None:
-                ledger = ledger.with_unreadable(change.position)
-            else:
-                ledger = ledger.folded_entry(change.entry, repairs=change.repairs)
+        new = [change for change in changes if not _known_to_policy(change, order)]
+        ledger = _folded(new)
         message = About(
             channel=order.channel,
             category=order.category,
@@ -129,9 +121,14 @@ class Changes:
         )
         if ledger.suppressed(message, now_ms) is not None:
             return Reason.SUPPRESSED
-        if order.category not in self._by_law and ledger.opted_out(message, now_ms) is not None:
+        if order.category in self._by_law:
+            return None
+        if ledger.opted_out(message, now_ms) is not None:
             return Reason.OPTED_OUT
-        return None
+        # What lies in another partition policy writes again where it belongs: asked before that, it could say nothing
+        # new, and dispatch would ask for ever.
+        at_home = _folded(change for change in new if change.partition == order.consent_partition)
+        return None if at_home.opted_out_of_a_sender(now_ms) is None else Reason.CONSENT_CHANGED
 
     def _take_consent(self, record: Consent | None, message: Any) -> None:
         partition, position, written_at = message.partition(), message.offset(), message.timestamp()[1]
@@ -176,3 +173,19 @@ class Changes:
         except (DecodeError, SchemaNotLoaded) as error:
             log.error("change cannot be read", topic=message.topic(), why=mask_numbers(str(error)))
             return None
+
+
+def _known_to_policy(change: _Change, order: Dispatch) -> bool:
+    if order.consent_position is None or change.partition != order.consent_partition:
+        return False
+    return change.position < order.consent_position and change.written_at < order.decided_at + CLOCKS_APART_MS
+
+
+def _folded(changes: Iterable[_Change]) -> Ledger:
+    ledger = Ledger()
+    for change in sorted(changes, key=lambda each: each.position):
+        if change.entry is None:
+            ledger = ledger.with_unreadable(change.position)
+        else:
+            ledger = ledger.folded_entry(change.entry, repairs=change.repairs)
+    return ledger

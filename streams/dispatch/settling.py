@@ -28,9 +28,15 @@ from .verdict import Verdict
 UNSEEN_WAIT_S = 1.0
 """How soon a message that waits for news of consent is looked at again: all that is held comes round so often."""
 
-GIVE_UP_WAIT_S = {Reason.LANE_MOVED: 1.0, Reason.UNKNOWN_LANE: 10.0, Reason.LANE_FULL: 60.0}
-"""When policy is asked again. A move is known there at once; a configuration without the lane reaches all processes
-within some seconds, or policy would choose it again; a full lane needs as long as what it holds, at least this."""
+GIVE_UP_WAIT_S = {
+    Reason.LANE_MOVED: 1.0,
+    Reason.CONSENT_CHANGED: 1.0,
+    Reason.UNKNOWN_LANE: 10.0,
+    Reason.LANE_FULL: 60.0,
+}
+"""When policy is asked again. A move, or what the person has just written, is known there at once; a configuration
+without the lane reaches all processes within some seconds, or policy would choose it again; a full lane needs as long
+as what it holds, at least this."""
 FULL_AT_MOST_S = 3600.0
 FULL_SPREAD = 0.5
 """What a full lane gives back within a moment comes back over this part of its wait, or the lane would be full at
@@ -147,6 +153,8 @@ class Settler:
                 # It may be this channel alone; what holds for all of them policy finds at the next one.
                 result = await self._log.not_started(job, Follows.WHEEL, reason=Reason.CHANNEL_FAILED)
                 await self.follow(job, result)
+            case Reason.CONSENT_CHANGED as reason:
+                await self.give_up(job, reason)
             case Reason() as reason:
                 status = MessageStatus.CANCELED if reason is Reason.CANCELED else MessageStatus.DENIED
                 await self.follow(job, await self._log.not_started(job, Follows.FINAL, reason=reason, status=status))

@@ -54,7 +54,8 @@ SLOW = {"app": "shop", "category": "service", "sender": "slow"}
 
 def policys_side() -> PolicyConfig:
     senders = {
-        name: sender(name, LANES[name], address=ADDRESSES[name], rate=RATES[name], channels=frozenset({Channel.SMS}))
+        # Of one weight, so that a pool of both sends people to both.
+        name: sender(name, LANES[name], address=ADDRESSES[name], rate=1.0, channels=frozenset({Channel.SMS}))
         for name in ("fast", "slow")
     }
     senders["wa"] = sender(
@@ -112,9 +113,9 @@ class Chain:
     async def produce(self, *made: Outgoing) -> None:
         await asyncio.to_thread(self.kafka.produce, made)
 
-    async def stop(self, *numbers: int) -> None:
-        """These people write STOP."""
-        await self.produce(*(stop(number) for number in numbers))
+    async def stop(self, *numbers: int, to: str | None = None) -> None:
+        """These people write STOP, to that sender or to everything."""
+        await self.produce(*(stop(number, to) for number in numbers))
         self.acknowledged |= dict.fromkeys(map(person, numbers), time.time())
 
     async def told(
@@ -167,12 +168,13 @@ async def chain(cluster: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         yield made
 
 
-def stop(number: int) -> Outgoing:
+def stop(number: int, to: str | None = None) -> Outgoing:
     record = Consent(
         consent_id=f"stop-{number}",
         recipient=person(number),
         change=ConsentChange.OPT_OUT,
-        scope=ConsentScope.ALL,
+        scope=ConsentScope.ALL if to is None else ConsentScope.SENDER,
+        scope_value=None if to is None else ADDRESSES[to],
         source=ConsentSource.KEYWORD,
         at=wall_ms(),
     )
@@ -214,6 +216,24 @@ async def test_with_policy_down_what_is_queued_waits_for_nobody_to_be_stopped(ch
     assert {event.status for event in sent} == {MessageStatus.ADMITTED, MessageStatus.ACCEPTED, MessageStatus.DENIED}
     assert chain.late() == {}
     assert len(chain.sent_to(queued)) < len(queued)
+
+
+async def test_in_the_lane_of_another_number_of_the_pool_than_the_one_that_was_stopped(chain: Chain) -> None:
+    """Its own lane hears nothing of that STOP; who can be reached by no other number than this one is not concerned."""
+    pooled, named = people(7500, 16), people(7520, 3)
+    async with chain.policy():
+        await chain.produce(*(ask(n, app="shop", category="service", pool="campaigns") for n in pooled))
+        await chain.produce(*(ask(n, **SLOW) for n in named))
+        admitted = await chain.told([*pooled, *named])
+        in_slow = {event.recipient for event in admitted if event.lane == "slow"}
+        waiting = [n for n in pooled if person(n) in in_slow]
+        assert 3 <= len(waiting) <= 13
+        await chain.stop(*waiting, to="fast")
+        await chain.produce(*(stop(n, to="fast") for n in named))
+        async with chain.dispatch():
+            await chain.until_denied(waiting)
+            await until(lambda: chain.sent_to(named) == _of(named))
+    assert chain.sent_to(waiting) == set()
 
 
 async def test_on_the_wheel_until_the_last_moment_and_between_two_channels(chain: Chain) -> None:

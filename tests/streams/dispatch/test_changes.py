@@ -142,6 +142,39 @@ def test_only_what_the_change_covers_is_refused() -> None:
     assert world.refusal(message(lane="branded", recipient="+14155550124")) is None
 
 
+@pytest.mark.parametrize(
+    ("scope", "value"),
+    [(ConsentScope.SENDER, "+15005559999"), (ConsentScope.MESSAGING_SERVICE, "MG1"), (ConsentScope.BRAND, "acme")],
+)
+def test_a_stop_to_another_sender_asks_policy_once_whether_it_concerns_the_message(
+    scope: ConsentScope, value: str
+) -> None:
+    world = World(by_law=frozenset({"recall"}))
+    world.put(change(scope=scope, scope_value=value), 5)
+    assert world.refusal(message(**DECIDED)) is Reason.CONSENT_CHANGED
+    assert world.refusal(message(**DECIDED, message_intent="otp")) is Reason.CONSENT_CHANGED
+    assert world.refusal(message(**DECIDED, category="recall")) is None
+    assert world.refusal(message(consent_partition=0, consent_position=6)) is None, "policy knows it, and has decided"
+    world.put(change(ConsentChange.OPT_IN, scope=scope, scope_value=value, at=2), 6)
+    assert world.refusal(message(**DECIDED)) is None
+
+
+def test_a_stop_to_another_sender_in_a_strange_partition_asks_when_policy_has_put_it_right_and_not_for_ever() -> None:
+    world, stopped = World(), change(scope=ConsentScope.SENDER, scope_value="+15005559999")
+    world.put(stopped, 9, partition=3)
+    assert world.refusal(message(**DECIDED)) is None
+    world.put(stopped, 5)
+    assert world.refusal(message(**DECIDED)) is Reason.CONSENT_CHANGED
+    assert world.refusal(message(consent_partition=0, consent_position=6)) is None
+
+
+def test_a_stop_to_another_channel_or_category_asks_nobody() -> None:
+    world = World()
+    world.put(change(scope=ConsentScope.CATEGORY, scope_value="other"), 5)
+    world.put(change(scope=ConsentScope.CHANNEL, scope_value="whatsapp"), 6)
+    assert world.refusal(message(**DECIDED)) is None
+
+
 def test_what_the_law_requires_is_stopped_by_a_suppression_only() -> None:
     world = World(by_law=frozenset({"recall"}))
     world.put(change(), 5)
