@@ -75,6 +75,7 @@ class Reason(StrEnum):
     IDEMPOTENCY_CONFLICT = "idempotency_conflict", "The idempotency key was used for another content."
     INTERNAL_ERROR = "internal_error", "A defect of commlayer: policy could not decide on the message."
 
+    MANY_AT_ONCE = "many_at_once", "More messages to the person wait than are held at once; it comes again soon."
     APP_PAUSED = "app_paused", "An operator has paused the app; its messages wait until it is resumed."
 
     # What dispatch meets

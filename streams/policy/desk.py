@@ -31,6 +31,7 @@ from .switchboard import Switched
 from .trace import trace_headers, traceparent_of
 from .verdict import Deny
 from .wheel import SHORTEST_MS, TIER_OF_TOPIC, tier_for
+from .wheel import is_urgent as is_urgent_on_wheel
 
 ABOUT_PEOPLE = frozenset({CONSENT, INBOUND, PROFILES})
 """Topics of what policy learns of people; all others ask it for something."""
@@ -234,6 +235,7 @@ class Desk:
             app=deferral.app,
             origin=_origin_of(deferral, message),
             home=home,
+            urgent=deferral.round == 0 and is_urgent_on_wheel(message),
             round=deferral.round,
             deadline=deferral.deadline,
             waited_for=deferral.reason,

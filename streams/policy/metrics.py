@@ -33,6 +33,9 @@ consents = Counter("commlayer_policy_consents", "Changes of consent folded into 
 unreadable = Counter(
     "commlayer_policy_unreadable_entries", "Times that something remembered was needed and could not be read."
 )
+put_off = Counter(
+    "commlayer_policy_put_off", "Records sent round by the wheel because too many of their person's waited."
+)
 lateness = Histogram(
     "commlayer_policy_wheel_late_seconds",
     "How long after its due time a message left the wheel.",

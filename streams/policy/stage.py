@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from connectors.health import Health, HealthBoard, Progress
+from connectors.health import Health, HealthBoard
 from connectors.kafka.app import StageApp
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
@@ -28,31 +28,29 @@ from connectors.kafka.topic_partition import TP
 from schemas.codec import Codec
 from schemas.reasons import Reason
 from schemas.records import MessageRequest, Stage
-from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, PROFILES, app_of, deferral_topic, is_urgent, request_topic
+from schemas.topics import CONSENT, DEFERRAL_TIERS_MS, PROFILES, app_of, deferral_topic, request_topic
 from streams.control.tail import ControlTail
 
-from . import metrics, wheel
 from .case import Entry
 from .config import PolicyConfig
 from .consent_log import ConsentLog
-from .desk import ABOUT_PEOPLE, Desk, HoldUntil, TakeTurnAs
+from .crowds import Crowds
+from .desk import ABOUT_PEOPLE, Desk
 from .doors import Doors
+from .intake_windows import line_limits
 from .memory import Memory
 from .openings import Openings
 from .profile import Profile
+from .putting_off import PuttingOff
 from .quotas import Quotas
+from .serving import WHEEL_TICK_S, Serving
 from .sweep import Sweeper
 from .switchboard import Switchboard
-from .turns import Turns
-from .wheel import TIER_OF_TOPIC, Waiting, let_go_at
 
 log = structlog.get_logger(__name__)
 
 MAX_UNDER_WAY = 1000
 """Records being decided at once. Each waits for two acknowledgements of some milliseconds: enough for 20,000/s."""
-
-WHEEL_TICK_S = 0.05
-"""How often the wheel is looked at: short against the second that a message may be late."""
 
 QUOTAS_EVERY_S = 5.0
 """How often it is written down what apps have used up. So much of a count a crash may lose; each time costs a record
@@ -60,9 +58,6 @@ for each app, lane and partition that was used."""
 
 SWEEP_EVERY_S = 600.0
 """How long between two sweeps through what is remembered. What is forgotten late costs only room."""
-
-STUCK_AFTER_S = 60.0
-"""Not live when records could be decided for so long and none was."""
 
 
 class CustomerData(Protocol):
@@ -124,7 +119,7 @@ class PolicyStage:
         self._memory = Memory(states)
         self._consent_log = ConsentLog(states, self._memory, partial(topic_id, kafka, CONSENT))
         self._openings = Openings(config.senders.values())
-        self._desk = Desk(
+        desk = Desk(
             config,
             self._memory,
             intake=self._intake,
@@ -138,17 +133,27 @@ class PolicyStage:
             quotas=self._quotas,
             openings=self._openings,
         )
+        putting_off = PuttingOff(
+            config,
+            intake=self._intake,
+            codec=codec,
+            publisher=publisher,
+            partitions=partitions,
+            now_ms=now_ms,
+            may_act=self._may_act,
+        )
+        self._serving = Serving(
+            desk,
+            crowds=Crowds(line_limits(len(config.apps), partitions)),
+            putting_off=putting_off,
+            max_under_way=max_under_way,
+            now_ms=now_ms,
+            crash=self._broken,
+        )
         self._doors: Doors[Any] = Doors()
-        self._turns: Turns[Any] = Turns(max_under_way)
-        self._held: Waiting[Any] = Waiting()
-        self._sweeper = Sweeper(states, self._memory, self._request_topics(), busy=self._turns.is_busy, now_ms=now_ms)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._suspended = False
+        self._sweeper = Sweeper(states, self._memory, self._request_topics(), busy=self._serving.is_busy, now_ms=now_ms)
         self._chores: list[asyncio.Task[None]] = []
         self._opening: asyncio.Task[None] | None = None
-        self._progress = Progress(STUCK_AFTER_S)
         self._app: StageApp
 
     def topics(self) -> list[str]:
@@ -198,21 +203,19 @@ class PolicyStage:
         await self._control.start()
         if self._customer_data is not None:
             await self._customer_data.start()
-        metrics.under_way.set_function(lambda: self._turns.under_way)
-        metrics.waiting.set_function(lambda: self._turns.waiting)
-        metrics.held.set_function(lambda: len(self._held))
+        self._serving.start()
         self._chores = [
-            asyncio.create_task(self._turn_wheel(), name="policy wheel"),
+            asyncio.create_task(self._serving.turn_wheel(), name="policy wheel"),
             asyncio.create_task(self._forget(), name="policy sweep"),
             asyncio.create_task(self._write_quotas(), name="policy quotas"),
         ]
 
     async def stop(self) -> None:
         """Let go of everything unfinished; it is delivered again."""
-        tasks = [*self._chores, *self._tasks, *([self._opening] if self._opening else [])]
+        tasks = [*self._chores, *([self._opening] if self._opening else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self._serving.stop(), *tasks, return_exceptions=True)
         await self._control.stop()
         if self._customer_data is not None:
             await self._customer_data.stop()
@@ -228,69 +231,15 @@ class PolicyStage:
     def offer(self, event: Any) -> None:
         """Take a record; returns at once. It is finished when all that follows from it was acknowledged."""
         message = event.message
-        tier_ms = TIER_OF_TOPIC.get(message.topic)
         if message.topic not in ABOUT_PEOPLE and not self._doors.may_enter(message.partition, event):
             return
-        if tier_ms is not None:
-            self._held.add(let_go_at(int(message.timestamp * 1000), tier_ms, self._now_ms()), event)
-        else:
-            self._take_turn(event)
-
-    # Turns ------------------------------------------------------------------------------------------------------------
+        self._serving.add(event)
 
     async def _agent(self, stream: Any) -> None:
         async for event in stream.noack().events():
             self.offer(event)
 
-    def _take_turn(self, event: Any) -> None:
-        message = event.message
-        # The key is the recipient; a record without one belongs to nobody until it was read.
-        self._line_up(message.key if message.key is not None else (message.tp, message.offset), event)
-        self._start_ready()
-
-    def _line_up(self, key: Any, event: Any) -> None:
-        message = event.message
-        on_wheel = message.topic in TIER_OF_TOPIC
-        urgent = wheel.is_urgent(message) if on_wheel else is_urgent(message.topic)
-        # What comes back from the wheel names its app inside only: all of it has one app's turns.
-        self._turns.add(key, event, urgent=urgent, app=app_of(message.topic))
-
-    def _start_ready(self) -> None:
-        while not self._suspended and (started := self._turns.start()) is not None:
-            self._idle.clear()
-            task = asyncio.create_task(self._serve(*started))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        self._tell_progress()
-
-    async def _serve(self, key: Any, event: Any) -> None:
-        try:
-            first = await self._desk.serve(event, key)
-        except PartitionNotOpen:
-            first = None  # it was let go while this was under way: the record is delivered again, here or elsewhere
-        except Exception as error:
-            log.exception("policy cannot go on", topic=event.message.topic, partition=event.message.partition)
-            await self._app.crash(error)
-            return
-        self._turns.done(key)
-        if isinstance(first, HoldUntil):
-            self._held.add(first.moment, event)
-        elif isinstance(first, TakeTurnAs):
-            self._line_up(first.key, event)
-        self._progress.finished()
-        if not self._turns.under_way:
-            self._idle.set()
-        self._start_ready()
-
-    async def _turn_wheel(self) -> None:
-        try:
-            while True:
-                for event in self._held.due(self._now_ms()):
-                    self._take_turn(event)
-                await asyncio.sleep(WHEEL_TICK_S)
-        except Exception as error:
-            log.exception("the wheel stands still")
-            await self._app.crash(error)
+    # Chores -----------------------------------------------------------------------------------------------------------
 
     async def _forget(self) -> None:
         try:
@@ -351,7 +300,7 @@ class PolicyStage:
         # Where this worker does not have a partition's consent, as may be while a new version rolls out, the door stays
         # closed until a rebalance brings them together: somebody else reads the consent, but nobody folds it here.
         self._doors.close({home: ends.get(TP(CONSENT, home), 0) for home in homes})
-        self._suspended = False
+        self._serving.resume()
         self._opening = asyncio.create_task(self._open_doors(generation), name="policy doors")
 
     async def _lease(self) -> None:
@@ -379,8 +328,7 @@ class PolicyStage:
             await self._app.crash(error)
 
     async def _on_revoked(self, partitions: frozenset[TP]) -> None:
-        self._suspended = True
-        await self._idle.wait()
+        await self._serving.suspend()
 
     async def _on_released(self, partitions: frozenset[TP]) -> None:
         # Every rebalance takes all partitions and gives them out anew.
@@ -392,17 +340,14 @@ class PolicyStage:
         for home in homes:
             self._openings.drop(home)
         self._sweeper.let_go()
-        self._turns.drop(lambda event: True)
-        self._held.drop(lambda event: True)
-        self._tell_progress()
+        self._serving.drop()
 
     # Health -----------------------------------------------------------------------------------------------------------
 
-    def _tell_progress(self) -> None:
-        self._progress.runnable(0 if self._suspended else self._turns.under_way + self._turns.waiting)
-
     def _live(self) -> Health:
         if not (self._publisher.health().ok and self._intake.health().ok):
-            self._progress.runnable(0)  # what waits for Kafka or the registry could not go on after a restart either
-            self._tell_progress()
-        return self._progress.check()
+            self._serving.progress.runnable(
+                0
+            )  # what waits for Kafka or the registry could not go on after a restart either
+            self._serving.tell_progress()
+        return self._serving.progress.check()

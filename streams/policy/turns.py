@@ -4,7 +4,7 @@ apps in turn."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -38,6 +38,10 @@ class Turns(Generic[T]):
     def is_busy(self, key: Hashable) -> bool:
         """An item of this key is under way."""
         return key in self._under_way
+
+    def line(self, key: Hashable) -> Iterator[T]:
+        """The items of this recipient that wait."""
+        return (item for item, _, _ in self._lines.get(key, ()))
 
     def add(self, key: Hashable, item: T, *, urgent: bool = False, app: Hashable = None) -> None:
         """Take an item of this recipient into the line; `app` asked for it."""

@@ -27,6 +27,19 @@ def is_urgent(message: Any) -> bool:
     return any(name == URGENT_HEADER for name, _ in message.headers or ())
 
 
+COMES_AGAIN_HEADER = "commlayer-comes-again"
+"""On a record that went round because too many of its person's waited: when it may take its turn, epoch milliseconds
+UTC. What it waited for before stands in the record."""
+
+
+def comes_again_at(message: Any) -> int:
+    """When a record of the wheel may take its turn, epoch milliseconds UTC; 0 where nothing put it off."""
+    for name, value in message.headers or ():
+        if name == COMES_AGAIN_HEADER and value is not None and value.isdigit():
+            return int(value)
+    return 0
+
+
 def tier_for(remaining_ms: int) -> str:
     """The tier for a message that is due in `remaining_ms`: the longest that does not overshoot, else the shortest."""
     for tier, wait_ms in _LONGEST_FIRST:

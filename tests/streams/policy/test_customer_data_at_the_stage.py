@@ -16,6 +16,7 @@ from connectors.profiles.segment import SegmentProfiles
 from schemas.reasons import Reason
 from schemas.records import Dispatch, LifecycleEvent, MessageClass, MessageStatus
 from schemas.topics import LIFECYCLE, dispatch_topic, request_topic
+from streams.policy import intake_windows
 from streams.policy.config import EnrichmentMode, PolicyConfig
 from streams.policy.enrichment import Enrichment, Identifier, Source
 from streams.policy.profile_sources import TraitNames
@@ -97,6 +98,35 @@ TROUBLES: dict[str, Behaviour] = {
     "malformed": answering(200, b'{"traits": ['),
     "too many requests": answering(429, Retry_After="1"),
 }
+
+
+async def test_hundreds_of_messages_to_a_person_whose_lookup_hangs_do_not_fill_the_window_of_their_partition(
+    cluster: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, *others = neighbours(5500, 20)
+    count = 80
+    group, answer = cluster.unique("policy"), asyncio.Event()
+    monkeypatch.setattr(intake_windows, "REQUESTS_HELD", 0)  # windows of 20, and 5 records of one person
+    monkeypatch.setattr(intake_windows, "WHEEL_WINDOW", 50)
+    async with known(slow, *others) as space:
+
+        async def answers_late(request: web.Request) -> web.StreamResponse:
+            await answer.wait()
+            return await space._answer(request)
+
+        space.behaviours[f"phone:{person(slow)}"] = answers_late
+        async with asking(cluster, tmp_path, group, space, LONGER_THAN_THE_TEST_S):
+            asked = [ask(slow, correlation_id=str(n), **SHOP) for n in range(count)]
+            back = [ask(number, not_before=wall_ms() + 1_500, **SHOP) for number in others[:5]]
+            await asyncio.to_thread(cluster.produce, asked + back + [ask(number, **SHOP) for number in others[5:]])
+            # Through the requests, and through the wheel on which so many of that person's go round.
+            await found(cluster, NORMAL, Dispatch, ours(*others), len(others))
+            assert await found(cluster, LIFECYCLE, LifecycleEvent, ours(slow), 0) == []
+            answer.set()
+            sent = await found(cluster, NORMAL, Dispatch, ours(slow), count)
+            await until_committed(cluster, group, request_topic("shop"))
+    assert len({each.message_id for each in sent}) == len(sent) == count
+    assert [each.correlation_id for each in sent[:5]] == ["0", "1", "2", "3", "4"]
 
 
 async def test_while_customer_data_is_down_slow_malformed_or_refuses_codes_go_and_what_needs_it_waits_and_is_sent(

@@ -60,7 +60,7 @@ async def most_held(stage: PolicyStage) -> int:
     most = 0
     try:
         while True:
-            most = max(most, len(stage._held) + stage._turns.waiting + stage._turns.under_way)
+            most = max(most, stage._serving.in_memory)
             await asyncio.sleep(0.02)
     except asyncio.CancelledError:
         return most
