@@ -31,6 +31,15 @@ def message_id_by_origin(topic: str, partition: int, offset: int) -> str:
     return _id(f"6:origin{len(topic)}:{topic}{_number(partition)}{_number(offset)}")
 
 
+def message_id_by_reused_origin(topic: str, partition: int, offset: int, written_at: int) -> str:
+    """Id of such a message whose place had been another's, in a topic that was made anew since.
+
+    Args:
+        written_at: the record's own timestamp, epoch milliseconds UTC.
+    """
+    return _id(f"6:reused{len(topic)}:{topic}{_number(partition)}{_number(offset)}{_number(written_at)}")
+
+
 def lifecycle_event_id(message_id: str, round: int, attempt: int | None, stage: str, status: str) -> str:
     """Id of one step of a message's story."""
     attempt_part = "0:" if attempt is None else _number(attempt)

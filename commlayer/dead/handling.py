@@ -93,7 +93,7 @@ def rewritten(record: DeadLetter) -> Rewritten:
         record.source_topic,
         record.source_partition,
         record.source_offset,
-        None,
+        None if record.source_timestamp is None else record.source_timestamp / 1000,
         record.key,
         record.value,
         list(record.headers.items()),

@@ -52,6 +52,8 @@ class Entry:
         message_id: its id, a function of the request (`message_id_of`) or, on its way back, as the wheel carried it.
         app: the app, known by the topic it wrote to.
         origin: where the request was first written.
+        written_at: when the request was first written, by its record's own timestamp, epoch milliseconds UTC; None
+            where that is not known, or where the message is known by its idempotency key and not by its place.
         home: partition of the recipient in every topic keyed so; None when the recipient is no number.
         urgent: it came by the app's urgent topic.
         round: 0 for the request itself, more when it comes back from the wheel.
@@ -63,6 +65,7 @@ class Entry:
     message_id: str
     app: str
     origin: Origin
+    written_at: int | None = None
     home: int | None = None
     urgent: bool = False
     round: int = 0

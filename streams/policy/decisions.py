@@ -113,15 +113,19 @@ class Decisions:
         """
         if not await self._may_act(event):
             return
-        if entry.home is None:  # no number: it has no place of its own, and is denied the same whenever it comes
+        home = entry.home
+        if home is None:  # no number: it has no place of its own, and is denied the same whenever it comes
             await self._decide(Question(event, request, request, entry, NOTHING_KNOWN, kind, None))
             return
         try:
-            earlier = self._memory.decision(entry.home, request.recipient, entry.message_id)
+            earlier = self._memory.decision(home, request.recipient, entry.message_id)
+            if meet(earlier, entry) is Meeting.ANOTHER:
+                entry = _under_an_id_of_its_own(entry)
+                earlier = self._memory.decision(home, request.recipient, entry.message_id)
+            meeting = meet(earlier, entry)
         except EntryUnreadable as error:
             await self._end_by_defect(Question(event, request, request, entry, NOTHING_KNOWN, kind, None), error)
             return
-        meeting = meet(earlier, entry)
         if meeting is Meeting.NEW:
             facts = await self._facts(request, entry, earlier)
             asked = request
@@ -354,6 +358,12 @@ class Decisions:
             metrics.decided(app, "denied", decision.deny.reason).inc()
         else:
             metrics.decided(app, "deferred", decision.defer.reason).inc()
+
+
+def _under_an_id_of_its_own(entry: Entry) -> Entry:
+    assert entry.written_at is not None, "without it no two requests at one place are told apart"
+    log.warning("a topic was made anew: its places were another's", place=str(entry.origin))
+    return replace(entry, message_id=ids.message_id_by_reused_origin(*entry.origin, entry.written_at))
 
 
 def _place_of(event: Any) -> Origin:

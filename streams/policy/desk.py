@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.kafka.intake import Intake
-from connectors.kafka.origin import headers_of, origin_of, republish_to_right_partition
+from connectors.kafka.origin import headers_of, origin_of, republish_to_right_partition, time_in, written_at
 from connectors.kafka.partitioning import partition_of
 from connectors.kafka.publisher import DurablePublisher
 from schemas.codec import Codec
@@ -166,6 +166,7 @@ class Desk:
             message_id=message_id_of(record, app, origin),
             app=app,
             origin=origin,
+            written_at=None if record.idempotency_key is not None else written_at(message),
             home=home,
             urgent=is_urgent(message.topic),
             traceparent=traceparent_of(message),
@@ -234,6 +235,7 @@ class Desk:
             message_id=deferral.message_id,
             app=deferral.app,
             origin=_origin_of(deferral, message),
+            written_at=time_in(message) if deferral.round == 0 else None,
             home=home,
             urgent=deferral.round == 0 and is_urgent_on_wheel(message),
             round=deferral.round,

@@ -1,4 +1,5 @@
-"""What makes two requests the same: a repeat under one idempotency key must say what the first one said."""
+"""What makes two requests the same: a repeat under one idempotency key must say what the first one said, and without a
+key it must be the same record."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from hashlib import blake2b
 
 from schemas.records import MessageRequest
 
+STAMP_BYTES = 8
 DIGEST_BYTES = 16
 """Enough that two different texts never meet; it is compared under one key only."""
 
@@ -31,3 +33,17 @@ def digest(request: MessageRequest) -> bytes:
         sorted(content.variables.items()),
     ]
     return blake2b(json.dumps(said).encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def stamp(written_at: int | None) -> bytes | None:
+    """What is remembered of a request without key in place of its digest: when it was first written, as 8 bytes. Its
+    place alone names it only as long as the topic is not deleted and made anew."""
+    return None if written_at is None else written_at.to_bytes(STAMP_BYTES, "big")
+
+
+def is_of_another(remembered: bytes | None, written_at: int | None) -> bool:
+    """Whether a decision is known to be about another request without key at the same place. Earlier versions
+    remembered nothing of such a request: it is taken for the same."""
+    if remembered is None or written_at is None or len(remembered) != STAMP_BYTES:
+        return False
+    return remembered != stamp(written_at)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from connectors.kafka.intake import Intake
-from connectors.kafka.origin import headers_of, origin_of
+from connectors.kafka.origin import headers_of, origin_of, time_headers, written_at
 from connectors.kafka.partitioning import partition_of
 from connectors.kafka.publisher import DurablePublisher
 from schemas.codec import Codec
@@ -69,6 +69,8 @@ class PuttingOff:
                 return False
             value = self._codec.encode(self._wrapped(record, message, until))
             headers = trace_headers(traceparent_of(message))
+            if record.idempotency_key is None:
+                headers += time_headers(written_at(message))
             if is_urgent(message.topic):
                 headers += URGENT_HEADERS
         if not await self._may_act(event):

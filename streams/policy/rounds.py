@@ -7,6 +7,7 @@ from enum import Enum, auto
 from schemas.records import PolicyDecision
 
 from .case import Entry
+from .idempotency import is_of_another
 
 
 class Meeting(Enum):
@@ -20,6 +21,8 @@ class Meeting(Enum):
     """A later round was decided: nothing is left to do."""
     REPEAT = auto()
     """The app asked again under the same idempotency key: the earlier outcome is its answer."""
+    ANOTHER = auto()
+    """The decision is about another request without key, whose place this one has in a topic that was made anew."""
 
 
 def meet(earlier: PolicyDecision | None, entry: Entry) -> Meeting:
@@ -32,6 +35,8 @@ def meet(earlier: PolicyDecision | None, entry: Entry) -> Meeting:
         return Meeting.NEW
     if entry.round == 0 and earlier.origin != str(entry.origin):
         return Meeting.REPEAT
+    if entry.round == 0 and is_of_another(earlier.digest, entry.written_at):
+        return Meeting.ANOTHER
     if earlier.round < entry.round:
         return Meeting.NEW
     return Meeting.AGAIN if earlier.round == entry.round else Meeting.OVER

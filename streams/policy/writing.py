@@ -12,7 +12,7 @@ from streams.rounds import URGENT_HEADERS
 
 from .case import Entry, Origin
 from .config import PolicyConfig
-from .idempotency import digest
+from .idempotency import digest, stamp
 from .story import class_of, tell
 from .verdict import Admitted, Decision, Deferred
 from .wheel import tier_for
@@ -85,8 +85,8 @@ class Writing:
         # Later rounds may bring another request (moved to another channel, made again from what was sent): what the app
         # repeats is its first.
         first_digest = earlier.digest if earlier is not None else None
-        if earlier is None and request.idempotency_key is not None:
-            first_digest = digest(asked)
+        if earlier is None:
+            first_digest = stamp(entry.written_at) if request.idempotency_key is None else digest(asked)
         # A callback of a messaging service may bring the message back, and so may a channel that is left. The sender
         # that the app asked for is in no dispatch record, and the message must not come back and leave by another.
         hinted = request.sender is not None or request.pool is not None

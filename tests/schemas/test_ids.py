@@ -7,12 +7,22 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.ids import consent_id, lifecycle_event_id, message_id_by_key, message_id_by_origin
+from schemas.ids import (
+    consent_id,
+    lifecycle_event_id,
+    message_id_by_key,
+    message_id_by_origin,
+    message_id_by_reused_origin,
+)
 
 
 def test_ids_of_known_input_never_change() -> None:
     assert message_id_by_key("shop", "+14155550123", "order-1") == "e97829a3-be28-53c6-ab23-1b825f6684fd"
     assert message_id_by_origin("comms.requests.shop", 3, 42) == "0b61f1be-5e25-5772-85b3-b2e634bc9550"
+    assert (
+        message_id_by_reused_origin("comms.requests.shop", 3, 42, 1_800_000_000_000)
+        == "41005446-f50f-595a-8960-11073382d9dd"
+    )
     assert lifecycle_event_id("m-1", 0, None, "policy", "admitted") == "ce9d195d-ba95-53f6-83f4-05519888def4"
     assert lifecycle_event_id("m-1", 2, 1, "dispatch", "accepted") == "767b9b14-70da-513b-8df1-fa38f45c3f12"
     assert consent_id("+14155550123", "opt_out", "SM1") == "01a4ecdd-ec66-57a7-ab2a-67787b2ba6fc"

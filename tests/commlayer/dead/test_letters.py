@@ -9,7 +9,7 @@ import pytest
 from commlayer.dead.handling import Refused, asked_anew, check_replay, is_order, mark, rewritten, told
 from commlayer.dead.letters import Filter, Letter, Letters, Place
 from commlayer.dead.telling import value_of
-from connectors.kafka.origin import ORIGIN_HEADER
+from connectors.kafka.origin import ORIGIN_HEADER, ORIGIN_TIME_HEADER
 from schemas.codec import SingleObjectCodec
 from schemas.records import (
     Content,
@@ -121,6 +121,7 @@ def test_a_replay_names_where_the_record_was_first_written() -> None:
     assert again.headers == [("a", b"1"), (ORIGIN_HEADER, f"{TOPIC}:1:7".encode())]
     earlier = rewritten(dead(headers={ORIGIN_HEADER: f"{TOPIC}:0:3".encode()}))
     assert earlier.headers == [(ORIGIN_HEADER, f"{TOPIC}:0:3".encode())]
+    assert rewritten(dead(source_timestamp=1234)).headers[-1] == (ORIGIN_TIME_HEADER, b"1234")
 
 
 def test_a_message_on_its_way_to_dispatch_is_not_sent_by_a_replay_but_asked_of_policy_anew() -> None:

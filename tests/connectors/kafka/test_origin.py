@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from connectors.kafka.origin import ORIGIN_HEADER, origin_of, republish_to_right_partition
+from connectors.kafka.origin import (
+    ORIGIN_HEADER,
+    ORIGIN_TIME_HEADER,
+    origin_of,
+    republish_to_right_partition,
+    rewritten_headers,
+    written_at,
+)
 from connectors.kafka.partitioning import partition_of
 from connectors.kafka.publisher import DurablePublisher, Position
 from connectors.kafka.settings import KafkaSettings
@@ -56,6 +63,26 @@ def test_a_record_that_was_written_again_comes_from_where_it_was_first() -> None
 )
 def test_a_claim_that_names_another_topic_or_makes_no_sense_is_not_believed(claim: bytes | None) -> None:
     assert origin_of(Message(headers=[(ORIGIN_HEADER, claim)])) == Position("comms.requests.shop", 3, 77)
+
+
+def test_a_record_keeps_the_time_at_which_it_was_first_written_however_often_it_is_written_again() -> None:
+    first = Message(timestamp=1_800_000_000.123)
+    assert written_at(first) == 1_800_000_000_123
+    second = Message(offset=90, timestamp=1_800_000_009.0, headers=rewritten_headers(first))
+    third = Message(offset=91, timestamp=1_800_000_010.0, headers=rewritten_headers(second))
+    assert [written_at(each) for each in (second, third)] == [1_800_000_000_123] * 2
+    assert sum(name == ORIGIN_TIME_HEADER for name, _ in third.headers) == 1
+
+
+@pytest.mark.parametrize("time", [None, b"", b"-5", b"1.5", b"9" * 20, b"\xff"])
+def test_the_time_of_a_record_that_was_written_again_without_it_is_not_known(time: bytes | None) -> None:
+    origin = (ORIGIN_HEADER, b"comms.requests.shop:1:5")
+    assert written_at(Message(timestamp=9.0, headers=[origin, (ORIGIN_TIME_HEADER, time)])) is None
+    assert written_at(Message(timestamp=9.0, headers=[origin])) is None
+    assert written_at(Message(timestamp=9.0, headers=[(ORIGIN_TIME_HEADER, b"5")])) == 9_000, (
+        "it was first written here"
+    )
+    assert written_at(Message(timestamp=None)) is None
 
 
 async def test_a_record_in_its_right_partition_is_left_alone() -> None:

@@ -177,7 +177,10 @@ async def test_a_record_in_the_wrong_partition_is_written_again_and_not_decided_
     await counter.serve(event)
     [again] = counter.publisher.records
     assert (again.topic, again.key, again.partition) == ("comms.requests.login", MOBILE.encode(), right)
-    assert again.headers == (("commlayer-origin", f"comms.requests.login:{(right + 1) % PARTITIONS}:42".encode()),)
+    assert again.headers == (
+        ("commlayer-origin", f"comms.requests.login:{(right + 1) % PARTITIONS}:42".encode()),
+        ("commlayer-origin-time", str(NOW - 50).encode()),
+    )
     assert event.acked
 
 
