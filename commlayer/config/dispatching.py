@@ -1,4 +1,4 @@
-"""The section about dispatch: what each class of urgency keeps."""
+"""The section about dispatch: what each class of urgency keeps, and how often a message in doubt is sent again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from streams.dispatch.settling import RESENDS
 from streams.dispatch.shares import DEFAULT_SHARES
+from streams.dispatch.verdict import POSTS_MAX
 
 from .fields import Section
 
@@ -38,6 +40,15 @@ class Shares(Section):
 
 
 class Dispatch(Section):
-    """How dispatch divides what it has."""
+    """How dispatch divides what it has, and what it does about doubts."""
 
     shares: Shares = Field(default=Shares(), description="Guaranteed shares of the classes.")
+    resends: int = Field(
+        default=RESENDS,
+        ge=0,
+        le=POSTS_MAX,
+        description=(
+            "How often a message whose answer was lost is sent again where its category says `doubt: resend`, in one "
+            "round; then it ends as `unknown`."
+        ),
+    )

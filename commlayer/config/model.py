@@ -48,7 +48,9 @@ class Configuration(Section):
         default={},
         description="What error codes of Twilio's mean here, by code; docs/errors.md tells what they mean else.",
     )
-    dispatch: Dispatch = Field(default=Dispatch(), description="How dispatch divides pace and slots among classes.")
+    dispatch: Dispatch = Field(
+        default=Dispatch(), description="How dispatch divides pace and slots among classes, and treats doubts."
+    )
     sender_health: SenderHealth = Field(
         default=SenderHealth(), description="When a sender whose messages fail is avoided."
     )

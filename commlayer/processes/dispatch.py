@@ -30,6 +30,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
                 http=_http(ground),
                 brands=conversions.brands(config),
                 by_law=conversions.categories_by_law(config),
+                resends=config.dispatch.resends,
             ),
             now_ms=wall_clock_ms,
             policy=conversions.error_policy(config),

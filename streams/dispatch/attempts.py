@@ -113,6 +113,13 @@ class History:
         return left
 
     @property
+    def lost(self) -> int:
+        """Attempts in doubt that nothing at Twilio showed, after which it was to be sent again."""
+        results = (each for results in self._results.values() for each in results)
+        lost = (each for each in results if each.outcome is AttemptOutcome.IN_DOUBT and each.follows is Follows.RETRY)
+        return len({each.attempt for each in lost})
+
+    @property
     def last_attempt(self) -> int:
         """The highest number used so far."""
         return max((*self._intents, *self._results))

@@ -23,7 +23,7 @@ from .positions import IntentPositions
 from .reception import Reception
 from .scheduler import Scheduler
 from .sending import Posts, Sender, Surroundings
-from .settling import Settler
+from .settling import RESENDS, Settler
 from .shared_reading import Find, SharedReading
 from .tenure import Tenure, UnderWay
 from .troubles import Troubles
@@ -45,6 +45,7 @@ class Engine:
         places: partitions of the attempts log on which a group lies or has lain.
         errors: what Twilio's errors mean; the table as shipped when None.
         settle_s: from an INTENT in doubt to the first look at Twilio's list; longer than a request may take.
+        resends: how often a message in doubt is sent again in one round.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Engine:
         broken: Callable[[Exception], Awaitable[None]],
         finished: Callable[[], None] = lambda: None,
         settle_s: float = SETTLE_S,
+        resends: int = RESENDS,
         places: Callable[[str], Collection[int]] = lambda group: (),
         errors: ErrorPolicy | None = None,
     ) -> None:
@@ -95,6 +97,7 @@ class Engine:
             finished=finished,
             clock=world.clock,
             now_ms=world.now_ms,
+            resends=resends,
         )
         self.doubts = self.sender.doubts = DoubtDesk(
             lister=Lister(twilio, world.accounts, world.clock),

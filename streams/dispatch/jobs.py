@@ -42,6 +42,7 @@ class Job:
         deadline: epoch milliseconds; sending may not start later.
         attempt: number of the current or next POST; 1 for the first.
         posts: POSTs that this process has made of it.
+        lost: attempts, of any process, whose answer was lost and that nothing at Twilio shows.
         arrived: monotonic seconds.
         intent_at: epoch milliseconds of the INTENT of the current attempt; 0 while there is none.
         records: the Kafka records this job stands for; more than one when a repeat has joined it.
@@ -64,6 +65,7 @@ class Job:
         "generation",
         "intent_at",
         "key",
+        "lost",
         "order",
         "paid",
         "posts",
@@ -83,6 +85,7 @@ class Job:
         self.deadline = order.deadline
         self.attempt = 1
         self.posts = 0
+        self.lost = 0
         self.arrived = arrived
         self.generation = generation
         self.intent_at = 0

@@ -88,6 +88,7 @@ class Reception:
 
     def _resume(self, job: Job, history: History) -> None:
         note_all(self._positions, job.records, history.first_position)
+        job.lost = history.lost
         state = history.state()
         if isinstance(state, Ended):
             self._under_way.spawn(self._settler.follow(job, state.result))

@@ -37,6 +37,9 @@ GIVE_UP_WAIT_S = {
 """When policy is asked again. A move, or what the person has just written, is known there at once; a configuration
 without the lane reaches all processes within some seconds, or policy would choose it again; a full lane needs as long
 as what it holds, at least this."""
+RESENDS = 3
+"""Each attempt in doubt may have reached the person, however often Twilio's list does not show it: so many of them at
+most are followed by one more. A process that is killed all the time leaves such attempts, too."""
 FULL_AT_MOST_S = 3600.0
 FULL_SPREAD = 0.5
 """What a full lane gives back within a moment comes back over this part of its wait, or the lane would be full at
@@ -54,6 +57,7 @@ class Settler:
         finished: told of each message that has left.
         clock: monotonic seconds.
         now_ms: epoch milliseconds.
+        resends: how often a message in doubt is sent again in one round.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Settler:
         finished: Callable[[], None],
         clock: Callable[[], float],
         now_ms: Callable[[], int],
+        resends: int = RESENDS,
     ) -> None:
         self._tenure = tenure
         self._scheduler = scheduler
@@ -80,6 +85,7 @@ class Settler:
         self._finished = finished
         self._clock = clock
         self._now_ms = now_ms
+        self._resends = resends
 
     # After a POST
 
@@ -100,9 +106,11 @@ class Settler:
         await self.follow(job, await self._log.found(job, attempt, made))
 
     async def missing(self, job: Job, attempts: tuple[int, ...], listed: bool) -> bool:
-        """Nothing shows what became of these attempts: the category decides, or, if no complete list of Twilio's was
-        had (`listed`), it is `unknown`. Returns whether it is sent again."""
-        resend = listed and job.order.doubt_policy is DoubtPolicy.RESEND and job.deadline >= self._now_ms()
+        """Nothing shows what became of these attempts: the category decides. If no complete list of Twilio's was had
+        (`listed`), or too many attempts were lost, it is `unknown`. Returns whether it is sent again."""
+        job.lost += len(attempts)
+        may_be_sent = listed and job.lost <= self._resends and job.deadline >= self._now_ms()
+        resend = may_be_sent and job.order.doubt_policy is DoubtPolicy.RESEND
         follows = Follows.RETRY if resend else Follows.FINAL
         for attempt in attempts:
             result = await self._log.not_found(job, attempt, follows)

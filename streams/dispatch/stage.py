@@ -140,6 +140,7 @@ class DispatchStage:
             broken=self._broken,
             finished=self._progress.finished,
             settle_s=settings.settle_s,
+            resends=settings.resends,
             places=lambda group: places_of(self.switching.switches.place(group)),
             errors=policy,
         )

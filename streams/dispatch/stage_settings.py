@@ -9,6 +9,7 @@ from connectors.twilio.http import HttpSettings
 
 from .doubts import SETTLE_S
 from .scheduler_settings import SchedulerSettings
+from .settling import RESENDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class DispatchSettings:
         settle_s: from an INTENT in doubt to the first look at Twilio's list.
         brands: brand of the lanes that have one, for opt-outs from a brand.
         by_law: categories that opt-outs do not stop.
+        resends: how often a message in doubt is sent again in one round.
 
     Raises:
         ValueError: a request may take longer than `settle_s`.
@@ -34,6 +36,7 @@ class DispatchSettings:
     settle_s: float = SETTLE_S
     brands: Mapping[str, str] = field(default_factory=dict)
     by_law: frozenset[str] = frozenset()
+    resends: int = RESENDS
 
     def __post_init__(self) -> None:
         if self.settle_s <= self.http.total_timeout_s:

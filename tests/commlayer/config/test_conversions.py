@@ -15,6 +15,7 @@ from connectors.twilio.errors import Scope, Subject, Suppress, classify
 from schemas.records import Channel, DoubtPolicy, MessageClass
 from schemas.topics import PartitionCounts
 from streams.dispatch.scheduler import Scheduler
+from streams.dispatch.settling import RESENDS
 from streams.policy.config import Quota
 
 ENVIRONMENT = {
@@ -49,6 +50,7 @@ def test_shares_of_classes_and_slots_of_accounts_reach_the_scheduler(config_data
     config_data["accounts"]["main"]["max_in_flight"] = 20
     config_data["dispatch"] = {"shares": {"bulk": 0.3, "high": 0.0}}
     config = loaded(config_data).config
+    assert config.dispatch.resends == RESENDS
     table = conversions.lane_table(config)
     plan = Scheduler(table, random=lambda: 0.5, settings=conversions.scheduler_settings(config))
     account = plan.accounts["main"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from connectors.twilio.answers import Answer, Unavailable
+from connectors.twilio.answers import Answer, InDoubt, Unavailable
 from schemas.reasons import Reason
 from schemas.records import (
     AttemptKind,
@@ -23,7 +23,7 @@ from schemas.records import (
     Follows,
     MessageStatus,
 )
-from schemas.topics import LIFECYCLE
+from schemas.topics import ATTEMPTS, LIFECYCLE
 from streams.dispatch.doubts import TICK_S
 from streams.dispatch.listing import LISTS_AT_ONCE, LISTS_PER_S
 from tests.support.published import RecordingPublisher
@@ -81,6 +81,33 @@ async def test_without_one_complete_list_a_doubt_ends_as_unknown_whatever_the_ca
 def rewritten(body: str) -> Dispatch:
     """A messaging service may send it with another text than it was given."""
     return replace(order(body=body), sender=None, messaging_service_sid="MG" + "1" * 32)
+
+
+@pytest.mark.parametrize("resends", [0, 2])
+async def test_a_message_whose_every_answer_is_lost_is_sent_again_so_often_and_then_is_unknown(resends: int) -> None:
+    async with world(resends=resends) as here:
+        here.twilio.answer = lambda order, attempt, number: InDoubt("timeout")
+        record = here.take(order(doubt_policy=DoubtPolicy.RESEND))
+        await here.until(lambda: record.finished)
+        assert [attempt for _, attempt, _ in here.twilio.posts] == list(range(1, resends + 2))
+        [event] = here.told()
+        assert (event.status, event.reason) == (MessageStatus.UNKNOWN, Reason.IN_DOUBT)
+        last = here.told(ATTEMPTS)[-1]
+        assert (last.outcome, last.follows) == (AttemptOutcome.IN_DOUBT, Follows.FINAL)
+
+
+async def test_successors_count_the_attempts_that_others_lost_and_throttled_ones_do_not_count() -> None:
+    sent, kafka, twilio = order(doubt_policy=DoubtPolicy.RESEND), RecordingPublisher(), FakeTwilio()
+    ends = [(AttemptOutcome.IN_DOUBT, "one"), (AttemptOutcome.THROTTLED, "one"), (AttemptOutcome.IN_DOUBT, "two")]
+    for attempt, (outcome, owner) in enumerate(ends, 1):
+        write(kafka, sent, AttemptKind.INTENT, owner, attempt=attempt)
+        write(kafka, sent, AttemptKind.RESULT, owner, attempt=attempt, outcome=outcome, follows=Follows.RETRY)
+    twilio.answer = lambda order, attempt, number: InDoubt("timeout")
+    async with world(kafka=kafka, twilio=twilio, resends=3) as here:
+        record = here.take(sent)
+        await here.until(lambda: record.finished)
+        assert [attempt for _, attempt, _ in twilio.posts] == [4, 5]
+        assert [event.status for event in here.told()] == [MessageStatus.UNKNOWN]
 
 
 async def test_a_text_is_not_taken_for_a_rewritten_other_one_whose_record_has_not_come_yet() -> None:

@@ -25,16 +25,17 @@ def write(
     kind: AttemptKind,
     owner: str,
     *,
+    attempt: int = 1,
     at: int | None = None,
     partition: int = PARTITION,
     **fields: Any,
 ) -> None:
-    """A record of attempt 1 of a message, of now or of another time."""
+    """A record of an attempt of a message, of now or of another time."""
     record = Attempt(
         kind=kind,
         message_id=sent.message_id,
         round=0,
-        attempt=1,
+        attempt=attempt,
         source_topic=dispatch_topic(sent.message_class),
         source_offset=0,
         at=wall_ms() if at is None else at,

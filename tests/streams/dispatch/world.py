@@ -22,6 +22,7 @@ from streams.dispatch.engine import Engine
 from streams.dispatch.lanes import Group, Lane
 from streams.dispatch.scheduler import Scheduler
 from streams.dispatch.sending import Surroundings
+from streams.dispatch.settling import RESENDS
 from streams.dispatch.shared_reading import About, Found
 from streams.dispatch.troubles import Troubles
 from tests.support.published import RecordingPublisher
@@ -218,6 +219,7 @@ async def world(
     twilio: FakeTwilio | None = None,
     groups: Iterable[Group] = (),
     places: Iterable[int] = (),
+    resends: int = RESENDS,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """A process; given the `kafka` of one before it, its successor. Its groups have lain on these `places`, too."""
@@ -259,6 +261,7 @@ async def world(
         owner="test",
         broken=broken,
         settle_s=SETTLE_S,
+        resends=resends,
         places=lambda group: frozenset(places),
     )
     made = World(plan, twilio, log, engine)
