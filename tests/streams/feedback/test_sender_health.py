@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.kafka.partitioning import partition_of
 from connectors.twilio.errors import ErrorOverride, ErrorPolicy
 from schemas.records import Callback, Control, ControlAction, LifecycleEvent, MessageStatus
 from streams.feedback.facts import fact_of
@@ -180,6 +181,46 @@ def test_failures_of_messages_that_a_former_owner_counted_are_no_more_than_all()
     for _ in range(20):
         lane.count(outcome(), outcome(FILTERED))
     assert lane.seen() == {"us": (20, 1.0, True)}
+
+
+PROCESSES = 4
+"""Of feedback, each with as many partitions as the others."""
+
+
+def dealt_out(processes: list[Counted], codes: list[int | None]) -> int:
+    """Messages end, each with the process that has its partition. Returns after how many one of them told of it; 0 for
+    never."""
+    first = 0
+    for number, code in enumerate(codes, 1):
+        process = processes[partition_of(f"m-{number}".encode(), len(processes))]
+        process.end(code)
+        if process.told and not first:
+            first = number
+    return first
+
+
+def test_of_several_processes_each_needs_at_least_so_many_messages_of_its_own_and_finds_the_same_share() -> None:
+    codes = [FILTERED if number % 2 else None for number in range(10 * PROCESSES * SETTINGS.at_least)]
+    alone, processes = [Counted()], [Counted() for _ in range(PROCESSES)]
+    assert dealt_out(alone, codes) == SETTINGS.at_least
+    enough = PROCESSES * SETTINGS.at_least
+    assert enough / 2 < dealt_out(processes, codes) < enough * 1.5, "so many of the lane's messages in the window"
+    shares = [share for process in processes for _, share, _ in process.seen().values()]
+    assert len(shares) == PROCESSES
+    assert all(0.4 < share < 0.6 for share in shares)
+
+
+def test_a_lane_too_slow_for_each_of_several_processes_is_not_judged() -> None:
+    processes = [Counted() for _ in range(PROCESSES)]
+    assert dealt_out(processes, [FILTERED] * (2 * SETTINGS.at_least)) == 0
+
+
+def test_a_process_ends_no_word_but_its_own() -> None:
+    """They write under one key, and the last word holds."""
+    one, other = Counted(), Counted()
+    one.end(FILTERED, times=20)
+    other.end(times=200)
+    assert (one.actions(), other.actions()) == ([AVOID], [])
 
 
 def test_a_clock_that_is_ahead_counts_as_now() -> None:
