@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+import tomllib
 from pathlib import Path
+
+import pytest
 
 import commlayer.cli
 from commlayer.cli import COMMANDS
 from tests.commlayer.conftest import Commlayer
+from tests.commlayer.programs import ROOT, Program
 
 CLI = Path(commlayer.cli.__file__).parent
 
@@ -37,6 +44,42 @@ def test_help_and_version_load_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_command_that_is_installed_is_the_one_of_python_m() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["scripts"]["commlayer"] == "commlayer.__main__:main"
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code"),
+    [(("run", "dispatch"), 0), (("run", "all"), 0), (("twin",), 0), (("config", "check"), -signal.SIGTERM)],
+)
+def test_a_process_that_is_told_to_stop_before_it_has_begun_says_that_it_did(
+    command: tuple[str, ...], exit_code: int, config_file: Path
+) -> None:
+    """It waits for its configuration here, long before it handles signals by itself."""
+    config_file.unlink()
+    os.mkfifo(config_file)
+    with Program(*command, config=config_file) as program:
+        writing = os.open(config_file, os.O_RDWR)  # opened by the time that the program reads
+        try:
+            reading = Path(f"/proc/{program.child.pid}/fd")
+            deadline = time.monotonic() + 30
+            while not any(_leads_to(each, config_file) for each in reading.iterdir()):
+                assert time.monotonic() < deadline, program.child.output()
+                time.sleep(0.02)
+            assert program.child.catches(signal.SIGTERM) == (exit_code == 0)
+            assert program.stop() == exit_code
+        finally:
+            os.close(writing)
+
+
+def _leads_to(descriptor: Path, file: Path) -> bool:
+    try:
+        return descriptor.resolve() == file.resolve()
+    except OSError:
+        return False
 
 
 def test_an_unknown_command_is_a_usage_error(commlayer: Commlayer) -> None:
