@@ -4,6 +4,7 @@ next to nothing by themselves."""
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -19,15 +20,15 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 
 def test_throttled_lanes_take_nothing_from_free_ones_and_idle_in_flat_memory(tmp_path: Path, report: Report) -> None:
-    """What the free lanes keep is judged by the best of three rounds: other work on the machine comes and goes."""
+    """Judged by the median of three rounds: other work on the machine may spoil one, and may favour one."""
     rounds = []
     for number in range(ROUNDS):
         with broker_with(len(isolation.RATES)) as kafka:
             idle_s = 180.0 if number == ROUNDS - 1 else 20.0
             rounds.append(isolation.measure(kafka, tmp_path, messages=4_000, idle_s=idle_s))
         report(isolation.report(number + 1, rounds[-1]))
-    assert max(one.kept for one in rounds) >= 0.9
-    assert min(one.idle_cpu for one in rounds) < 0.15
+    assert median(one.kept for one in rounds) >= 0.9
+    assert median(one.idle_cpu for one in rounds) < 0.15
     first, largest = rounds[-1].rss_mb
     assert largest - first <= GROWTH_MB
     assert rounds[-1].slow_rate >= 0.95 * len(isolation.SLOW)
