@@ -91,7 +91,10 @@ class Reason(StrEnum):
         "consent_changed",
         "The person opted out of another sender while the message waited; policy is asked whether it concerns it.",
     )
-    LANE_FULL = "lane_full", "The lane holds its part of a partition that others use, too; policy is asked again later."
+    LANE_FULL = (
+        "lane_full",
+        "The lane holds its part of what others use, too, or its carrier's; policy is asked again later.",
+    )
 
     # What Twilio reports later
     FAILED_AT_TWILIO = "failed_at_twilio", "Twilio could not hand the message to a carrier."

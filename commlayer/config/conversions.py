@@ -9,6 +9,7 @@ from connectors.kafka.plan import Actual, Plan, plan_installation
 from connectors.kafka.settings import KafkaSecurity, KafkaSettings
 from connectors.profiles.settings import SegmentSettings
 from connectors.twilio.account import Account
+from connectors.twilio.carriers import Carriers
 from connectors.twilio.errors import ErrorPolicy
 from connectors.webhooks.settings import BridgeSettings
 from schemas import topics
@@ -163,6 +164,7 @@ def policy_config(config: Configuration) -> PolicyConfig:
         profiles_by_topic=config.profiles.reads_topic,
         partitions=config.kafka.partitions.recipient,
         caps=tuple(cap.as_policy(name) for name, cap in config.caps.items()),
+        carriers=Carriers(config.carriers),
         remember_ms=duration_s(config.idempotency.remember) * 1000,
     )
 
@@ -177,7 +179,16 @@ def segment_settings(config: Configuration, secrets: Secrets) -> SegmentSettings
 
 def lane_table(config: Configuration) -> LaneTable:
     """Lanes, pacing groups and budgets of dispatch."""
-    groups = [Group(name, group.partition, group.rate, group.budget) for name, group in config.groups.items()]
+    groups = [
+        Group(
+            name,
+            group.partition,
+            group.rate,
+            group.budget,
+            {carrier: granted.rate for carrier, granted in group.carriers.items()},
+        )
+        for name, group in config.groups.items()
+    ]
     groups += [
         Group(name, sender.partition)
         for name, sender in config.senders.items()

@@ -37,6 +37,7 @@ class Draft:
     accounts: Mapping[str, Account] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
+    carriers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     senders: Mapping[str, Sender] = field(default_factory=dict)
     pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     categories: Mapping[str, Category] = field(default_factory=dict)
@@ -65,6 +66,7 @@ NAMED = (
     "accounts",
     "budgets",
     "groups",
+    "carriers",
     "senders",
     "pools",
     "categories",

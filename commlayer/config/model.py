@@ -11,7 +11,7 @@ from pydantic import Field
 from .caps import Cap
 from .dispatching import Dispatch
 from .errors import ErrorRule
-from .fields import Section
+from .fields import Section, Text
 from .idempotency import Idempotency
 from .infrastructure import DataDir, HealthPorts, Kafka, Registry, Twin
 from .profiles import Profiles
@@ -31,6 +31,11 @@ class Configuration(Section):
     accounts: dict[str, Account] = Field(min_length=1, description="Twilio accounts by name.")
     budgets: dict[str, Budget] = Field(default={}, description="Budgets that several groups share, by name.")
     groups: dict[str, Group] = Field(default={}, description="Pacing groups by name.")
+    carriers: dict[str, tuple[Text, ...]] = Field(
+        default={},
+        description="Further names and network codes (MCC and MNC in one) that customer data may use for a carrier, by "
+        "our name for it: att, tmobile, verizon or one of your own.",
+    )
     senders: dict[str, Sender] = Field(min_length=1, description="Senders by name.")
     pools: dict[str, tuple[str, ...]] = Field(default={}, description="Names of senders by name of pool.")
     categories: dict[str, Category] = Field(min_length=1, description="Categories by name.")

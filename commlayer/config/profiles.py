@@ -69,6 +69,9 @@ class Traits(Section):
     country: Trait | None = Field(default=None, description="Trait with the country, ISO 3166 alpha-2.")
     state: Trait | None = Field(default=None, description="Trait with the state of the USA, two letters.")
     preferred_channel: Trait | None = Field(default=None, description="Trait with sms, mms or whatsapp.")
+    carrier: Trait | None = Field(
+        default=None, description="Trait with the carrier's name or its MCC and MNC, as Twilio's Lookup tells them."
+    )
 
 
 class Segment(Section):

@@ -41,11 +41,22 @@ class Account(Section):
     )
 
 
+class CarrierRate(Section):
+    """What one carrier grants a campaign."""
+
+    rate: PositiveFloat = Field(description="Segments per second to this carrier's customers.")
+
+
 class Group(Section):
     """A pacing group: lanes that share a budget and therefore one partition."""
 
     partition: Partition = Field(description="Its partition in all dispatch topics; below kafka.partitions.dispatch.")
     rate: PositiveFloat | None = Field(default=None, description="Shared budget, segments per second; none by default.")
+    carriers: dict[str, CarrierRate] = Field(
+        default={},
+        description="What single carriers grant within it, by our name for the carrier: att, tmobile, verizon, or one "
+        "of `carriers`. Holds for people whose carrier customer data names.",
+    )
     shared: Flag = Field(default=False, description="Other groups may use the same partition (all must say so).")
     budget: str | None = Field(
         default=None, description="Name of a wider budget that it shares with other groups of its partition."

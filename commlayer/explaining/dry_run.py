@@ -205,7 +205,7 @@ def _standing(entry: ConsentEntry) -> str:
 def _profile_facts(profile: Profile | None) -> dict[str, str]:
     if profile is None:
         return {}
-    shown = ("time_zone", "country", "state", "locale", "preferred_channel")
+    shown = ("time_zone", "country", "state", "locale", "preferred_channel", "carrier")
     return {f"profile.{name}": str(value) for name in shown if (value := getattr(profile, name)) is not None}
 
 

@@ -46,7 +46,8 @@ class LaneRow:
 
     Attributes:
         rate: in force; `configured_rate` unless a switch changed it (`changed`) or dispatch says otherwise.
-        budgets: what it shares with others, `group <name>` or `budget <name>`, and at which rate in force.
+        budgets: what it shares with others, `group <name>`, the same at a carrier, or `budget <name>`; at which rate in
+            force.
         pause: the operator's pause that holds it: its own, its group's or its account's.
         failing: too many of its messages fail for its own sake; policy avoids it.
         served_by: the process that serves it, `host:port`.
@@ -174,6 +175,8 @@ def _budgets(table: LaneTable, switches: Switches, lane: Lane, now_ms: int) -> d
     group, found = table.groups[lane.group], {}
     if group.rate is not None:
         found[f"group {group.name}"] = switches.rate(ControlSubject.GROUP, group.name, now_ms) or group.rate
+    for carrier, rate in group.carriers.items():
+        found[f"group {group.name} at {carrier}"] = rate
     if group.budget is not None:
         found[f"budget {group.budget}"] = table.budgets[group.budget].rate
     return found

@@ -41,3 +41,4 @@ class Attempt(Record):
     request_id: str | None = None
     twilio_date: int | None = None
     final_status: str | None = None
+    carrier: str | None = None

@@ -55,3 +55,4 @@ class Dispatch(Record):
     smart_encoding: bool | None = None
     validity_period_s: int | None = None
     traceparent: str | None = None
+    carrier: str | None = None

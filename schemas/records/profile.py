@@ -23,5 +23,6 @@ class CustomerProfile(Record):
     locale: str | None = None
     country: str | None = None
     preferred_channel: Channel | None = None
+    carrier: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
     updated_at: int

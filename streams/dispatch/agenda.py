@@ -5,8 +5,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
+from .account_state import AccountState
 from .breaker import FOREVER
-from .lane_state import AccountState, LaneState, SharedBudget
+from .lane_state import LaneState
+from .shared_budget import SharedBudget
 
 Sleeper = LaneState | SharedBudget | AccountState
 

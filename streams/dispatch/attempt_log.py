@@ -153,6 +153,7 @@ class AttemptLog:
             recipient=order.recipient,
             segments=job.segments,
             owner=self._owner,
+            carrier=order.carrier,
         )
 
     def _write(self, job: Job, record: Attempt, *, note: bool = False) -> asyncio.Future[Position]:

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 from schemas.records import MessageClass
 
-from .lane_state import LaneState, SharedBudget
+from .lane_state import LaneState
 from .scheduler import Scheduler
+from .shared_budget import SharedBudget
 from .shares import AGED_FACTOR, CLASSES
 
 _RANKS = range(len(CLASSES))

@@ -25,6 +25,9 @@ WINDOW_MAX = 1_000
 WINDOW_SHARED_MAX = 5_000
 """Limit of a partition that several groups share."""
 
+CARRIER_PART = 2
+"""What one carrier limits may fill one such part of what its group may hold."""
+
 HELD_SECONDS = 120.0
 """How long one message may take while the others of its partition go on at full rate: a doubt takes half a minute, a
 retry up to a minute. A crash then delivers so much again."""
@@ -75,12 +78,14 @@ class Group:
             groups whenever the partition count changes.
         rate: shared budget in segments per second; None when only the lanes' own rates bound it.
         budget: name of a wider budget that it shares with other groups; None for none.
+        carriers: what single carriers grant within it, segments per second by our name for the carrier.
     """
 
     name: str
     partition: int
     rate: float | None = None
     budget: str | None = None
+    carriers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,16 @@ class LaneTable:
         its rate. None when it is alone there: then the window bounds it."""
         return self._quotas.get(group)
 
+    def part_of(self, group: str, carrier: str) -> int | None:
+        """How many of them may be for one carrier, so that there is room for the others; None when the group does not
+        limit it."""
+        rate = self.groups[group].carriers.get(carrier)
+        if rate is None:
+            return None
+        quota = self._quotas.get(group)
+        whole = self.window(self.groups[group].partition) if quota is None else quota
+        return max(1, min(window_of(rate), whole // CARRIER_PART))
+
     def held(self, partition: int) -> int:
         """How many records of a partition may be delivered beyond one that is not finished."""
         return self._held.get(partition, MAX_HELD)
@@ -244,6 +259,11 @@ def _problems(table: LaneTable) -> list[str]:
             )
         if group.rate is not None and not group.rate > 0:
             problems.append(f"group {group.name}: rate {group.rate} is not more than 0; leave it out for no budget")
+        for carrier, rate in group.carriers.items():
+            if not rate > 0:
+                problems.append(
+                    f"group {group.name}: rate {rate} of {carrier} is not more than 0; leave it out for none"
+                )
         if group.budget is not None and group.budget not in table.budgets:
             problems.append(f"group {group.name}: budget {group.budget} is not defined; give it a rate")
     for budget in table.budgets.values():

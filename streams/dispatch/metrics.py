@@ -185,8 +185,16 @@ class SchedulerCollector(Collector):
             in_flight.add_metric([name], account.concurrency.in_flight)
             slots.add_metric([name], account.concurrency.slots)
             reported.add_metric([name], account.concurrency.reported)
+        waiting = GaugeMetricFamily(
+            "commlayer_dispatch_carrier_waiting_segments",
+            "Segments held that wait for what a carrier grants their group.",
+            labels=["group", "carrier"],
+        )
+        for (group, name), carrier in self._scheduler.carriers.items():
+            lanes = (lane for lane in self._scheduler.lanes.values() if lane.carriers.get(name) is carrier)
+            waiting.add_metric([group, name], sum(lane.waiting_for(carrier) for lane in lanes))
         yield from self._behind()
-        yield from (queued, rate, held, eta, utilisation, account_held, in_flight, slots, reported)
+        yield from (waiting, queued, rate, held, eta, utilisation, account_held, in_flight, slots, reported)
 
     def _behind(self) -> Iterator[GaugeMetricFamily]:
         unread = self._unread()

@@ -138,7 +138,8 @@ class Moving:
         since_s = max(0.0, (self._now_ms() - record.at) / 1000)
         now = self._clock()
         lanes = [lane for lane in self._scheduler.lanes.values() if lane.lane.group == group]
-        for bucket in {bucket for lane in lanes for bucket in lane.buckets}:
+        of_carriers = {carrier.pace.bucket for lane in lanes for carrier in lane.carriers.values()}
+        for bucket in of_carriers.union(*(lane.buckets for lane in lanes)):
             left_s = LARGEST_MESSAGE / bucket.rate - since_s
             if left_s > 0:
                 bucket.hand_over(now + left_s, LARGEST_MESSAGE)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
-from .lane_state import LaneState, SharedBudget
+from .lane_state import LaneState
 from .scheduler import Scheduler
+from .shared_budget import SharedBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class Outlook:
 
     Attributes:
         segments: waiting or prepared.
-        eta_s: seconds until they have left, at the rate of the lane and of what it shares; infinity while the lane or
-            its account is paused.
+        eta_s: seconds until they have left, at the rate of the lane and of what it shares, and of the slowest carrier;
+            infinity while the lane or its account is paused.
     """
 
     segments: int
@@ -32,6 +33,10 @@ def outlooks(scheduler: Scheduler) -> dict[str, Outlook]:
     for name, lane in scheduler.lanes.items():
         for budget in lane.budgets:
             of_budget[budget] += segments[name]
+        for carrier in lane.carriers.values():
+            of_budget[carrier] += lane.waiting_for(carrier)
+    for carrier in scheduler.carriers.values():
+        of_budget[carrier] += sum(carrier.pace.ahead)
     return {
         name: Outlook(segments[name], _eta_s(lane, segments[name], of_budget)) for name, lane in scheduler.lanes.items()
     }
@@ -52,4 +57,5 @@ def _eta_s(lane: LaneState, segments: int, of_budget: Mapping[SharedBudget, int]
     if lane.breaker.paused or lane.account.breaker.paused:
         return inf
     alone_s = segments / lane.pace.bucket.rate
-    return max([alone_s, *(of_budget[budget] / budget.pace.bucket.rate for budget in lane.budgets)])
+    shared = (*lane.budgets, *lane.carriers.values())
+    return max([alone_s, *(of_budget[budget] / budget.pace.bucket.rate for budget in shared)])

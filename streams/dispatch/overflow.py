@@ -1,10 +1,10 @@
 """What dispatch will not hold, so that nobody who shares a partition is stalled: it goes back to policy, and comes
-again a minute later.
+again a minute later, what is for a carrier that is full at the pace of that carrier.
 
-Three things can hold a partition up. Two fill its window. A **group** among others may hold its own part of it; what
-comes beyond that is refused at arrival. What an **operator holds** (a paused app; a paused lane, while another lane of
-the partition is open) may fill half of it; beyond that the newest are given back, for nobody knows how long a pause
-lasts.
+Three things can hold a partition up. Two fill its window. A **group** among others may hold its own part of it, and a
+**carrier** that limits a group a part of that; what comes beyond is refused at arrival. What an **operator holds** (a
+paused app; a paused lane, while another lane of the partition is open) may fill half of it; beyond that the newest are
+given back, for nobody knows how long a pause lasts.
 
 The third pins it: others finish behind a **message that waits long** (a slow lane's, a held one's, a retry), until so
 many are delivered beyond it that a crash would send the work of minutes round again, and the partition stands still.
@@ -53,9 +53,15 @@ class Overflow:
         self._span = span
 
     def is_full(self, order: Dispatch, tp: TP) -> bool:
-        """Whether the group of a message that comes from there holds its part already."""
+        """Whether the group of a message that comes from there holds its part already, or its carrier's of it."""
         quota = self._table.quota(order.group)
-        return quota is not None and self._tenure.count(tp, order.group) >= quota
+        if quota is not None and self._tenure.count(tp, order.group) >= quota:
+            return True
+        part = None if order.carrier is None else self._table.part_of(order.group, order.carrier)
+        if part is None:
+            return False
+        assert order.carrier is not None
+        return self._tenure.count_for(tp, order.group, order.carrier) >= part
 
     def sweep(self, partitions: Iterable[TP]) -> None:
         """Give back what a pause keeps too much of, and what pins one of the served partitions of the classes; called

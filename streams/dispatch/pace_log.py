@@ -7,7 +7,8 @@ less than the true one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from schemas.records import Attempt, AttemptKind
 
@@ -23,17 +24,24 @@ LOOK_BACK_MIN_S, LOOK_BACK_MAX_S = 60.0, 900.0
 INTENT is found nothing is owed."""
 
 
+Granted = tuple[str, str]
+"""(group, carrier)."""
+Name = TypeVar("Name", str, Granted)
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
     """Segments per second, an operator's changes included.
 
     Attributes:
         lanes, groups, budgets: by name; only groups with a rate of their own.
+        carriers: what single carriers grant, by group and carrier.
     """
 
     lanes: Mapping[str, float]
     groups: Mapping[str, float]
     budgets: Mapping[str, float]
+    carriers: Mapping[Granted, float] = field(default_factory=dict)
 
     @classmethod
     def in_force(cls, scheduler: Scheduler) -> Rates:
@@ -42,6 +50,7 @@ class Rates:
             {name: lane.pace.bucket.rate for name, lane in scheduler.lanes.items()},
             {name: group.pace.bucket.rate for name, group in scheduler.groups.items()},
             {name: budget.pace.bucket.rate for name, budget in scheduler.budgets.items()},
+            {granted: carrier.pace.bucket.rate for granted, carrier in scheduler.carriers.items()},
         )
 
 
@@ -52,7 +61,9 @@ def look_back_s(table: LaneTable, rates: Rates, partition: int) -> float:
     of_lanes = [rates.lanes[lane.name] for lane in lanes]
     of_groups = [rates.groups[group.name] for group in groups if group.name in rates.groups]
     of_budgets = [rates.budgets[group.budget] for group in groups if group.budget is not None]
-    slowest = min((*of_lanes, *of_groups, *of_budgets), default=1.0)
+    names = {group.name for group in groups}
+    of_carriers = [rate for (group, _), rate in rates.carriers.items() if group in names]
+    slowest = min((*of_lanes, *of_groups, *of_budgets, *of_carriers), default=1.0)
     needed = LARGEST_MESSAGE / slowest + INTENT_VALID_MS / 1000
     return min(LOOK_BACK_MAX_S, max(LOOK_BACK_MIN_S, needed))
 
@@ -79,6 +90,7 @@ class PaceLog:
         self._lanes: dict[str, _Debt] = {}
         self._groups: dict[str, _Debt] = {}
         self._budgets: dict[str, _Debt] = {}
+        self._carriers: dict[Granted, _Debt] = {}
 
     def add(self, record: Attempt) -> None:
         """Take a record in; only INTENTs of configured lanes count."""
@@ -88,6 +100,8 @@ class PaceLog:
         _charge_debt(self._lanes, lane.name, self._rates.lanes, record)
         _charge_debt(self._groups, lane.group, self._rates.groups, record)
         _charge_debt(self._budgets, self._table.groups[lane.group].budget, self._rates.budgets, record)
+        if record.carrier is not None:
+            _charge_debt(self._carriers, (lane.group, record.carrier), self._rates.carriers, record)
 
     def hand_over(self, scheduler: Scheduler, now: float, now_ms: int) -> None:
         """Charge the scheduler's buckets. `now` and `now_ms` are one moment on its clock and on the wall."""
@@ -97,9 +111,11 @@ class PaceLog:
             _charge(scheduler.groups[name].pace.bucket, debt, now, now_ms)
         for name, debt in self._budgets.items():
             _charge(scheduler.budgets[name].pace.bucket, debt, now, now_ms)
+        for granted, debt in self._carriers.items():
+            _charge(scheduler.carriers[granted].pace.bucket, debt, now, now_ms)
 
 
-def _charge_debt(debts: dict[str, _Debt], name: str | None, rates: Mapping[str, float], intent: Attempt) -> None:
+def _charge_debt(debts: dict[Name, _Debt], name: Name | None, rates: Mapping[Name, float], intent: Attempt) -> None:
     if name is None or name not in rates:
         return
     debt = debts.get(name)

@@ -6,10 +6,13 @@ and is let out class by class and in turn.
 
 from __future__ import annotations
 
+from .account_state import AccountState
 from .agenda import Agenda
+from .bucket import RESOLUTION_S
 from .held_apps import HeldApps
 from .jobs import Job, JobState
-from .lane_state import AccountState, LaneState, Pace, Parking, SharedBudget
+from .lane_state import LaneState
+from .shared_budget import CarrierBudget, Pace, Parking, SharedBudget
 from .shares import CRITICAL
 
 TOGETHER_S = 0.05
@@ -18,6 +21,9 @@ the process wakes up once for them, and their INTENTs are one request."""
 EARLY_PART = 0.05
 """Of the time between two messages of a lane (of one segment), a message is planned early by no more than this: with
 each lane a part of a message more is planned, however fast it is."""
+RESERVED_S = 0.5
+"""A lane whose turn has come at a carrier may take a slot of its own for it that is so far away: half of how old an
+INTENT may be. A lane that has none so soon waits for the carrier instead, when it has one."""
 
 
 class Planner:
@@ -36,19 +42,23 @@ class Planner:
         self._lead_s = lead_s
         self.preparing: set[Job] = set()
 
-    def lane(self, lane: LaneState, now: float, out: list[Job], *, released: bool = False) -> Parking | None:
+    def lane(
+        self, lane: LaneState, now: float, out: list[Job], *, released: bool = False, turn: CarrierBudget | None = None
+    ) -> Parking | None:
         """Plan what a lane may start within the lead. Where something shared is short, let it wait its turn there, and
-        return that.
+        return that; at a carrier it waits with that carrier's messages only.
 
         Args:
             released: its turn has come: it need not wait behind others again.
+            turn: its turn has come at this carrier.
         """
         account = lane.account
         while True:
             choice = lane.to_plan()
             if choice is None:
                 return None
-            rank, segments, urgent = choice
+            rank, job, urgent = choice
+            segments = job.segments
             if not lane.breaker.closed and (lane.planned or lane.breaker.opens_at > now):
                 if lane.breaker.opens_at > now:
                     self._agenda.wake(lane, lane.breaker.opens_at)
@@ -56,16 +66,25 @@ class Planner:
             if not account.may_plan(rank, now):
                 account.parking.park(lane, rank)
                 return account.parking
-            plan_at = self._plan_at(lane.pace, rank, segments, urgent, now)
-            if plan_at > now:
+            slot = lane.pace.slot(rank, segments, urgent, now)
+            carrier = lane.carrier_of(job)
+            reserves = carrier is not None and carrier is turn and slot - now <= RESERVED_S
+            plan_at = self._plan_at(lane.pace, slot)
+            if plan_at > now and not reserves:
                 self._agenda.wake(lane, plan_at)
                 return None
+            if carrier is not None and not self._lets(carrier, lane, rank, segments, urgent, slot, now, turn):
+                if lane.pace.bucket.rate * RESERVED_S < 1 and lane.has_ticket(carrier, rank):
+                    return carrier.parking
+                continue  # with what it has for others
             if lane.budgets:
                 short = self._short(lane, rank, segments, urgent, now, released)
                 if short is not None:
                     return short
-            job = lane.waiting[rank].pop()
-            assert job is not None  # to_plan saw it
+            lane.take(rank, job)
+            if carrier is not None:
+                lane.tickets.pop(carrier.parking, None)
+                turn = None if carrier is turn else turn
             if job.order.app in self._apps:
                 self._apps.put(job)
                 continue
@@ -95,8 +114,51 @@ class Planner:
         while self._release_one(budget.parking, now, out):
             pass
 
-    def _plan_at(self, pace: Pace, rank: int, segments: int, urgent: bool, now: float) -> float:
-        at = pace.slot(rank, segments, urgent, now) - self._lead_s
+    def carrier(self, carrier: CarrierBudget, now: float, out: list[Job]) -> None:
+        """Let lanes that wait for a carrier plan what they have for it, as far as it reaches."""
+        parking = carrier.parking
+        while (rank := parking.choose()) is not None:
+            lane, planned = parking.take(rank), len(out)
+            self.lane(lane, now, out, turn=carrier)
+            if any(lane.carrier_of(job) is carrier for job in out[planned:]):
+                parking.shares.served(rank, 1, parking.heads(rank))
+            elif lane.shuts(carrier, rank):
+                return
+            else:  # something else had no place for it
+                lane.tickets[parking] = lane.tickets.get(parking, 0) | 1 << rank
+
+    def _lets(
+        self,
+        carrier: CarrierBudget,
+        lane: LaneState,
+        rank: int,
+        segments: int,
+        urgent: bool,
+        slot: float,
+        now: float,
+        turn: CarrierBudget | None,
+    ) -> bool:
+        """Whether a carrier lets a lane plan what would start in this slot of its own. If not, the lane waits its turn
+        there. One whose turn came in vain takes what is free when it can use it, whatever others have planned."""
+        parking = carrier.parking
+        ticket, its_turn = lane.has_ticket(carrier, rank), carrier is turn
+        if ticket and not its_turn:
+            free = max(now, carrier.pace.due(segments, urgent))
+        else:
+            free = carrier.pace.slot(rank, segments, urgent, now)
+        jumps_queue = parking.count > 0 and rank != CRITICAL and not ticket and not its_turn
+        plan_at = free - max(self._lead_s, slot - now) - RESOLUTION_S
+        if plan_at <= now and not jumps_queue:
+            return True
+        parking.park(lane, rank)
+        if ticket or its_turn:
+            parking.to_front(lane)
+        # Its own slot may come nearer meanwhile, and be as much too early as now.
+        self._agenda.wake(carrier, plan_at if jumps_queue else max(plan_at, now + RESOLUTION_S))
+        return False
+
+    def _plan_at(self, pace: Pace, slot: float) -> float:
+        at = slot - self._lead_s
         return at - at % min(TOGETHER_S, EARLY_PART / pace.bucket.rate)
 
     def _short(
@@ -107,7 +169,7 @@ class Planner:
             # One that was let out is sent behind others in no queue: two lanes would wait for each other for ever, each
             # in the queue that lets the other out.
             jumps_queue = budget.parking.count > 0 and rank != CRITICAL and not released
-            plan_at = self._plan_at(budget.pace, rank, segments, urgent, now)
+            plan_at = self._plan_at(budget.pace, budget.pace.slot(rank, segments, urgent, now))
             if plan_at > now or jumps_queue:
                 budget.parking.park(lane, rank)
                 self._agenda.wake(budget, plan_at)

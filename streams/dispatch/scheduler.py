@@ -20,15 +20,17 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
+from .account_state import AccountState
 from .agenda import Agenda
 from .bucket import AHEAD_S
 from .expiry import Expiry
 from .held_apps import HeldApps
 from .jobs import Job, JobState
-from .lane_state import AccountState, LaneState, SharedBudget
+from .lane_state import LaneState
 from .lanes import LaneTable
 from .planning import Planner
 from .scheduler_settings import SchedulerSettings
+from .shared_budget import CarrierBudget, SharedBudget
 from .states import states_of
 
 
@@ -42,6 +44,7 @@ class Scheduler:
     Attributes:
         lanes, groups, budgets, accounts: state by name, of groups only those with a rate of their own; read by metrics
             and by the operator's view.
+        carriers: what single carriers grant, by group and carrier.
         held: jobs inside the scheduler that have not started.
         refused: jobs that `pop` found inadmissible, or whose lane was held, since the caller last emptied it.
         look: asked about a job right before it would be charged; a job it refuses goes to `refused` uncharged.
@@ -69,7 +72,7 @@ class Scheduler:
         self._turn = 0
         states = states_of(table, settings, random)
         self.lanes, self.accounts = states.lanes, states.accounts
-        self.groups, self.budgets = states.groups, states.budgets
+        self.groups, self.budgets, self.carriers = states.groups, states.budgets, states.carriers
         self._accounts = list(self.accounts.values())
 
     # -- messages in and out
@@ -98,6 +101,8 @@ class Scheduler:
             for what in agenda.due(now):
                 if isinstance(what, LaneState):
                     agenda.mark(what)
+                elif isinstance(what, CarrierBudget):
+                    planner.carrier(what, now, out)
                 elif isinstance(what, SharedBudget):
                     planner.budget(what, now, out)
                 elif what.breaker.opens_at > now:
@@ -220,7 +225,7 @@ class Scheduler:
         for lane in self.lanes.values():
             lane.clear()
             lane.breaker.reset()
-        for shared in (*self.groups.values(), *self.budgets.values()):
+        for shared in (*self.groups.values(), *self.budgets.values(), *self.carriers.values()):
             shared.clear()
         for account in self._accounts:
             account.clear()
@@ -347,7 +352,7 @@ class Scheduler:
         if lane.breaker.opens_at > now:
             self._unplan(lane)
             return
-        choice = lane.to_start()
+        choice = lane.to_start(now)
         if choice is None:
             return
         rank, job, urgent = choice
@@ -373,7 +378,7 @@ class Scheduler:
             if rank is None:
                 return None
             lane = account.take_ready(rank)
-            choice = lane.to_start()
+            choice = lane.to_start(now)
             if choice is None:
                 continue
             start_rank, job, urgent = choice

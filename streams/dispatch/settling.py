@@ -223,6 +223,10 @@ class Settler:
 
     def _full_s(self, job: Job) -> float:
         lane = self._scheduler.lanes.get(job.order.lane)
+        carrier = None if lane is None else lane.carrier_of(job)
+        if lane is not None and carrier is not None:
+            held_s = max(GIVE_UP_WAIT_S[Reason.LANE_FULL], lane.waiting_for(carrier) / carrier.pace.bucket.rate)
+            return min(FULL_AT_MOST_S, carrier.back_in_s(job.segments, self._clock(), held_s))
         eta_s = 0.0 if lane is None else eta_s_of(lane)
         wait_s = max(GIVE_UP_WAIT_S[Reason.LANE_FULL], min(eta_s, FULL_AT_MOST_S))
         # By its id: the same wherever and however often it is worked out.

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .account_state import AccountState
 from .breaker import Breaker
 from .concurrency import Concurrency
-from .lane_state import AccountState, LaneState, SharedBudget
+from .lane_state import LaneState
 from .lanes import LaneTable
 from .scheduler_settings import SchedulerSettings
+from .shared_budget import CarrierBudget, SharedBudget
 from .shares import ClassShares
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """By name; of groups only those with a rate of their own."""
+    """By name; of groups only those with a rate of their own. `carriers` by group and carrier."""
 
     lanes: dict[str, LaneState] = field(default_factory=dict)
     groups: dict[str, SharedBudget] = field(default_factory=dict)
     budgets: dict[str, SharedBudget] = field(default_factory=dict)
+    carriers: dict[tuple[str, str], CarrierBudget] = field(default_factory=dict)
     accounts: dict[str, AccountState] = field(default_factory=dict)
 
 
@@ -40,9 +43,16 @@ def states_of(table: LaneTable, settings: SchedulerSettings, random: Callable[[]
         if group.budget is not None:
             made.budgets.setdefault(group.budget, _shared(group.budget, table.budgets[group.budget].rate, settings))
             shared.append(made.budgets[group.budget])
+        carriers = {name: _carrier(made, group.name, name, rate, settings) for name, rate in group.carriers.items()}
         breaker, shares = Breaker(settings.lane_backoff, random), ClassShares(settings.shares)
-        made.lanes[lane.name] = LaneState(lane, account, shared, breaker, shares)
+        made.lanes[lane.name] = LaneState(lane, account, shared, breaker, shares, carriers)
     return made
+
+
+def _carrier(made: States, group: str, name: str, rate: float, settings: SchedulerSettings) -> CarrierBudget:
+    if (group, name) not in made.carriers:
+        made.carriers[group, name] = CarrierBudget(group, name, rate, ClassShares(settings.shares))
+    return made.carriers[group, name]
 
 
 def _shared(name: str, rate: float, settings: SchedulerSettings) -> SharedBudget:

@@ -27,11 +27,14 @@ class Tenure:
         self.held: dict[Key, Job] = {}
         self.closing = False
         self._of_group: Counter[tuple[TP, str]] = Counter()
+        self._of_carrier: Counter[tuple[TP, str, str]] = Counter()
 
     def admit(self, job: Job) -> None:
         """Hold a message from now on."""
         self.held[job.key] = job
         self._of_group[job.place] += 1
+        if job.order.carrier is not None:
+            self._of_carrier[*job.place, job.order.carrier] += 1
 
     def release(self, job: Job) -> None:
         """A message has left."""
@@ -40,10 +43,16 @@ class Tenure:
             self._of_group[job.place] -= 1
             if not self._of_group[job.place]:
                 del self._of_group[job.place]
+            if job.order.carrier is not None:
+                self._of_carrier[*job.place, job.order.carrier] -= 1
 
     def count(self, tp: TP, group: str) -> int:
         """Messages held of a group from one partition of one class."""
         return self._of_group[tp, group]
+
+    def count_for(self, tp: TP, group: str, carrier: str) -> int:
+        """Those of them for a carrier."""
+        return self._of_carrier[tp, group, carrier]
 
     def holds(self, job: Job) -> bool:
         """The job's records are still ours to finish."""
@@ -54,6 +63,7 @@ class Tenure:
         self.generation = 0
         self.held.clear()
         self._of_group.clear()
+        self._of_carrier.clear()
 
 
 class UnderWay:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from connectors.twilio.carriers import Carriers
 from schemas.records import Channel, DoubtPolicy, MessageClass
 
 from .quiet.law import NO_QUIET_HOURS, QuietHours
@@ -233,6 +234,7 @@ class PolicyConfig:
         quiet_hours: hours by place, for the categories that keep them.
         profiles_by_topic: records of comms.profiles count.
         caps: frequency caps; a category that none covers is not capped.
+        carriers: what customer data may call them.
 
     Raises:
         ValueError: something refers to a name that is not there; the message lists all of them.
@@ -252,6 +254,7 @@ class PolicyConfig:
     profiles_by_topic: bool = False
     partitions: int = 1
     caps: tuple[Cap, ...] = ()
+    carriers: Carriers = field(default_factory=Carriers)
 
     def __post_init__(self) -> None:
         longest = max((cap.window_ms for cap in self.caps), default=0)

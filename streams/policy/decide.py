@@ -41,8 +41,11 @@ def decide(
     if isinstance(choice, Deny):
         raise AssertionError("the rule 'sender' allowed what has no sender")
     assert case.wording is not None, "the rule 'content' allowed what says nothing"
+    order = _dispatch(case, choice, case.wording)
     story = {**case.wording.facts, "avoided": "; ".join(case.avoided)} if case.avoided else case.wording.facts
-    return Admitted(_dispatch(case, choice, case.wording), choice.partition, story, opens=opens(case, choice))
+    if order.carrier is not None:
+        story = {**story, "carrier": order.carrier}
+    return Admitted(order, choice.partition, story, opens=opens(case, choice))
 
 
 def rule_version(config: PolicyConfig) -> str:
@@ -133,6 +136,7 @@ def _dispatch(case: Case, sender: Sender, wording: Wording) -> Dispatch:
             category.validity_period_s if request.validity_period_s is None else request.validity_period_s
         ),
         traceparent=case.entry.traceparent,
+        carrier=_carrier(case),
     )
 
 
@@ -140,6 +144,14 @@ def _customer_id(case: Case) -> str | None:
     """What customer data calls the person, where the app does not say: who reads the status knows whom it is about."""
     profile = case.facts.profile
     return None if profile is None else profile.customer_id
+
+
+def _carrier(case: Case) -> str | None:
+    """Who serves the number, where customer data says so and the message goes over that carrier."""
+    profile = case.facts.profile
+    if profile is None or case.request.channel is Channel.WHATSAPP:
+        return None
+    return case.config.carriers.named(profile.carrier)
 
 
 def _allowed_until(case: Case, sender: Sender) -> int | None:

@@ -19,6 +19,7 @@ class Profile:
         country: ISO 3166 alpha-2.
         state: state of the USA, two letters.
         preferred_channel: the channel the person asked for.
+        carrier: who serves the number, by name or codes, as the source calls it (`connectors.twilio.carriers`).
         variables: values for templates, by name.
     """
 
@@ -28,4 +29,5 @@ class Profile:
     country: str | None = None
     state: str | None = None
     preferred_channel: Channel | None = None
+    carrier: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)

@@ -27,7 +27,8 @@ class TraitNames:
     """Which trait of a customer data platform tells what.
 
     Attributes:
-        customer_id, time_zone, locale, country, state, preferred_channel: name of the trait; None: none tells it.
+        customer_id, time_zone, locale, country, state, preferred_channel, carrier: name of the trait; None: none tells
+            it.
         variables: name of the trait by variable of templates.
     """
 
@@ -37,6 +38,7 @@ class TraitNames:
     country: str | None = None
     state: str | None = None
     preferred_channel: str | None = None
+    carrier: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -57,6 +59,7 @@ def profile_of_record(record: CustomerProfile) -> Profile:
             "country": record.country,
             "state": record.state,
             "preferred_channel": record.preferred_channel,
+            "carrier": record.carrier,
         },
         record.variables,
     )
@@ -117,5 +120,6 @@ def _profile(said: Mapping[str, str | None], variables: Mapping[str, str]) -> Pr
         country=country if _COUNTRY.fullmatch(country) else None,
         state=state if _STATE.fullmatch(state) else None,
         preferred_channel=Channel(channel) if channel in _CHANNELS else None,
+        carrier=texts.get("carrier"),
         variables=dict(variables),
     )

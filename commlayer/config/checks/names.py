@@ -9,6 +9,7 @@ from commlayer.config.draft import NAMED, Draft
 from commlayer.config.fields import NAME
 from commlayer.config.problems import Path, Problem
 from commlayer.config.suggest import instead
+from connectors.twilio.carriers import Carriers, folded
 from schemas.topics import APP_NAME
 
 _SINGULAR = {
@@ -29,6 +30,7 @@ def names(draft: Draft) -> Iterator[Problem]:
     for name, group in draft.groups.items():
         if group.budget is not None:
             yield from _known(draft, ("groups", name, "budget"), "budgets", group.budget)
+    yield from _carriers(draft)
     for name, sender in draft.senders.items():
         yield from _known(draft, ("senders", name, "account"), "accounts", sender.account)
         yield from _list(draft, ("senders", name, "categories"), "categories", sender.categories or ())
@@ -60,6 +62,22 @@ def _spelling(section: str, name: str) -> Iterator[Problem]:
     better = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-0123456789")[:longest]
     suggestion = f", for example `{better}`" if pattern.fullmatch(better) else ""
     yield Problem((section, name), f"not a usable name: {why}.", f"use {allowed}{suggestion}.")
+
+
+def _carriers(draft: Draft) -> Iterator[Problem]:
+    known = Carriers(draft.carriers).names | draft.declared.get("carriers", frozenset())
+    for name, group in draft.groups.items():
+        for carrier in group.carriers:
+            if carrier not in known:
+                fix = instead(carrier, known, otherwise="add it under `carriers:` with the names that your data uses.")
+                yield Problem(("groups", name, "carriers", carrier), f"no carrier is called `{carrier}`.", fix)
+    taken: dict[str, str] = {}
+    for name, others in draft.carriers.items():
+        for index, said in enumerate(others):
+            first = taken.setdefault(folded(said), name)
+            if first != name:
+                what, fix = f"`{said}` is also the name of carrier {first}.", "keep it at one of them."
+                yield Problem(("carriers", name, index), what, fix)
 
 
 def _list(draft: Draft, path: Path, section: str, references: Iterable[str]) -> Iterator[Problem]:

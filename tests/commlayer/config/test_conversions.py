@@ -153,6 +153,8 @@ def test_dispatch_sees_a_lane_for_each_sender_and_a_group_for_each_partition(con
     config_data["senders"]["us-whatsapp"] = {**number, "type": "whatsapp", "partition": 6}
     config_data["budgets"] = {"acme": {"rate": 5}}
     config_data["groups"]["europe"]["budget"] = "acme"
+    config_data["groups"]["europe"]["carriers"] = {"att": {"rate": 2}, "three": {"rate": 1.5}}
+    config_data["carriers"] = {"three": ["Three UK", "234-20"]}
     config_data["senders"]["service"] = {
         "account": "main",
         "messaging_service_sid": "MG" + "a" * 32,
@@ -169,6 +171,8 @@ def test_dispatch_sees_a_lane_for_each_sender_and_a_group_for_each_partition(con
     }
     assert table.groups["europe"].rate == 7.5
     assert table.groups["europe"].budget == "acme"
+    assert table.groups["europe"].carriers == {"att": 2.0, "three": 1.5}
+    assert conversions.policy_config(loaded(config_data).config).carriers.named("23420") == "three"
     assert table.budgets["acme"].rate == 5.0
     assert table.partitions == 8
     assert table.lanes["us-whatsapp"].channels == (Channel.WHATSAPP,)

@@ -23,7 +23,7 @@ TABLE = LaneTable.of(
         Lane("de", "main", "+4915112345678", 2.0, "europe"),
         Lane("fr", "other", "+33612345678", 2.0, "europe"),
     ],
-    [Group("us", 0), Group("europe", 1, 3.0, "acme")],
+    [Group("us", 0), Group("europe", 1, 3.0, "acme", {"three": 0.5})],
     [Budget("acme", 2.5)],
     partitions=2,
 )
@@ -144,17 +144,21 @@ def test_a_changed_rate_is_in_force_with_and_without_dispatch() -> None:
     assert row.changed is not None
 
 
+SHARED = {"group europe": 1.5, "group europe at three": 0.5, "budget acme": 2.5}
+
+
 def test_what_a_lane_shares_with_others_is_told_at_the_rates_in_force() -> None:
     changed = switched((Aspect.RATE, control(GROUP, "europe", ControlAction.RATE, rate=1.5)))
     rows = {row.name: row for row in seen(changed).lanes}
     assert rows["us"].budgets == {}
-    assert rows["de"].budgets == rows["fr"].budgets == {"group europe": 1.5, "budget acme": 2.5}
+    assert rows["de"].budgets == rows["fr"].budgets == SHARED
     console = Console(width=200)
     with console.capture() as shown:
         console.print(details(rows["de"]))
     assert "1.5 segments/s of group europe" in shown.get()
+    assert "0.5 segments/s of group europe at three" in shown.get()
     assert "2.5 segments/s of budget acme" in shown.get()
-    assert as_data(seen(changed))["lanes"][1]["budgets"] == {"group europe": 1.5, "budget acme": 2.5}
+    assert as_data(seen(changed))["lanes"][1]["budgets"] == SHARED
 
 
 def test_a_lane_that_the_asked_process_does_not_serve_has_no_numbers_of_it() -> None:

@@ -32,6 +32,7 @@ def order(
     body: str = "hello",
     round: int = 0,
     doubt_policy: DoubtPolicy = DoubtPolicy.RESEND,
+    carrier: str | None = None,
 ) -> Dispatch:
     return Dispatch(
         message_id=message_id or f"m{next(_ids)}",
@@ -53,6 +54,7 @@ def order(
         deadline=deadline,
         doubt_policy=doubt_policy,
         rule_version="1",
+        carrier=carrier,
     )
 
 

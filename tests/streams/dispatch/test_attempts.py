@@ -24,6 +24,7 @@ def intent(
     lane: str = "a",
     offset: int = 7,
     owner: str = "test",
+    carrier: str | None = None,
 ) -> Attempt:
     return Attempt(
         kind=AttemptKind.INTENT,
@@ -38,6 +39,7 @@ def intent(
         recipient="+14155550123",
         segments=segments,
         owner=owner,
+        carrier=carrier,
     )
 
 

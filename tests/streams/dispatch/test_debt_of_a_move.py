@@ -97,6 +97,15 @@ def test_the_budget_of_a_group_that_moved_is_owed_the_message_too() -> None:
     assert owner.scheduler.budgets["acme"].pace.bucket.paid_at == pytest.approx(NOW_S + LARGEST_MESSAGE / 1.0)
 
 
+def test_what_a_carrier_grants_a_group_that_moved_is_owed_the_message_too() -> None:
+    granted = {"att": 1.0}
+    lanes = table([lane("a", 2.0, group="g"), lane("b", 2.0)], [Group("g", NEW, carriers=granted), Group("b", 0)])
+    owner = Owner(scheduler=scheduler(lanes))
+    owner.fold(done())
+    owner.moving.take(done())
+    assert owner.scheduler.carriers["g", "att"].pace.bucket.paid_at == pytest.approx(NOW_S + LARGEST_MESSAGE / 1.0)
+
+
 def test_who_would_share_a_budget_with_another_process_refuses_to_serve() -> None:
     move = Control(
         subject_kind=ControlSubject.GROUP,

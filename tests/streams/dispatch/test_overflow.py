@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -57,6 +58,35 @@ def test_parts_of_a_window_that_is_cut_are_cut_alike() -> None:
     made = LaneTable.of(many, [Group(each.name, 0) for each in many], partitions=1)
     assert made.window(0) == 5000
     assert {made.quota(each.name) for each in many} == {500}
+
+
+def test_a_carrier_has_a_part_of_what_its_group_may_hold_by_its_rate_and_at_most_half() -> None:
+    granted = {"att": 75.0, "tmobile": 0.5}
+    groups = [Group("alone", 0, carriers=granted), Group("g", 1, carriers=granted), Group("h", 1)]
+    made = table([lane("alone", 225.0), lane("g", 10.0), lane("h", 10.0)], groups, 2)
+    assert (made.window(0), made.part_of("alone", "att"), made.part_of("alone", "tmobile")) == (1000, 375, 20)
+    assert (made.quota("g"), made.part_of("g", "att"), made.part_of("g", "tmobile")) == (50, 25, 20)
+    assert made.part_of("alone", "verizon") is None
+
+
+async def test_what_is_for_a_carrier_that_is_full_comes_back_at_its_pace_and_leaves_room_for_others() -> None:
+    async with world(lane("a", 1.0, group="a"), groups=[Group("a", PARTITION, carriers={"tmobile": 0.1})]) as running:
+        overflow = overflow_of(running)
+        taken = [take(running, overflow, order(lane="a", carrier="tmobile")) for _ in range(16)]
+        await running.until(lambda: len(running.told("comms.deferred.1s")) == 6)
+        assert [each.finished for each in taken[10:]] == [1] * 6
+        began_ms = wall_ms()
+        waits_s = sorted((each.due_at - began_ms) / 1000 for each in running.told("comms.deferred.1s"))
+        # After what is held (one of ten may have left), and one after the other as they can be sent.
+        assert 60.0 <= waits_s[0] <= 101.0
+        assert [late - soon for soon, late in itertools.pairwise(waits_s)] == pytest.approx([10.0] * 5, abs=1.0)
+        await running.until(lambda: taken[0].finished)
+        take(running, overflow, order(lane="a", carrier="tmobile"))
+        assert overflow.is_full(order(lane="a", carrier="tmobile"), TOPIC)
+        assert not overflow.is_full(order(lane="a", carrier="att"), TOPIC)
+        assert not overflow.is_full(order(lane="a"), TOPIC)
+        running.engine.drop()
+        assert not overflow.is_full(order(lane="a", carrier="tmobile"), TOPIC)
 
 
 async def test_a_group_among_others_holds_its_part_and_the_rest_comes_again_a_minute_later() -> None:

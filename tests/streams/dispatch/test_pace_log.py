@@ -56,6 +56,20 @@ def test_a_groups_budget_is_handed_over_too_and_results_and_unknown_lanes_cost_n
     assert plan.groups["g"].pace.bucket.paid_at == pytest.approx(50.0 - 2.0 + 4.0 + 1.0)
 
 
+def test_what_a_carrier_grants_is_handed_over_too_and_the_log_is_read_back_for_it() -> None:
+    lanes = table([lane("a", 100.0, group="g")], [Group("g", 0, carriers={"att": 2.0, "tmobile": 0.2})])
+    plan = scheduler(lanes)
+    rates = Rates.in_force(plan)
+    assert look_back_s(lanes, rates, 0) == pytest.approx(24 / 0.2 + 1)
+    log = PaceLog(lanes, rates)
+    for number, carrier in enumerate(("tmobile", "tmobile", "att", "verizon", None), start=1):
+        log.add(intent(number, at=NOW_MS - 2_000, segments=2, carrier=carrier))
+    log.hand_over(plan, now=50.0, now_ms=NOW_MS)
+    assert plan.carriers["g", "tmobile"].pace.bucket.paid_at == pytest.approx(50.0 - 2.0 + 20.0 + 1.0, abs=9.1)
+    assert plan.carriers["g", "tmobile"].pace.bucket.paid_at > 50.0 + 9.0
+    assert plan.carriers["g", "att"].pace.bucket.paid_at == pytest.approx(50.0 - 2.0 + 1.0 + 1.0)
+
+
 def test_a_budget_of_several_groups_is_handed_over_and_the_log_is_read_back_for_it() -> None:
     lanes = table(
         [lane("a", 100.0, group="g"), lane("b", 100.0, group="h")],

@@ -463,7 +463,8 @@ class _Chaos:
     def __init__(self, seed: int) -> None:
         self.rnd = random.Random(seed)
         lanes = [lane(name, self.rnd.choice([1.0, 50.0, 1e6]), account=self.rnd.choice("pq")) for name in "abcd"]
-        self.plain: Scheduler = scheduler(table(lanes), seed=seed, max_in_flight=self.rnd.choice([2, 5, 50]))
+        groups = [Group("a", 0, carriers={"att": 2.0, "tmobile": 0.5}), Group("b", 1, 9.0, carriers={"att": 40.0})]
+        self.plain: Scheduler = scheduler(table(lanes, groups), seed=seed, max_in_flight=self.rnd.choice([2, 5, 50]))
         self.plain.look = lambda _: self.rnd.random() > 0.05
         self.now = 0.0
         self.ended: Counter[int] = Counter()
@@ -482,6 +483,7 @@ class _Chaos:
                     segments=rnd.choice([1, 2, 7]),
                     message_class=rnd.choice(list(MessageClass)),
                     deadline=int(self.now * 1000) + rnd.choice([100, 5_000, 10**9]),
+                    carrier=rnd.choice(["att", "tmobile", None]),
                 )
             )
             self.born.append(each)
@@ -549,6 +551,8 @@ def test_whatever_happens_every_message_leaves_exactly_once(seed: int) -> None:
     assert chaos.ended == Counter(id(each) for each in chaos.born)
     for each_lane in plain.lanes.values():
         assert (each_lane.planned, each_lane.in_flight, each_lane.pace.ahead) == (0, 0, [0, 0, 0, 0])
+    for budget in plain.carriers.values():
+        assert budget.pace.ahead == [0, 0, 0, 0]
     for account in plain.accounts.values():
         assert (account.planned, account.concurrency.in_flight) == (0, 0)
 

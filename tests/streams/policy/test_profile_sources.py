@@ -9,7 +9,7 @@ from streams.policy.profile import Profile
 from streams.policy.profile_sources import TraitNames, merged, profile_of_record, profile_of_traits
 
 NAMES = TraitNames(
-    customer_id="id", time_zone="tz", country="land", state="st", locale="lang", preferred_channel="via",
+    customer_id="id", time_zone="tz", country="land", state="st", locale="lang", preferred_channel="via", carrier="net",
     variables={"name": "first_name", "points": "loyalty points"},
 )  # fmt: skip
 SAID: dict[str, Any] = {
@@ -19,6 +19,7 @@ SAID: dict[str, Any] = {
     "country": "US",
     "state": "TX",
     "preferred_channel": Channel.WHATSAPP,
+    "carrier": "T-Mobile USA, Inc.",
 }
 
 
@@ -34,6 +35,7 @@ def test_a_record_that_says_nothing_is_a_profile_that_says_nothing() -> None:
 def test_traits_say_what_their_names_are_configured_for_and_no_more() -> None:
     traits = {
         "id": "c-1", "tz": "America/Chicago", "lang": "en-US", "land": "us", "st": "tx", "via": "WhatsApp",
+        "net": " T-Mobile USA, Inc. ",
         "first_name": "Ann", "secret": "x", "country": "DE",
     }  # fmt: skip
     assert profile_of_traits(traits, NAMES) == Profile(**SAID, variables={"name": "Ann"})

@@ -66,3 +66,16 @@ async def test_a_status_names_the_person_as_the_company_does_unless_the_app_says
     await counter.serve(wanted(recipient_id=given))
     records = [record for _, record in counter.written if isinstance(record, Dispatch | LifecycleEvent)]
     assert [record.recipient_id for record in records] == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    ("said", "carrier"), [("T-Mobile USA, Inc.", "tmobile"), ("310-410", "att"), ("Nobody's", None), (None, None)]
+)
+async def test_dispatch_is_told_our_name_of_the_carrier_that_serves_the_person(
+    said: str | None, carrier: str | None
+) -> None:
+    counter = await knowing(carrier=said)
+    await counter.serve(wanted())
+    [order] = orders(counter)
+    assert order.carrier == carrier
+    assert told(counter)[0].facts.get("carrier") == carrier
