@@ -91,6 +91,10 @@ class Reason(StrEnum):
         "consent_changed",
         "The person opted out of another sender while the message waited; policy is asked whether it concerns it.",
     )
+    DAY_CAP_REACHED = (
+        "day_cap_reached",
+        "The person's carrier takes no more of the brand today; it waits for 00:00 Pacific.",
+    )
     LANE_FULL = (
         "lane_full",
         "The lane holds its part of what others use, too, or its carrier's; policy is asked again later.",

@@ -14,7 +14,7 @@ from connectors.twilio.errors import ErrorPolicy
 from connectors.webhooks.settings import BridgeSettings
 from schemas import topics
 from schemas.topics import PartitionCounts, catalogue
-from streams.dispatch.lanes import Budget, Group, Lane, LaneKind, LaneTable
+from streams.dispatch.lanes import Budget, DayCap, Group, Lane, LaneKind, LaneTable
 from streams.dispatch.scheduler_settings import SchedulerSettings
 from streams.policy.config import (
     AppGrants,
@@ -206,7 +206,14 @@ def lane_table(config: Configuration) -> LaneTable:
         )
         for name, sender in config.senders.items()
     ]
-    budgets = [Budget(name, budget.rate) for name, budget in config.budgets.items()]
+    budgets = [
+        Budget(
+            name,
+            budget.rate,
+            {carrier: DayCap(day.per_day, day.kept_for_critical) for carrier, day in budget.carriers.items()},
+        )
+        for name, budget in config.budgets.items()
+    ]
     return LaneTable.of(lanes, groups, budgets, partitions=config.kafka.partitions.dispatch)
 
 
@@ -221,6 +228,13 @@ def scheduler_settings(config: Configuration) -> SchedulerSettings:
 def brands(config: Configuration) -> Mapping[str, str]:
     """Brand of the lanes that have one."""
     return {name: sender.brand for name, sender in config.senders.items() if sender.brand is not None}
+
+
+def budgets(config: Configuration) -> Mapping[str, str]:
+    """Budget (a 10DLC brand) of the lanes that have one."""
+    of_group = {name: group.budget for name, group in config.groups.items() if group.budget is not None}
+    of_lane = {name: of_group.get(group_of(name, sender)) for name, sender in config.senders.items()}
+    return {name: budget for name, budget in of_lane.items() if budget is not None}
 
 
 def categories_by_law(config: Configuration) -> frozenset[str]:

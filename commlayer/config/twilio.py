@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.records import Channel
 from streams.dispatch.concurrency import DEFAULT_LIMIT
@@ -63,10 +64,31 @@ class Group(Section):
     )
 
 
+class CarrierDay(Section):
+    """What one carrier takes of a brand a day, from 00:00 Pacific time on."""
+
+    per_day: PositiveInt = Field(description="Segments (messages, for MMS) to this carrier's customers.")
+    kept_for_critical: Annotated[int, Field(strict=True, ge=0)] = Field(
+        default=0, description="So many of them are kept for messages of class critical."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> CarrierDay:
+        if self.kept_for_critical > self.per_day:
+            fix = "write a number that is no more than `per_day`."
+            raise PydanticCustomError("kept", "more is kept than the carrier takes", {"fix": fix})
+        return self
+
+
 class Budget(Section):
     """What several groups share: a 10DLC brand, whose campaigns they are. All of them lie on one partition."""
 
     rate: PositiveFloat = Field(description="Segments per second of all its groups together.")
+    carriers: dict[str, CarrierDay] = Field(
+        default={},
+        description="What single carriers take of the brand a day, by our name for the carrier (T-Mobile: tmobile). "
+        "Counts people whose carrier customer data names; what is more waits for the next day.",
+    )
 
 
 class Sender(Section):

@@ -57,6 +57,8 @@ def known(config: Configuration, kind: ControlSubject) -> Collection[str]:
             return config.accounts
         case ControlSubject.APP:
             return config.apps
+        case ControlSubject.BUDGET:
+            return config.budgets
 
 
 def pause(config: Configuration, subject: Subject, word: Word) -> tuple[bytes, Control]:

@@ -19,7 +19,9 @@ def run(loaded: Loaded, options: RunOptions) -> int:
             publisher=ground.publisher,
             now_ms=wall_clock_ms,
             errors=conversions.error_policy(loaded.config),
-            settings=FeedbackSettings(sender_health=loaded.config.sender_health.as_feedback()),
+            settings=FeedbackSettings(
+                sender_health=loaded.config.sender_health.as_feedback(), budgets=conversions.budgets(loaded.config)
+            ),
         )
 
     # Lifecycle and inbound have different partition counts: nothing to keep together.

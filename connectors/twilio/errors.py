@@ -80,6 +80,7 @@ class ErrorClass:
         known: the code stands in the table.
         blames_sender: a message that fails with it after Twilio took it says something of the sender: carriers filter
             what it sends, or do not take it from this sender.
+        day_cap_of: the carrier, by our name, that takes no more of the brand until 00:00 Pacific time.
     """
 
     scope: Scope
@@ -92,6 +93,7 @@ class ErrorClass:
     suppress_for_s: int | None = None
     known: bool = True
     blames_sender: bool = False
+    day_cap_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ def _table() -> Mapping[int, ErrorClass]:
             suppress=Suppress(row["suppress"]) if row["suppress"] is not None else None,
             suppress_for_s=row["suppress_for_s"],
             blames_sender=row.get("blames_sender", row["subject"] == Subject.SENDER),
+            day_cap_of=row.get("day_cap_of"),
         )
         for row in rows
     }

@@ -11,9 +11,10 @@ from .vocabulary import ControlAction, ControlSubject
 
 @dataclass(slots=True, kw_only=True)
 class Control(Record):
-    """A switch of a lane, pacing group, account or app, how far a lane is behind, or that its messages fail. Topic
-    comms.control (compacted); key: subject_kind:subject for a pause, with :rate, :trouble, :place, :backlog or :health
-    at its end for those, so that none ends another."""
+    """A switch of a lane, pacing group, account or app, how far a lane is behind, that its messages fail, or what a
+    carrier takes of a brand a day (subject `budget@carrier`). Topic comms.control (compacted); key:
+    subject_kind:subject for a pause, with :rate, :trouble, :place, :backlog, :health or :count at its end for those,
+    so that none ends another."""
 
     AVRO_NAME: ClassVar[str] = "commlayer.Control"
 
@@ -30,3 +31,5 @@ class Control(Record):
     at: int
     until: int | None = None
     eta_s: dict[str, float] | None = None
+    used: int | None = None
+    position: int | None = None

@@ -160,6 +160,7 @@ class ControlSubject(StrEnum):
     GROUP = "group"
     ACCOUNT = "account"
     APP = "app"
+    BUDGET = "budget"
 
 
 class ControlAction(StrEnum):
@@ -172,6 +173,7 @@ class ControlAction(StrEnum):
     MOVE_DONE = "move_done"
     CLEAR = "clear"
     BACKLOG = "backlog"
+    COUNT = "count"
 
 
 class LetterAction(StrEnum):

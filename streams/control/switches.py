@@ -21,9 +21,11 @@ class Aspect(StrEnum):
     PLACE = ":place"
     BACKLOG = ":backlog"
     HEALTH = ":health"
+    COUNT = ":count"
 
 
 _BACKLOG = Aspect.BACKLOG.value.encode()
+_COUNT = Aspect.COUNT.value.encode()
 
 
 def control_key(kind: ControlSubject, subject: str, aspect: Aspect) -> bytes:
@@ -43,8 +45,8 @@ class Switches:
         self._records: dict[bytes, Control] = {}
 
     def take(self, key: bytes, record: Control | None) -> None:
-        """Fold one record in, in the order of the log. Backlogs are no switches: `Backlogs` takes them."""
-        if is_backlog(key):
+        """Fold one record in, in the order of the log. Backlogs and counts are no switches: others take them."""
+        if is_backlog(key) or key.endswith(_COUNT):
             return
         if record is None or record.action in (ControlAction.CLEAR, ControlAction.RESUME):
             self._records.pop(key, None)
@@ -84,7 +86,8 @@ class Switches:
         for key, record in sorted(self._records.items()):
             if record.action is ControlAction.MOVE_DONE or key.endswith(Aspect.HEALTH.value.encode()):
                 continue
-            if key.endswith(Aspect.TROUBLE.value.encode()) or not _over(record, now_ms):
+            lasts = key.endswith(Aspect.TROUBLE.value.encode()) and record.subject_kind is not ControlSubject.BUDGET
+            if lasts or not _over(record, now_ms):
                 yield record
 
     def next_end_ms(self, now_ms: int) -> int | None:

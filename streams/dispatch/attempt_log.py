@@ -39,6 +39,7 @@ class AttemptLog:
     Args:
         owner: name of this process, for people who read the log.
         positions: told of every position, so that the next commit carries the right note.
+        counted: told of every record as it is written.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class AttemptLog:
         owner: str,
         positions: IntentPositions,
         now_ms: Callable[[], int],
+        counted: Callable[[Attempt], None] = lambda record: None,
     ) -> None:
         self._codec = codec
         self._publisher = publisher
         self._owner = owner
         self._positions = positions
         self._now_ms = now_ms
+        self._counted = counted
 
     def intent(self, job: Job) -> asyncio.Future[Position]:
         """Write the INTENT of the job's attempt; sets `intent_at`. Its position is noted for all records of the job
@@ -157,6 +160,7 @@ class AttemptLog:
         )
 
     def _write(self, job: Job, record: Attempt, *, note: bool = False) -> asyncio.Future[Position]:
+        self._counted(record)
         future = self._publisher.publish(
             ATTEMPTS,
             self._codec.encode(record),

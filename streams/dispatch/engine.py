@@ -75,7 +75,8 @@ class Engine:
         self.troubles = Troubles(
             world.clock, world.now_ms, write=lambda record: self.under_way.spawn(outbox.trouble(record))
         )
-        log = AttemptLog(codec, publisher, owner=owner, positions=self.positions, now_ms=world.now_ms)
+        counted = (lambda record: None) if world.day_caps is None else world.day_caps.add
+        log = AttemptLog(codec, publisher, owner=owner, positions=self.positions, now_ms=world.now_ms, counted=counted)
         self.sender = Sender(
             scheduler=scheduler,
             posts=twilio,
@@ -98,6 +99,7 @@ class Engine:
             clock=world.clock,
             now_ms=world.now_ms,
             resends=resends,
+            day_caps=world.day_caps,
         )
         self.doubts = self.sender.doubts = DoubtDesk(
             lister=Lister(twilio, world.accounts, world.clock),

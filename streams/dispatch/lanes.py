@@ -89,6 +89,19 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class DayCap:
+    """What a carrier takes of a brand a day (T-Mobile, from one 00:00 Pacific time to the next).
+
+    Attributes:
+        segments: for MMS messages.
+        kept_for_critical: so many of them only the critical class may use.
+    """
+
+    segments: int
+    kept_for_critical: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """What several groups share (a 10DLC brand whose campaigns they are). All of them lie on one partition, so that one
     process paces it.
@@ -96,10 +109,12 @@ class Budget:
     Attributes:
         name: unique.
         rate: segments per second of all its groups together.
+        day_caps: what single carriers take of it a day, by our name for the carrier.
     """
 
     name: str
     rate: float
+    day_caps: Mapping[str, DayCap] = field(default_factory=dict)
 
 
 class LaneTableError(ValueError):
@@ -269,6 +284,11 @@ def _problems(table: LaneTable) -> list[str]:
     for budget in table.budgets.values():
         if not budget.rate > 0:
             problems.append(f"budget {budget.name}: rate {budget.rate} is not more than 0; leave it out for none")
+        for carrier, cap in budget.day_caps.items():
+            if cap.segments < 1 or not 0 <= cap.kept_for_critical <= cap.segments:
+                problems.append(
+                    f"budget {budget.name}: {carrier} takes {cap.segments} a day, {cap.kept_for_critical} kept"
+                )
         places = {group.partition for group in table.sharing(budget.name)}
         if len(places) > 1:
             problems.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 from prometheus_client import REGISTRY, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
@@ -142,12 +143,14 @@ class SchedulerCollector(Collector):
         scheduler: Scheduler,
         sending: Callable[[str], float],
         unread: Callable[[], Mapping[tuple[int, int], Unread]] = dict,
+        day_caps: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         """`sending` tells the segments per second of a lane over the last seconds; `unread` what lies in Kafka behind
-        what is held, by partition and rank of the class."""
+        what is held, by partition and rank of the class; `day_caps` is `DayCounts.show`."""
         self._scheduler = scheduler
         self._sending = sending
         self._unread = unread
+        self._day_caps = day_caps
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Called by prometheus_client."""
@@ -194,7 +197,31 @@ class SchedulerCollector(Collector):
             lanes = (lane for lane in self._scheduler.lanes.values() if lane.carriers.get(name) is carrier)
             waiting.add_metric([group, name], sum(lane.waiting_for(carrier) for lane in lanes))
         yield from self._behind()
+        yield from self._days()
         yield from (waiting, queued, rate, held, eta, utilisation, account_held, in_flight, slots, reported)
+
+    def _days(self) -> Iterator[GaugeMetricFamily]:
+        used = GaugeMetricFamily(
+            "commlayer_dispatch_day_cap_used_segments",
+            "What is used up of what a carrier takes of a brand today (until 00:00 Pacific).",
+            labels=["budget", "carrier"],
+        )
+        cap = GaugeMetricFamily(
+            "commlayer_dispatch_day_cap_segments",
+            "What a carrier takes of a brand a day.",
+            labels=["budget", "carrier"],
+        )
+        reached = GaugeMetricFamily(
+            "commlayer_dispatch_day_cap_reached",
+            "1 while a brand's messages to a carrier wait for another day.",
+            labels=["budget", "carrier"],
+        )
+        for each in self._day_caps():
+            labels = [each["budget"], each["carrier"]]
+            used.add_metric(labels, each["used"])
+            cap.add_metric(labels, each["per_day"])
+            reached.add_metric(labels, int(each["waits_until"] is not None))
+        yield from (used, cap, reached)
 
     def _behind(self) -> Iterator[GaugeMetricFamily]:
         unread = self._unread()
@@ -222,8 +249,9 @@ def watch(
     *,
     sending: Callable[[str], float],
     unread: Callable[[], Mapping[tuple[int, int], Unread]] = dict,
+    day_caps: Callable[[], list[dict[str, Any]]] = list,
 ) -> SchedulerCollector:
     """Show a scheduler's state among the metrics, until the collector is unregistered."""
-    collector = SchedulerCollector(scheduler, sending, unread)
+    collector = SchedulerCollector(scheduler, sending, unread, day_caps)
     registry.register(collector)
     return collector

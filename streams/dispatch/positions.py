@@ -41,6 +41,11 @@ class IntentPositions:
         """A record of ours was acknowledged at this position. Acknowledgements of one partition come in order."""
         self._acked_end[partition] = max(self._acked_end.get(partition, 0), position + 1)
 
+    @property
+    def ends(self) -> Mapping[int, int]:
+        """How far each partition of the log was read, or acknowledged since."""
+        return self._acked_end
+
     def note(self, tp: TP, offset: int, position: int) -> None:
         """An INTENT for the record at this offset lies at this position; the lowest one counts."""
         known = self._of_offset.setdefault(tp, {})

@@ -26,6 +26,7 @@ from schemas.records import Attempt, Callback, Record
 from schemas.topics import ATTEMPTS, LIFECYCLE
 
 from .attempts import Histories
+from .day_caps import DayCaps
 from .lanes import LaneTable
 from .pace_log import PaceLog, Rates, look_back_s
 from .shared_reading import About, Found
@@ -108,14 +109,17 @@ class Replay:
         for reader in self._readers:
             reader.stop()
 
-    async def restore(self, starts: Mapping[int, int | None], rates: Rates) -> Restored:
+    async def restore(
+        self, starts: Mapping[int, int | None], rates: Rates, day_caps: DayCaps | None = None
+    ) -> Restored:
         """Read these partitions to their ends.
 
         Args:
+            day_caps: counts on from what was told of it.
             starts: partition → position from which messages may be unfinished; None for the beginning of the log.
             rates: in force now; what predecessors charged is paid off at these.
         """
-        return await self._in_thread(lambda reader: self._restore(reader, starts, rates))
+        return await self._in_thread(lambda reader: self._restore(reader, starts, rates, day_caps))
 
     async def find(self, partition: int, since_ms: int, about: About) -> Found:
         """Records of one partition, written from `since_ms` on, of these people and messages."""
@@ -128,7 +132,9 @@ class Replay:
 
     # In a thread ------------------------------------------------------------------------------------------------------
 
-    def _restore(self, reader: LogReader, starts: Mapping[int, int | None], rates: Rates) -> Restored:
+    def _restore(
+        self, reader: LogReader, starts: Mapping[int, int | None], rates: Rates, day_caps: DayCaps | None
+    ) -> Restored:
         restored = Restored(PaceLog(self._table, rates))
         log_starts = {tp.partition: whole.start for tp, whole in reader.whole(_logs(starts)).items()}
         unfinished_from = {
@@ -146,16 +152,36 @@ class Replay:
                 restored.ends[tp.partition] = stretch.end
                 stretches[tp] = Stretch(min(stretch.start, unfinished_from[tp.partition]), stretch.end)
 
+        for tp, counted in self._counted_from(reader, starts, day_caps, now_ms).items():
+            stretches[tp] = Stretch(min(stretches[tp].start, max(counted, log_starts[tp.partition])), stretches[tp].end)
+
         def take(message: Message) -> None:
             record = self._decoded(message)
             if record is None:
                 return
             restored.pace.add(record)
+            if day_caps is not None:
+                day_caps.read(record, message.offset())
             if message.offset() >= unfinished_from[message.partition()]:
                 restored.histories.add(record, message.partition(), message.offset())
 
         restored.records = reader.read(stretches, take)
         return restored
+
+    def _counted_from(
+        self, reader: LogReader, partitions: Iterable[int], day_caps: DayCaps | None, now_ms: int
+    ) -> dict[TP, int]:
+        """From where on what carriers take a day is still to be counted."""
+        found: dict[TP, int] = {}
+        for partition in partitions if day_caps is not None else ():
+            assert day_caps is not None
+            start = day_caps.restored_from(partition, now_ms)
+            if start is not None:
+                (tp,) = _logs([partition])
+                position, day_start = start
+                recent = reader.recent([tp], day_start, EVERYTHING) if position is None else {}
+                found[tp] = recent[tp].start if position is None else position
+        return found
 
     def _find(self, reader: LogReader, partition: int, since_ms: int, seen: Seen) -> Found:
         # Kafka gives times below zero a meaning of its own.

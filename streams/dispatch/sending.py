@@ -11,12 +11,14 @@ from typing import Protocol
 from connectors.kafka.publisher import Position
 from connectors.twilio.account import Account
 from connectors.twilio.answers import Answer, NotSent
+from schemas.reasons import Reason
 from schemas.records import Dispatch
 
 from . import metrics
 from .attempt_log import AttemptLog
 from .changes import Changes
 from .correspondence import Correspondence
+from .day_caps import DayCaps
 from .doubts import DoubtDesk
 from .jobs import Job, JobState
 from .look import Refusal, last_look
@@ -59,6 +61,7 @@ class Surroundings:
         now_ms: epoch milliseconds.
         random: 0..1.
         changes: consent and cancellations since the decision; None asks for none.
+        day_caps: what carriers take of brands a day; None asks for none.
     """
 
     accounts: Mapping[str, Account]
@@ -68,6 +71,7 @@ class Surroundings:
     now_ms: Callable[[], int]
     random: Callable[[], float]
     changes: Changes | None = None
+    day_caps: DayCaps | None = None
 
 
 class Sender:
@@ -154,6 +158,12 @@ class Sender:
         unseen = changes is not None and changes.waits(order)
         if unseen or self.doubts.wants_silence(order.lane, order.recipient):
             self._scheduler.postpone(job, self._world.clock() + UNSEEN_WAIT_S)
+            return
+        caps = self._world.day_caps
+        if caps is not None and caps.waits_until(order, job.segments, self._world.now_ms()) is not None:
+            self._scheduler.postpone(job, self._world.clock())
+            if self._scheduler.withdraw(job):
+                self._under_way.spawn(self.settler.give_up(job, Reason.DAY_CAP_REACHED))
             return
         self._log.intent(job).add_done_callback(lambda done: self._intended(job, done))
 

@@ -16,6 +16,7 @@ from streams.rounds import request_of
 
 from . import metrics
 from .attempt_log import AttemptLog, Made
+from .day_caps import DayCaps
 from .jobs import Job
 from .look import Refusal
 from .outbox import Outbox
@@ -44,6 +45,8 @@ FULL_AT_MOST_S = 3600.0
 FULL_SPREAD = 0.5
 """What a full lane gives back within a moment comes back over this part of its wait, or the lane would be full at
 once."""
+NEXT_DAY_SPREAD_S = 600.0
+"""What waits for a carrier's next day comes back over so long: a brand's part of a day may be all of it."""
 LEASE_POLL_S = 0.05
 """How soon an expired lease is looked at again: it comes back with a heartbeat and tells nobody."""
 
@@ -58,6 +61,7 @@ class Settler:
         clock: monotonic seconds.
         now_ms: epoch milliseconds.
         resends: how often a message in doubt is sent again in one round.
+        day_caps: what carriers take of brands a day.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Settler:
         clock: Callable[[], float],
         now_ms: Callable[[], int],
         resends: int = RESENDS,
+        day_caps: DayCaps | None = None,
     ) -> None:
         self._tenure = tenure
         self._scheduler = scheduler
@@ -86,6 +91,7 @@ class Settler:
         self._clock = clock
         self._now_ms = now_ms
         self._resends = resends
+        self._day_caps = day_caps
 
     # After a POST
 
@@ -218,8 +224,20 @@ class Settler:
             await self.expire(job)
             return
         metrics.given_back.labels(reason.value).inc()
-        wait_s = self._full_s(job) if reason is Reason.LANE_FULL else GIVE_UP_WAIT_S[reason]
+        if reason is Reason.DAY_CAP_REACHED:
+            wait_s = self._next_day_s(job)
+        else:
+            wait_s = self._full_s(job) if reason is Reason.LANE_FULL else GIVE_UP_WAIT_S[reason]
         await self.follow(job, await self._log.not_started(job, Follows.WHEEL, reason=reason, wait_s=wait_s))
+
+    def _next_day_s(self, job: Job) -> float:
+        """Until the carrier's next day, spread over some minutes of it; not beyond the deadline, where it ends."""
+        now_ms = self._now_ms()
+        until = None if self._day_caps is None else self._day_caps.waits_until(job.order, job.segments, now_ms)
+        if until is None:
+            return 0.0  # a day has begun
+        spread_ms = int(NEXT_DAY_SPREAD_S * 1000 * _fraction(job))
+        return max(0, min(until + spread_ms, job.deadline) - now_ms) / 1000
 
     def _full_s(self, job: Job) -> float:
         lane = self._scheduler.lanes.get(job.order.lane)
@@ -230,7 +248,7 @@ class Settler:
         eta_s = 0.0 if lane is None else eta_s_of(lane)
         wait_s = max(GIVE_UP_WAIT_S[Reason.LANE_FULL], min(eta_s, FULL_AT_MOST_S))
         # By its id: the same wherever and however often it is worked out.
-        return wait_s * (1.0 + FULL_SPREAD * crc32(job.order.message_id.encode()) / 2**32)
+        return wait_s * (1.0 + FULL_SPREAD * _fraction(job))
 
     async def _to_wheel(self, job: Job, result: Attempt) -> None:
         if not await self._is_ours(job):
@@ -280,3 +298,7 @@ class Settler:
         for record in job.records:
             record.ack()
         self._finished()
+
+
+def _fraction(job: Job) -> float:
+    return crc32(job.order.message_id.encode()) / 2**32

@@ -39,6 +39,7 @@ class LaneView:
         self._clock = clock
         self._now_ms = now_ms
         self.pause_of: Callable[[str], Control | None] = lambda lane: None
+        self.day_caps: Callable[[], list[dict[str, Any]]] = list
         self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=int(WINDOW_S / SAMPLE_EVERY_S) + 1)
 
     def sample(self) -> None:
@@ -60,6 +61,7 @@ class LaneView:
             "at": self._now_ms(),
             "lanes": [self._lane(name, outlook) for name, outlook in outlooks(self._scheduler).items()],
             "accounts": [self._account(name) for name in self._scheduler.accounts],
+            "day_caps": self.day_caps(),
         }
 
     def _lane(self, name: str, outlook: Outlook) -> dict[str, Any]:

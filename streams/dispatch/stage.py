@@ -43,6 +43,8 @@ from streams.control.tail import ControlTail
 from . import metrics
 from .backlog_watch import BacklogWatch
 from .changes import FRESH_S, KEPT_MS, Changes
+from .day_caps import DayCaps
+from .day_counts import DayCounts
 from .engine import Engine
 from .jobs import Job
 from .lanes import LaneTable
@@ -119,6 +121,7 @@ class DispatchStage:
         self.changes = Changes(
             codec, now_ms=now_ms, age_s=lambda: self.tail.age_s(), brands=settings.brands, by_law=settings.by_law
         )
+        self.day_caps = DayCaps(table)
         self.tail = Tail(kafka, (CONSENT, CANCELLATIONS), keep_ms=KEPT_MS, take=self.changes.take, now_ms=now_ms)
         self.engine = Engine(
             self.scheduler,
@@ -135,6 +138,7 @@ class DispatchStage:
                 now_ms=now_ms,
                 random=random.random,
                 changes=self.changes,
+                day_caps=self.day_caps,
             ),
             owner=owner or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}",
             broken=self._broken,
@@ -190,8 +194,15 @@ class DispatchStage:
             broken=self._broken,
             now_ms=now_ms,
         )
+        self._day_counts = DayCounts(
+            self.day_caps,
+            ends=lambda: self.engine.positions.ends,
+            write=lambda key, record: self.engine.under_way.spawn(self._write_control(key, record)),
+            now_ms=now_ms,
+        )
         self._control = ControlTail(kafka, codec, take=self._switch, broken=self._broken)
         self.view = LaneView(self.scheduler, self.engine.troubles, owns=self._owns, clock=time.monotonic, now_ms=now_ms)
+        self.view.day_caps = self._day_counts.show
         self.view.pause_of = self.switching.pause_of
 
     def topics(self) -> list[str]:
@@ -219,7 +230,11 @@ class DispatchStage:
         await self._control.start()
         self.tail.start()
         self._collector = metrics.watch(
-            self.scheduler, self._registry, sending=self.view.sending, unread=lambda: self._backlog.seen
+            self.scheduler,
+            self._registry,
+            sending=self.view.sending,
+            unread=lambda: self._backlog.seen,
+            day_caps=self._day_counts.show,
         )
         self.engine.start()
         self._routine = asyncio.create_task(self._observe(), name="dispatch observer")
@@ -282,12 +297,14 @@ class DispatchStage:
         closed = tp.partition == place.opening
         if tp.partition != place.home and not closed:
             astray = Reason.LANE_MOVED  # only the process that serves the group's partition may pace its lanes
+        elif self.day_caps.waits_until(order, order.segments, self._now_ms()) is not None:
+            astray = Reason.DAY_CAP_REACHED
         elif self.overflow.is_full(order, tp):
             astray = Reason.LANE_FULL
         self.engine.take(order, event, astray, closed=closed)
 
     def _switch(self, key: bytes, record: Control | None) -> None:
-        if self._backlog.take(key, record):
+        if self._backlog.take(key, record) or self._day_counts.take(key, record):
             return
         self.switching.take(key, record)
         if key.endswith(Aspect.PLACE.value.encode()):
@@ -336,7 +353,7 @@ class DispatchStage:
         }
         began = time.monotonic()
         await self._control.caught_up()
-        restored = await self._replay.restore(starts, Rates.in_force(self.scheduler))
+        restored = await self._replay.restore(starts, Rates.in_force(self.scheduler), self.day_caps)
         for tp, commit in committed.items():
             restored.histories.committed(tp, commit.offset)  # nobody needs to wait for what does not come again
         try:
@@ -379,6 +396,7 @@ class DispatchStage:
             self.view.sample()
             self.switching.turn()
             if self._may_act():
+                self._day_counts.turn()
                 self.overflow.sweep(self._consumer.partitions)
             metrics.tail_age.set(self.tail.age_s())
             self._progress.runnable(self._runnable())

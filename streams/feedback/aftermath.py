@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -16,7 +16,7 @@ from streams.control.health import health_key
 from streams.control.trouble import trouble_key
 
 from . import metrics
-from .back_into_loop import HELD_MS, Consequences, consequences
+from .back_into_loop import HELD_MS, NO_BUDGETS, Consequences, consequences
 from .memory import Message
 
 log = structlog.get_logger(__name__)
@@ -31,15 +31,23 @@ class Aftermath:
     Args:
         errors: what Twilio's errors mean.
         now_ms: epoch milliseconds UTC.
+        budgets: the brand's budget of the lanes that have one.
     """
 
     def __init__(
-        self, codec: Codec, publisher: DurablePublisher, errors: ErrorPolicy, *, now_ms: Callable[[], int]
+        self,
+        codec: Codec,
+        publisher: DurablePublisher,
+        errors: ErrorPolicy,
+        *,
+        now_ms: Callable[[], int],
+        budgets: Mapping[str, str] = NO_BUDGETS,
     ) -> None:
         self._codec = codec
         self._publisher = publisher
         self._errors = errors
         self._now_ms = now_ms
+        self._budgets = budgets
         self._troubles: dict[bytes, int] = {}
 
     def of(self, known: Message) -> Consequences | None:
@@ -52,7 +60,7 @@ class Aftermath:
         if this == known.followed or (told is not None and this == (told.round, told.status.value, told.error_code)):
             return None
         known.followed = this
-        return consequences(failure, self._errors)
+        return consequences(failure, self._errors, self._budgets)
 
     async def write(self, following: Consequences) -> None:
         """Returns once Kafka has everything; raises what the publisher raises."""

@@ -6,7 +6,9 @@ With a messaging service opt-outs (21610), full queues (30001) and refusals of W
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from connectors.twilio.errors import ErrorClass, ErrorPolicy, Retry, Scope, Suppress
 from schemas import ids
@@ -22,6 +24,7 @@ from schemas.records import (
     Stage,
 )
 from streams.consent.reports import reported
+from streams.control.day_caps import day_cap_reached, day_end_ms
 from streams.control.trouble import trouble
 
 FAILURES_MAX = 3
@@ -35,6 +38,8 @@ LATER_MS = 3_600_000
 HELD_MS = 10 * 60_000
 """How long a sender or account is held after such a failure. That Twilio takes a message is no proof that the carrier
 does, so the first message that is taken ends it, and failures begin it again."""
+
+NO_BUDGETS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +100,13 @@ class Consequences:
     event: LifecycleEvent | None = None
 
 
-def consequences(failure: Failure, errors: ErrorPolicy) -> Consequences:
-    """What follows from a failure."""
+def consequences(failure: Failure, errors: ErrorPolicy, budgets: Mapping[str, str] = NO_BUDGETS) -> Consequences:
+    """What follows from a failure; `budgets` names the brand's budget of the lanes that have one."""
     error = errors.classify(failure.code)
     deferral = _deferral(failure, error)
     return Consequences(
         consent=_consent(failure, error),
-        trouble=_trouble(failure, error),
+        trouble=_trouble(failure, error, budgets),
         deferral=deferral,
         event=None if deferral is None else _event(failure, deferral),
     )
@@ -124,7 +129,12 @@ def _consent(failure: Failure, error: ErrorClass) -> Consent | None:
     )
 
 
-def _trouble(failure: Failure, error: ErrorClass) -> Control | None:
+def _trouble(failure: Failure, error: ErrorClass, budgets: Mapping[str, str]) -> Control | None:
+    budget = None if failure.lane is None else budgets.get(failure.lane)
+    if error.day_cap_of is not None and budget is not None:
+        # The carrier refuses the whole brand, whichever of its senders: and nobody but this carrier does.
+        capped = (budget, error.day_cap_of)
+        return day_cap_reached(capped, code=failure.code, why=error.title, fix=error.action, at=failure.at)
     # One bad number of a messaging service must not hold all the others of its pool.
     if error.scope is Scope.SENDER and failure.lane is not None and failure.messaging_service_sid is None:
         kind, subject = ControlSubject.LANE, failure.lane
@@ -155,6 +165,8 @@ def _deferral(failure: Failure, error: ErrorClass) -> Deferral | None:
         wait_ms = _wait_ms(error.retry, failure.times)
         if wait_ms is None:
             return None
+        if error.day_cap_of is not None:
+            wait_ms = max(wait_ms, day_end_ms(failure.at) - failure.at)
         undelivered = failure.status is MessageStatus.UNDELIVERED
         reason = Reason.UNDELIVERED if undelivered else Reason.FAILED_AT_TWILIO
         due_at = failure.at + wait_ms

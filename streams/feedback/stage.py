@@ -11,8 +11,8 @@ state that was published is never taken back by a later fact that knows less.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -64,6 +64,7 @@ class FeedbackSettings:
         max_folded: most of them kept folded (about 4 kB each).
         grace_s: how long policy's event may come after what else is said of a message.
         sender_health: when a lane is to be avoided.
+        budgets: the brand's budget of the lanes that have one.
     """
 
     keep_s: float = 24 * 3600.0
@@ -72,6 +73,7 @@ class FeedbackSettings:
     max_folded: int = 20_000
     grace_s: float = GRACE_S
     sender_health: SenderHealthSettings = DEFAULTS
+    budgets: Mapping[str, str] = field(default_factory=dict)
 
 
 class FeedbackStage:
@@ -103,7 +105,7 @@ class FeedbackStage:
         self._intake = Intake(stage=Stage.FEEDBACK, codec=codec, publisher=publisher, now_ms=now_ms)
         self._errors = errors or ErrorPolicy()
         self._facts = FactReader(codec, getattr(codec, "load", _nothing_to_load), self._errors)
-        self._aftermath = Aftermath(codec, publisher, self._errors, now_ms=now_ms)
+        self._aftermath = Aftermath(codec, publisher, self._errors, now_ms=now_ms, budgets=settings.budgets)
         self._health = SenderHealth(settings.sender_health, self._errors)
         self._memory = self._empty_memory()
         self._reader = LogReader(kafka)

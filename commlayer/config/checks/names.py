@@ -66,11 +66,13 @@ def _spelling(section: str, name: str) -> Iterator[Problem]:
 
 def _carriers(draft: Draft) -> Iterator[Problem]:
     known = Carriers(draft.carriers).names | draft.declared.get("carriers", frozenset())
-    for name, group in draft.groups.items():
-        for carrier in group.carriers:
+    limits: dict[Path, Iterable[str]] = {("groups", name): group.carriers for name, group in draft.groups.items()}
+    limits |= {("budgets", name): budget.carriers for name, budget in draft.budgets.items()}
+    for place, carriers in limits.items():
+        for carrier in carriers:
             if carrier not in known:
                 fix = instead(carrier, known, otherwise="add it under `carriers:` with the names that your data uses.")
-                yield Problem(("groups", name, "carriers", carrier), f"no carrier is called `{carrier}`.", fix)
+                yield Problem((*place, "carriers", carrier), f"no carrier is called `{carrier}`.", fix)
     taken: dict[str, str] = {}
     for name, others in draft.carriers.items():
         for index, said in enumerate(others):

@@ -208,6 +208,18 @@ ERRORS = [
         "no carrier is called `tmobil`",
         "tmobile",
     ),
+    (
+        put("budgets", {"acme": {"rate": 5, "carriers": {"t-mobil": {"per_day": 7}}}}),
+        "budgets.acme.carriers.t-mobil",
+        "no carrier is called `t-mobil`",
+        "tmobile",
+    ),
+    (
+        put("budgets", {"acme": {"rate": 5, "carriers": {"tmobile": {"per_day": 7, "kept_for_critical": 8}}}}),
+        "budgets.acme.carriers.tmobile",
+        "more is kept than the carrier takes",
+        "no more than `per_day`",
+    ),
     (put("groups.europe.carriers", {"att": {"rate": 0}}), "groups.europe.carriers.att.rate", "more than 0", "inside"),
     (put("groups.europe.carriers", {"att": {}}), "groups.europe.carriers.att.rate", "required", "add `rate:`"),
     (

@@ -14,6 +14,7 @@ from connectors.kafka.settings import KafkaSecurity
 from connectors.twilio.errors import Scope, Subject, Suppress, classify
 from schemas.records import Channel, DoubtPolicy, MessageClass
 from schemas.topics import PartitionCounts
+from streams.dispatch.lanes import DayCap
 from streams.dispatch.scheduler import Scheduler
 from streams.dispatch.settling import RESENDS
 from streams.policy.config import Quota
@@ -151,7 +152,8 @@ def test_dispatch_sees_a_lane_for_each_sender_and_a_group_for_each_partition(con
     number = {"account": "main", "address": "+14155550100", "rate": 2}
     config_data["senders"]["us"] = {**number, "type": "long_code", "partition": 5}
     config_data["senders"]["us-whatsapp"] = {**number, "type": "whatsapp", "partition": 6}
-    config_data["budgets"] = {"acme": {"rate": 5}}
+    day = {"per_day": 2000, "kept_for_critical": 50}
+    config_data["budgets"] = {"acme": {"rate": 5, "carriers": {"tmobile": day}}}
     config_data["groups"]["europe"]["budget"] = "acme"
     config_data["groups"]["europe"]["carriers"] = {"att": {"rate": 2}, "three": {"rate": 1.5}}
     config_data["carriers"] = {"three": ["Three UK", "234-20"]}
@@ -174,6 +176,8 @@ def test_dispatch_sees_a_lane_for_each_sender_and_a_group_for_each_partition(con
     assert table.groups["europe"].carriers == {"att": 2.0, "three": 1.5}
     assert conversions.policy_config(loaded(config_data).config).carriers.named("23420") == "three"
     assert table.budgets["acme"].rate == 5.0
+    assert table.budgets["acme"].day_caps == {"tmobile": DayCap(2000, 50)}
+    assert conversions.budgets(loaded(config_data).config) == {"de-name": "acme"}
     assert table.partitions == 8
     assert table.lanes["us-whatsapp"].channels == (Channel.WHATSAPP,)
 

@@ -14,7 +14,7 @@ from schemas.records import Control, ControlAction, ControlSubject
 from streams.control.places import moved
 from streams.control.switches import Switches
 
-LANE, GROUP, ACCOUNT, APP = ControlSubject
+LANE, GROUP, ACCOUNT, APP, _ = ControlSubject
 WORD = Word("ada", "carrier asks", 1_000, 61_000)
 
 

@@ -16,7 +16,7 @@ from streams.control.health import failing, health_key
 from streams.control.switches import Aspect, Switches, control_key
 from streams.dispatch.lanes import Budget, Group, Lane, LaneTable
 
-LANE, GROUP, ACCOUNT, APP = ControlSubject
+LANE, GROUP, ACCOUNT, APP, _ = ControlSubject
 TABLE = LaneTable.of(
     [
         Lane("us", "main", "+14155550100", 10.0),

@@ -5,7 +5,7 @@ from typing import Any
 from schemas.records import Control, ControlAction, ControlSubject
 from streams.control.switches import Aspect, Switches, control_key
 
-LANE, GROUP, ACCOUNT, APP = ControlSubject
+LANE, GROUP, ACCOUNT, APP, _ = ControlSubject
 
 
 def write(

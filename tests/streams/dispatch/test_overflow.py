@@ -18,7 +18,7 @@ from .simulation import lane, order, table
 from .test_switching import switching_of
 from .world import PARTITION, Consumed, World, wall_ms, world
 
-LANE, GROUP, ACCOUNT, APP = ControlSubject
+LANE, GROUP, ACCOUNT, APP, _ = ControlSubject
 NOTHING_HAPPENS_S = 0.1
 TOPIC = TP("comms.dispatch.normal", PARTITION)
 

@@ -16,7 +16,7 @@ from streams.dispatch.switching import Switching
 from .simulation import lane, order
 from .world import World, wall_ms, world
 
-LANE, GROUP, ACCOUNT, APP = ControlSubject
+LANE, GROUP, ACCOUNT, APP, _ = ControlSubject
 PAUSE, RESUME, RATE = ControlAction.PAUSE, ControlAction.RESUME, ControlAction.RATE
 NOTHING_HAPPENS_S = 0.2
 

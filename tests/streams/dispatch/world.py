@@ -18,8 +18,9 @@ from schemas.reasons import Reason
 from schemas.records import Attempt, Callback, Channel, Dispatch, LifecycleEvent, Record
 from schemas.topics import ATTEMPTS, LIFECYCLE, dispatch_topic
 from streams.dispatch.attempts import Histories
+from streams.dispatch.day_caps import DayCaps
 from streams.dispatch.engine import Engine
-from streams.dispatch.lanes import Group, Lane
+from streams.dispatch.lanes import Budget, Group, Lane
 from streams.dispatch.scheduler import Scheduler
 from streams.dispatch.sending import Surroundings
 from streams.dispatch.settling import RESENDS
@@ -218,12 +219,13 @@ async def world(
     kafka: RecordingPublisher | None = None,
     twilio: FakeTwilio | None = None,
     groups: Iterable[Group] = (),
+    budgets: Iterable[Budget] = (),
     places: Iterable[int] = (),
     resends: int = RESENDS,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """A process; given the `kafka` of one before it, its successor. Its groups have lain on these `places`, too."""
-    plan = scheduler(table(lanes or [lane("a", 1e6)], groups), **settings)
+    plan = scheduler(table(lanes or [lane("a", 1e6)], groups, budgets=budgets), **settings)
     twilio = twilio or FakeTwilio()
     log = kafka or RecordingPublisher()
     made: World
@@ -257,6 +259,7 @@ async def world(
             clock=time.monotonic,
             now_ms=wall_ms,
             random=lambda: 0.5,
+            day_caps=DayCaps(plan.table),
         ),
         owner="test",
         broken=broken,

@@ -21,6 +21,8 @@ from schemas.records import (
     MessageStatus,
     Stage,
 )
+from streams.control.day_caps import day_end_ms
+from streams.control.trouble import trouble_key
 from streams.feedback.back_into_loop import FAILURES_MAX, HELD_MS, LATER_MS, ONCE_MS, Failure, consequences
 from streams.feedback.facts import fact_of
 from streams.feedback.fold import MessageFold
@@ -238,3 +240,21 @@ def test_the_failure_of_an_attempt_before_the_last_is_not_the_messages() -> None
     told = fold.failure()
     assert told is not None
     assert not told.latest
+
+
+@pytest.mark.parametrize("code", [30023, 30027])
+def test_a_day_that_a_carrier_has_enough_of_holds_the_brands_messages_to_it_until_the_next_one(code: int) -> None:
+    follows = consequences(by_service(code), ERRORS, {"pool": "acme"})
+    met = follows.trouble
+    assert met is not None
+    assert (met.subject_kind, met.subject, met.error_code) == (ControlSubject.BUDGET, "acme@tmobile", code)
+    assert (met.until, trouble_key(met)) == (day_end_ms(T), b"budget:acme@tmobile:trouble")
+    assert consequences(failure(code), ERRORS, {"pool": "acme"}).trouble is None, "its sender belongs to no brand"
+
+
+def test_a_message_that_the_carriers_day_had_no_room_for_waits_for_the_next_one_unless_it_ends_before() -> None:
+    end = day_end_ms(T)
+    follows = consequences(by_service(30023, deadline=end + 2 * LATER_MS), ERRORS)
+    assert follows.deferral is not None
+    assert follows.deferral.due_at == max(end, T + LATER_MS)
+    assert consequences(by_service(30023, deadline=max(end, T + LATER_MS)), ERRORS).deferral is None

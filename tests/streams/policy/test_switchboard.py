@@ -14,7 +14,7 @@ from streams.policy.switchboard import Switchboard, Switched
 
 from .installation import NOW, sender
 
-LANE, GROUP, ACCOUNT, APP = ControlSubject
+LANE, GROUP, ACCOUNT, APP, _ = ControlSubject
 SENDERS = (
     sender("a", 0, group="pair", account="main"),
     sender("b", 0, group="pair", account="main"),
