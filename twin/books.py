@@ -37,7 +37,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What Twilio's debugger would show about a failed webhook or bad TwiML."""
+    """What Twilio's debugger would show: a failed webhook, bad TwiML, a brand's day at a carrier that is used up."""
 
     at: float
     code: int
@@ -73,6 +73,10 @@ class Books:
         self.webhooks.clear()
         self.refusals.clear()
         self.alerts.clear()
+
+    def debugger(self, code: int, message: Message, detail: str) -> None:
+        """Twilio's debugger shows something about a message."""
+        self.alerts.append(Alert(self._clock.now(), code, message.sid, "", detail))
 
     def outbound(self) -> Iterable[Message]:
         """Messages accepted through the API."""

@@ -43,6 +43,7 @@ class Control:
         app.router.add_get(f"{PREFIX}/optouts", self._optouts)
         app.router.add_get(f"{PREFIX}/duplicates", self._duplicates)
         app.router.add_get(f"{PREFIX}/pacing", self._pacing)
+        app.router.add_get(f"{PREFIX}/carriers", self._carriers)
         app.router.add_get(f"{PREFIX}/senders", self._senders)
         app.router.add_get(f"{PREFIX}/clock", self._clock)
         app.router.add_post(f"{PREFIX}/clock", self._advance)
@@ -97,6 +98,9 @@ class Control:
     async def _pacing(self, request: web.Request) -> web.Response:
         tolerance_s = _asked_number(request, "tolerance_s", 0.0, float)
         return _json(self._exchange.books.pacing(self._exchange.directory.rates(), tolerance_s=tolerance_s))
+
+    async def _carriers(self, _: web.Request) -> web.Response:
+        return _json(self._exchange.carriers.rows(self._exchange.clock.now()))
 
     async def _senders(self, _: web.Request) -> web.Response:
         return _json(

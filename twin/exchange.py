@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from twin import compose
 from twin.accounts import Account
 from twin.books import Books
+from twin.carriers import Carriers
 from twin.clock import Clock, RealClock, VirtualClock
 from twin.create import Draft, account_refuses, read_create
 from twin.directory import Directory
@@ -38,10 +39,11 @@ class Exchange:
         self.store = Store()
         self.books = Books(self.store, self.clock)
         self.optouts = OptOuts()
+        self.carriers = Carriers(settings.ten_dlc, self.books.debugger)
         self.outcomes = Outcomes(settings.outcomes)
         self.faults = FaultPlan(settings.faults, self.clock.now())
         self.notices = Notices(settings.webhooks, self.clock, self.books, self.faults)
-        self.journey = Journey(self.clock, self.optouts, self.notices.status, self._last_inbound)
+        self.journey = Journey(self.clock, self.optouts, self.notices.status, self._last_inbound, self.carriers.refuses)
         self.journey.price_after_s = settings.price_after_s
         self.journey.whatsapp_window = settings.whatsapp_window
         self.directory = Directory(settings, self.clock, self.journey.left_queue, self.journey.expired)
@@ -149,6 +151,7 @@ class Exchange:
         self.store.clear()
         self.books.clear()
         self.optouts.clear()
+        self.carriers.clear()
         self.inbox.last.clear()
         self.plan_outcomes(self.outcomes.settings)
         self.plan_faults(self.faults.settings)

@@ -36,6 +36,7 @@ class Journey:
     Args:
         changed: called after every change of status that Twilio reports.
         last_inbound: when a person last wrote to a WhatsApp sender; None where never.
+        carrier_refuses: the code with which a carrier refuses a message that leaves its queue at a moment.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Journey:
         optouts: OptOuts,
         changed: Callable[[Message], None],
         last_inbound: Callable[[str, str], float | None],
+        carrier_refuses: Callable[[Message, float], int | None] = lambda message, at: None,
     ) -> None:
         self._clock = clock
         self._optouts = optouts
         self._changed = changed
         self._last_inbound = last_inbound
+        self._carrier_refuses = carrier_refuses
         self._underway: dict[str, _Underway] = {}
         self.price_after_s = 0.0
         self.whatsapp_window = True
@@ -94,7 +97,7 @@ class Journey:
         if underway is None:
             return
         sent_after_s = underway.fate.delay(underway.fate.outcome.sent_after_s)
-        self._clock.call_at(at + sent_after_s, self._hand_over, message, self._refused_at_handover(message))
+        self._clock.call_at(at + sent_after_s, self._hand_over, message, self._refused_at_handover(message, at))
 
     def expired(self, message: Message, at: float) -> None:
         """The message's validity ended in the queue."""
@@ -132,7 +135,7 @@ class Journey:
         self._changed(message)
         message.sender.offer(message)
 
-    def _refused_at_handover(self, message: Message) -> int | None:
+    def _refused_at_handover(self, message: Message, at: float) -> int | None:
         sender = message.sender
         assert sender is not None
         if sender.type == "toll_free" and message.direction == "outbound-api":
@@ -142,7 +145,7 @@ class Journey:
             wrote = self._last_inbound(sender.address, message.person)
             if wrote is None or wrote < self._clock.now() - 24 * 3600:
                 return 63016
-        return None
+        return self._carrier_refuses(message, at) if message.direction == "outbound-api" else None
 
     def _hand_over(self, message: Message, code: int | None) -> None:
         underway = self._underway.get(message.sid)

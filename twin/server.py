@@ -143,6 +143,10 @@ class Twin:
         """The worst window of each lane; see `Books.pacing`."""
         return self.books.pacing(self.exchange.directory.rates(), tolerance_s=tolerance_s)
 
+    def carriers(self) -> list[dict[str, object]]:
+        """What carriers took and refused; see `Carriers.rows`."""
+        return self.exchange.carriers.rows(self.exchange.clock.now())
+
     def reset(self) -> None:
         """Forget messages, books, queues and opt-outs."""
         self.exchange.reset()

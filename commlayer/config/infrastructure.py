@@ -9,7 +9,7 @@ from pydantic import Field
 
 from connectors.kafka.settings import Mechanism, Protocol
 from schemas.topics import PartitionCounts
-from twin.settings import FaultSettings, OutcomeSettings, WebhookSettings
+from twin.settings import FaultSettings, OutcomeSettings, TenDlcSettings, WebhookSettings
 
 from .fields import Port, PositiveFloat, PositiveInt, SecretRef, Section
 
@@ -109,6 +109,9 @@ class Twin(Section):
 
     listen: str = Field(default="127.0.0.1:8090", description="`host:port` to listen on.")
     outcomes: OutcomeSettings = Field(default=OutcomeSettings(), description="What becomes of messages.")
+    ten_dlc: TenDlcSettings = Field(
+        default=TenDlcSettings(), description="What carriers of the USA take of its long codes."
+    )
     faults: FaultSettings = Field(default=FaultSettings(), description="Troubles that it makes.")
     webhooks: WebhookSettings = Field(default=WebhookSettings(), description="How it calls the bridge.")
     price_after_s: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Seconds from `sent` to a price.")

@@ -52,6 +52,7 @@ def twin_settings(config: Configuration, secrets: Secrets) -> TwinSettings:
         accounts=tuple(accounts),
         senders=tuple(senders),
         services=tuple(services),
+        ten_dlc=twin.ten_dlc,
         outcomes=twin.outcomes,
         faults=twin.faults,
         webhooks=twin.webhooks,
