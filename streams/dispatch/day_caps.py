@@ -7,7 +7,7 @@ what others send in the brand's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from schemas.records import Attempt, AttemptKind, AttemptOutcome, Control, ControlAction, Dispatch, MessageClass
@@ -88,10 +88,13 @@ class DayCaps:
         kept = 0 if order.message_class is MessageClass.CRITICAL else count.cap.kept_for_critical
         return count.end_ms if count.used + segments + kept > count.cap.segments else None
 
-    def states(self, now_ms: int) -> dict[Capped, DayState]:
-        """Everything that is counted."""
+    def states(self, now_ms: int, served: Container[int] | None = None) -> dict[Capped, DayState]:
+        """Everything that is counted, on these partitions of the log where some are named: who does not serve them
+        does not know what is used up."""
         found: dict[Capped, DayState] = {}
         for capped, count in self._counts.items():
+            if served is not None and not any(partition in served for partition in self._partitions(capped[0])):
+                continue
             count.begin(now_ms)
             cap, reached = count.cap, self._reached.get(capped)
             said = reached is not None and (reached.until or 0) > now_ms

@@ -56,7 +56,7 @@ class DayCounts:
         self._next_ms = now_ms + EVERY_MS
         for capped, record in self._day_caps.to_tell(self._ends(), now_ms):
             self._write(day_count_key(capped), record)
-        for capped, state in self._day_caps.states(now_ms).items():
+        for capped, state in self._day_caps.states(now_ms, self._ends()).items():
             if state.waits_until is not None and self._logged.get(capped) != state.waits_until:
                 self._logged[capped] = state.waits_until
                 log.warning(
@@ -81,5 +81,5 @@ class DayCounts:
                 "waits_until": state.waits_until,
                 "said_by_twilio": state.said_by_twilio,
             }
-            for (budget, carrier), state in self._day_caps.states(self._now_ms()).items()
+            for (budget, carrier), state in self._day_caps.states(self._now_ms(), self._ends()).items()
         ]

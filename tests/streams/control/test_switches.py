@@ -3,9 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.records import Control, ControlAction, ControlSubject
+from streams.control.day_caps import day_cap_reached, day_count, day_count_key
 from streams.control.switches import Aspect, Switches, control_key
+from streams.control.trouble import trouble_key
 
 LANE, GROUP, ACCOUNT, APP, _ = ControlSubject
+NOW = 1_795_435_200_000
 
 
 def write(
@@ -90,3 +93,14 @@ def test_paused_apps_are_named() -> None:
     write(switches, ControlAction.PAUSE, kind=APP, subject="login")
     assert set(switches.paused_apps(10)) == {"shop", "login"}
     assert set(switches.paused_apps(100)) == {"login"}
+
+
+def test_a_day_that_a_carrier_has_enough_of_is_in_force_until_it_ends_and_its_count_is_no_switch() -> None:
+    switches, capped = Switches(), ("acme", "tmobile")
+    said = day_cap_reached(capped, code=30023, why="reached", fix="wait", at=NOW)
+    switches.take(trouble_key(said), said)
+    count = day_count(capped, used=7, partition=0, position=3, until=NOW + 1, at=NOW)
+    switches.take(day_count_key(capped), count)
+    assert said.until is not None
+    assert list(switches.in_force(NOW)) == [said]
+    assert list(switches.in_force(said.until)) == []

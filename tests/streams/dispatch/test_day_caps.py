@@ -158,7 +158,7 @@ class _Log:
         return caps
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_successor_counts_on_and_never_less_than_was_sent(seed: int) -> None:
     """Owners die at any moment, with records written that nobody acknowledged to them; days end."""
@@ -214,6 +214,17 @@ def test_without_unacknowledged_records_a_successor_counts_exactly_what_was_sent
     [told] = log.control.values()
     assert told.position is not None
     assert told.position > 30, "a successor reads the end of the log only"
+
+
+def test_who_does_not_serve_a_brand_tells_nothing_of_its_days() -> None:
+    caps, served = DayCaps(brand(10)), {PARTITION: 7}
+    counts = DayCounts(caps, ends=lambda: served, write=lambda key, record: None, now_ms=lambda: NOON)
+    sent(caps, 10)
+    [shown] = counts.show()
+    assert (shown["budget"], shown["carrier"], shown["used"], shown["per_day"]) == ("acme", "tmobile", 10, 10)
+    assert (shown["waits_until"], shown["said_by_twilio"]) == (at("2026-11-30T00:00"), False)
+    served.clear()
+    assert counts.show() == []
 
 
 def test_of_two_carriers_each_is_counted_on_from_where_it_was_told() -> None:
