@@ -42,9 +42,14 @@ def _varint(number: int) -> bytes:
     return bytes(digits)
 
 
-_KNOWN = 1024
-_NUMBERS = [_varint(2 * number) for number in range(_KNOWN)]
+_LAST = [_varint(number) for number in range(1 << 14)]
+_MORE = [bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << 14)]
+"""The last fourteen bits of a number, and fourteen bits that others follow. A moment in milliseconds is two of these
+and one of those, which takes a quarter of the time of its six bytes one by one; a record has five moments."""
+_LAST_BITS, _LAST_BITS_OF_TWO, _LAST_BITS_OF_THREE = 1 << 14, 1 << 28, 1 << 42
+_NUMBERS = _LAST[::2]
 """Small numbers, as lengths of most texts are. (Zigzag doubles what is not negative.)"""
+_KNOWN = len(_NUMBERS)
 _SOME_NUMBERS = [b"\x02" + number for number in _NUMBERS]
 _NULL, _SOME = b"\x00", b"\x02"
 """Index of the branch of a union of null and another type."""
@@ -177,12 +182,13 @@ def _bytes(value: Any) -> bytes:
 def _long(value: Any) -> bytes:
     if type(value) is not int:
         raise TypeError
-    if _SIX_BYTES <= value < _SEVEN_BYTES:  # a moment in milliseconds
-        low, high = value << 1 & 0x1FFFFF, value >> 20
-        return _six(
-            low & 127 | 128, low >> 7 & 127 | 128, low >> 14 | 128, high & 127 | 128, high >> 7 & 127 | 128, high >> 14
-        )
     zigzag = value << 1 if value >= 0 else ~(value << 1)
+    if zigzag < _LAST_BITS:
+        return _LAST[zigzag]
+    if zigzag < _LAST_BITS_OF_TWO:
+        return _MORE[zigzag & 0x3FFF] + _LAST[zigzag >> 14]
+    if zigzag < _LAST_BITS_OF_THREE:
+        return _MORE[zigzag & 0x3FFF] + _MORE[zigzag >> 14 & 0x3FFF] + _LAST[zigzag >> 28]
     if zigzag >> 64:
         raise OverflowError
     return _varint(zigzag)
@@ -208,9 +214,6 @@ def _boolean(value: Any) -> bytes:
     raise TypeError
 
 
-_SIX_BYTES, _SEVEN_BYTES = 2**34, 2**41
-"""Numbers from here to there take six bytes: moments of the years 1970 to 2039."""
-_six = struct.Struct("6B").pack
 _pack_double = struct.Struct("<d").pack
 
 _PRIMITIVE: dict[str, _Value] = {

@@ -3,8 +3,9 @@ key it must be the same record."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from hashlib import blake2b
+from json.encoder import encode_basestring_ascii as quoted
 
 from schemas.records import MessageRequest
 
@@ -17,22 +18,23 @@ def digest(request: MessageRequest) -> bytes:
     """16 bytes that are equal for requests that say the same on the same channels, in the same category and language.
 
     Times, tags, correlation id, sender hints and delivery options are left out: a client that tries again makes them
-    anew. App, recipient and key are what is compared under.
+    anew. App, recipient and key are what is compared under. What is hashed is the JSON that `json.dumps` makes of all
+    that, put together here: for texts alone that takes a quarter of its time.
     """
     content = request.content
     said = [
-        request.category,
-        request.channel.value,
-        [channel.value for channel in request.fallback_channels],
-        request.locale,
-        content.body,
-        content.media_urls,
-        content.template,
-        content.template_version,
-        content.content_sid,
-        sorted(content.variables.items()),
+        _text(request.category),
+        _text(request.channel),
+        _list(request.fallback_channels),
+        _text(request.locale),
+        _text(content.body),
+        _list(content.media_urls),
+        _text(content.template),
+        _text(content.template_version),
+        _text(content.content_sid),
+        f"[{', '.join([_list(pair) for pair in sorted(content.variables.items())])}]",
     ]
-    return blake2b(json.dumps(said).encode(), digest_size=DIGEST_BYTES).digest()
+    return blake2b(f"[{', '.join(said)}]".encode(), digest_size=DIGEST_BYTES).digest()
 
 
 def stamp(written_at: int | None) -> bytes | None:
@@ -47,3 +49,11 @@ def is_of_another(remembered: bytes | None, written_at: int | None) -> bool:
     if remembered is None or written_at is None or len(remembered) != STAMP_BYTES:
         return False
     return remembered != stamp(written_at)
+
+
+def _text(text: str | None) -> str:
+    return "null" if text is None else quoted(text)
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{', '.join([quoted(text) for text in texts])}]" if texts else "[]"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import phonenumbers
-from phonenumbers import PhoneMetadata, PhoneNumberType, phonenumberutil
-from phonenumbers.re_util import re_compile
-
-phonenumbers.enable_pattern_cache()  # the plans have more patterns than `re` keeps; making one anew takes a millisecond
+from phonenumbers import PhoneMetadata
+from phonenumbers.phonemetadata import PhoneNumberDesc
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 """ITU-T E.164: a plus, the country code, at most 15 digits in all."""
@@ -49,17 +49,79 @@ def look_up(e164: str) -> Number | None:
 def _in_plan(code: int, national: str) -> Number | None:
     """What `phonenumbers.region_code_for_number` and `number_type` say of the digits behind a country code. Both go
     through the plans of all countries that share it (twenty-five share +1), and the latter does so twice."""
-    countries = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]
-    for country in countries:
-        plan = PhoneMetadata.metadata_for_region_or_calling_code(code, country)
-        if plan is None:
+    for plan in _plans(code):
+        if plan.first is not None and plan.first(national) is None:
             continue
-        first = plan.leading_digits if len(countries) > 1 else None  # they tell the country, whether valid or not
-        if first is not None and re_compile(first).match(national) is None:
-            continue
-        kind = phonenumberutil._number_type_helper(national, plan)
-        if kind != PhoneNumberType.UNKNOWN:
-            return Number(country, kind == PhoneNumberType.FIXED_LINE)
-        if first is not None:
+        kinds = plan.kinds(len(national))
+        if kinds.any is not None and kinds.any(national) is not None:
+            if kinds.movable is not None and kinds.movable(national) is not None:
+                return plan.movable
+            if kinds.fixed is not None and kinds.fixed(national) is not None:
+                return plan.fixed
+        if plan.first is not None:
             return None
     return None
+
+
+Match = Callable[[str], object | None]
+
+
+class _Kinds(NamedTuple):
+    """Numbers of one length: those that the plan knows at all, those that are no fixed lines (mobile or perhaps mobile,
+    toll-free, ...), and the fixed lines. One expression where `phonenumbers` asks one by one for each of ten kinds."""
+
+    any: Match | None
+    movable: Match | None
+    fixed: Match | None
+
+
+class _Plan:
+    """One country's plan.
+
+    Attributes:
+        first: matches the first digits that tell it from others with the same code; None: it has the code to itself.
+        movable, fixed: what is said of its numbers.
+    """
+
+    def __init__(self, country: str, plan: PhoneMetadata, *, alone: bool) -> None:
+        first = None if alone else plan.leading_digits  # they tell the country, whether valid or not
+        self.first = None if first is None else re.compile(first).match
+        self.movable, self.fixed = Number(country, fixed_line=False), Number(country, fixed_line=True)
+        self._plan = plan
+        self._kinds: dict[int, _Kinds] = {}
+
+    def kinds(self, length: int) -> _Kinds:
+        """Of numbers so long. Made when the first one comes, which takes a millisecond."""
+        kinds = self._kinds.get(length)
+        if kinds is None:
+            plan, same = self._plan, self._plan.same_mobile_and_fixed_line_pattern  # which of the two cannot be told
+            neither = [getattr(plan, kind) for kind in _NEITHER]
+            kinds = self._kinds[length] = _Kinds(
+                _one_of([plan.general_desc], length),
+                _one_of([*neither, plan.fixed_line if same else plan.mobile], length),
+                None if same else _one_of([plan.fixed_line], length),
+            )
+        return kinds
+
+
+@cache
+def _plans(code: int) -> tuple[_Plan, ...]:
+    countries = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]
+    plans = ((each, PhoneMetadata.metadata_for_region_or_calling_code(code, each)) for each in countries)
+    return tuple(_Plan(each, plan, alone=len(countries) == 1) for each, plan in plans if plan is not None)
+
+
+def _one_of(kinds: list[PhoneNumberDesc | None], length: int) -> Match | None:
+    """Matches a number that is of one of these kinds; None where none has numbers so long."""
+    patterns = [
+        f"(?:{kind.national_number_pattern})"
+        for kind in kinds
+        if kind is not None
+        and kind.national_number_pattern
+        and (not kind.possible_length or length in kind.possible_length)
+    ]
+    return re.compile("|".join(patterns)).fullmatch if patterns else None
+
+
+_NEITHER = ("premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail")
+"""Kinds that are neither mobile nor fixed lines; `phonenumbers` asks for them first."""

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import json
+from hashlib import blake2b
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.reasons import Reason
 from schemas.records import Channel, Content
@@ -48,6 +52,41 @@ def test_the_order_of_variables_does_not_matter() -> None:
 
 def test_half_a_surrogate_pair_has_a_digest_too() -> None:
     assert digest(request(content=Content(body="\ud800"))) != digest(request(content=Content(body="\ud801")))
+
+
+TEXTS = st.text(max_size=20)
+
+
+@given(
+    st.builds(
+        Content,
+        body=st.none() | TEXTS,
+        media_urls=st.lists(TEXTS, max_size=3),
+        template=st.none() | TEXTS,
+        template_version=st.none() | TEXTS,
+        content_sid=st.none() | TEXTS,
+        variables=st.dictionaries(TEXTS, TEXTS, max_size=3),
+    ),
+    st.lists(st.sampled_from(Channel), max_size=3),
+    st.none() | TEXTS,
+)
+def test_the_digest_is_that_of_the_json_that_was_remembered_before(
+    content: Content, fallback: list[Channel], locale: str | None
+) -> None:
+    asked = request(content=content, fallback_channels=fallback, locale=locale)
+    said = [
+        asked.category,
+        asked.channel.value,
+        [channel.value for channel in fallback],
+        locale,
+        content.body,
+        content.media_urls,
+        content.template,
+        content.template_version,
+        content.content_sid,
+        sorted(content.variables.items()),
+    ]
+    assert digest(asked) == blake2b(json.dumps(said).encode(), digest_size=16).digest()
 
 
 def test_a_key_used_for_another_content_is_denied_in_the_first_round_only() -> None:
