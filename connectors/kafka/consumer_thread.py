@@ -300,8 +300,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     def failure(self) -> BaseException | None:
         """What ended one of the client's background tasks, or what the broker refused for good (authorization). Stock
         asks for neither and stands still in silence."""
-        if self._consumer is None:
-            return None
+        if self._consumer is None or self._consumer._coordinator is None:
+            return None  # it is not connected yet, which takes long on a busy machine
         coordinator, fetcher = self._consumer._coordinator, self._consumer._fetcher
         if coordinator._pending_exception is not None:
             return _as_exception(coordinator._pending_exception)

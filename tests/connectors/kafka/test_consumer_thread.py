@@ -359,3 +359,9 @@ async def test_a_thread_that_ended_before_it_was_told_to_is_no_second_failure() 
     thread.thread_loop.close()
     thread._stopped_set()
     assert thread._stopped.is_set()
+
+
+def test_a_client_that_is_not_connected_yet_has_not_failed() -> None:
+    thread = ConsumerThread.__new__(ConsumerThread)
+    thread._consumer = SimpleNamespace(_coordinator=None, _fetcher=None)
+    assert thread.failure() is None
