@@ -57,6 +57,53 @@ _END = b"\x00"
 """Of an array or map: a block of no items."""
 
 
+class _Kept(dict[Any, bytes]):
+    """Bytes by what they are of, as far as they were asked for of late: finding them takes a tenth of the time that
+    making them takes."""
+
+    def __init__(self, make: Callable[[Any], bytes]) -> None:
+        self._make = make
+
+    def __missing__(self, key: Any) -> bytes:
+        data = self._make(key)
+        if len(self) >= _KEPT:
+            self.clear()
+        self[key] = data
+        return data
+
+
+_KEPT = 1000
+_ONE_OF_FEW = frozenset(
+    {
+        "account",
+        "app",
+        "campaign",
+        "category",
+        "channel",
+        "doubt_policy",
+        "encoding",
+        "group",
+        "lane",
+        "locale",
+        "message_class",
+        "message_intent",
+        "messaging_service_sid",
+        "outcome",
+        "reason",
+        "rule",
+        "rule_version",
+        "sender",
+        "source_topic",
+        "stage",
+        "status",
+        "topic",
+    }
+)
+"""Texts and symbols of which an installation has few at a time, whatever the record: those that follow each other are
+written as one. A field that is not named here is written each time, which is slower and never wrong; so is one that
+takes many values in spite of this."""
+
+
 def _fields(shape: Shape) -> Any:
     names: dict[str, Any] = {
         "__builtins__": {},
@@ -74,13 +121,31 @@ def _fields(shape: Shape) -> Any:
         "NULL": _NULL,
         "SOME": _SOME,
         "long": _long,
+        "LONGS": _LONGS,
         "some_text": _some_text,
     }
-    elements = []
+    elements: list[str] = []
+    few: list[tuple[int, str, Shape]] = []
     for number, (name, field) in enumerate(shape.fields):
         names[f"write{number}"] = _symbols(field) if field.kind == "enum" else _value(field)
+        if name in _ONE_OF_FEW and field.kind in ("string", "enum"):
+            few.append((number, name, field))
+            continue
+        elements += _one_of_few(few, names)
+        few = []
         elements.append(_element(f"record.{name}", f"write{number}", field))
+    elements += _one_of_few(few, names)
     return eval(f"lambda record, prefix=b'': join((prefix, {', '.join(elements)}))", names)
+
+
+def _one_of_few(fields: list[tuple[int, str, Shape]], names: dict[str, Any]) -> list[str]:
+    """Source of what fields in a row add to the bytes, as one element; none where there are none."""
+    if not fields:
+        return []
+    parts = [_element(f"values[{place}]", f"write{number}", field) for place, (number, _, field) in enumerate(fields)]
+    kept = f"kept{fields[0][0]}"
+    names[kept] = _Kept(eval(f"lambda values: join(({', '.join(parts)},))", names))
+    return [f"{kept}[{''.join(f'record.{name}, ' for _, name, _ in fields)}]"]
 
 
 def _element(value: str, write: str, field: Shape) -> str:
@@ -94,9 +159,9 @@ def _element(value: str, write: str, field: Shape) -> str:
             return f"NUMBERS[n] if (n := len(s := utf8({value}))) < KNOWN else long(n), s"
         case Shape(kind="int" | "long", optional=True):
             small = "SOME_NUMBERS[v] if type(v) is int and 0 <= v < KNOWN"
-            return f"NULL if (v := {value}) is None else {small} else SOME + {write}(v)"
+            return f"NULL if (v := {value}) is None else {small} else SOME + ({_large(write, field)})"
         case Shape(kind="int" | "long"):
-            return f"NUMBERS[v] if type(v := {value}) is int and 0 <= v < KNOWN else {write}(v)"
+            return f"NUMBERS[v] if type(v := {value}) is int and 0 <= v < KNOWN else {_large(write, field)}"
         case Shape(optional=True):
             return f"NULL if (v := {value}) is None else SOME + {write}(v)"
         case Shape(kind="array"):
@@ -105,6 +170,12 @@ def _element(value: str, write: str, field: Shape) -> str:
             return f"END if type(v := {value}) is dict and not v else {write}(v)"
         case _:
             return f"{write}({value})"
+
+
+def _large(write: str, field: Shape) -> str:
+    """Source of what a number that is not small adds: as a rule it is the moment of a decision, which stands in several
+    records and in those of other messages of the same millisecond."""
+    return f"LONGS[v] if type(v) is int else {write}(v)" if field.kind == "long" else f"{write}(v)"
 
 
 def _value(shape: Shape) -> _Value:
@@ -118,7 +189,7 @@ def _value(shape: Shape) -> _Value:
             return _array(_value(shape.inner))
         case "map":
             assert shape.inner is not None
-            return _map(_value(shape.inner))
+            return _text_map if shape.inner.kind == "string" else _map(_value(shape.inner))
         case kind:
             return _PRIMITIVE[kind]
 
@@ -161,6 +232,22 @@ def _map(write: _Value) -> _Value:
     return run
 
 
+def _text_map(items: Any) -> bytes:
+    """A map of texts, as all of ours are."""
+    if not isinstance(items, dict):
+        raise TypeError
+    if not items:
+        return _END
+    parts = [_long(len(items))]
+    for pair in items.items():
+        for value in pair:
+            text = str.encode(value)
+            size = len(text)
+            parts += (_NUMBERS[size] if size < _KNOWN else _long(size), text)
+    parts.append(_END)
+    return b"".join(parts)
+
+
 def _text(value: Any) -> bytes:
     text = str.encode(value)
     size = len(text)
@@ -192,6 +279,9 @@ def _long(value: Any) -> bytes:
     if zigzag >> 64:
         raise OverflowError
     return _varint(zigzag)
+
+
+_LONGS = _Kept(_long)
 
 
 def _int(value: Any) -> bytes:

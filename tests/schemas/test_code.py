@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.loading import current, schema
 from schemas.read_code import compile_reader
 from schemas.records import RECORDS, Content, MessageRequest, Record
-from schemas.write_code import compile_writer
+from schemas.write_code import _KEPT, compile_writer
 from tests.support.records import any_record, records
 
 
@@ -116,6 +116,22 @@ _SHORT = MessageRequest(recipient="+1", category="otp", content=Content(body="x"
 def test_numbers_at_the_borders_of_each_way_to_write_them(number: int) -> None:
     record = dataclasses.replace(_SHORT, created_at=number, deadline=number)
     assert _written(record) == _written_by_fastavro(record)
+
+
+def test_a_field_of_few_values_may_take_any_number_of_them() -> None:
+    for number in range(_KEPT + 10):
+        record = dataclasses.replace(_SHORT, category=f"c{number}", sender=f"s{number % 7}", created_at=2**40 + number)
+        assert _written(record) == _written_by_fastavro(record)
+        assert _written(record) == _written_by_fastavro(record)
+
+
+def test_what_stands_among_few_values_must_be_of_its_type_however_often_its_like_was_written() -> None:
+    moment = 2**40
+    _written(dataclasses.replace(_SHORT, created_at=moment))
+    for wrong in ({"created_at": float(moment)}, {"category": None}, {"sender": 7}, {"channel": "nothing"}):
+        for _ in range(2):
+            with pytest.raises((TypeError, KeyError)):
+                _written(dataclasses.replace(_SHORT, **wrong))
 
 
 @pytest.mark.parametrize("varint", ["8000", "ff" * 8 + "7f", "ff" * 9 + "01", "ff" * 9 + "7f", "ff" * 12 + "01"])
