@@ -37,6 +37,10 @@ class _Entries:
         """The value."""
         return self._entries.get(partition, {}).get(key)
 
+    def get_all(self, partition: int, keys: list[bytes]) -> list[bytes | None]:
+        """The values of several keys."""
+        return [self.get(partition, key) for key in keys]
+
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The entries whose keys begin so, by key."""
         return iter(sorted(each for each in self._entries.get(partition, {}).items() if each[0].startswith(prefix)))

@@ -1,7 +1,8 @@
 """The consumer under Faust's agents, with the defects of the stock one corrected.
 
-An agent takes its records with `stream.noack().events()`, hands them to the stage and returns at once; the stage calls
-`event.ack()` for each when it is finished, in any order, on the main loop. What the stage may ask of it:
+An agent takes its records with `stream.noack().events()` (or by the batch, see received.py), hands them to the stage
+and returns at once; the stage calls `event.ack()` for each when it is finished, in any order, on the main loop. What
+the stage may ask of it:
 
 - `partitions`, `serves(tp)`, `outstanding(tp)`: what is served here, and delivered and unfinished;
 - `generation`: counts assignments; a record carries the one it was delivered in as `event.message.generation_id`;
@@ -46,6 +47,7 @@ from .lease import Lease
 from .ledger import NO_GENERATION, Ledger
 from .log_positions import LogPositions
 from .options import options_of
+from .received import Delivered, Received
 from .retention import RetentionWatch
 from .stream_sets import AckedOffsets, Forgetting
 from .topic_partition import TP
@@ -321,13 +323,20 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     def _flows(self, generation: int) -> bool:
         return bool(self.flow_active) and generation == self._generation
 
-    def _hand_over(self, tp: TP, record: Any) -> None:
+    def _hand_over(self, tp: TP, records: list[Any]) -> None:
         channels = self.app.topics._tp_index[tp]
         if not channels:
             raise RuntimeError(f"no agent reads {tp.topic}, which is subscribed")
-        message = self._to_message(tp, record)
+        if self.hooks.agents_take_batches:
+            batch = [Delivered(Received(tp, record, self._generation), self._finish) for record in records]
+            self._put(channels, self._to_message(tp, records[0]), batch)
+            return
+        for record in records:
+            self._put(channels, self._to_message(tp, record), record.value, record.key, record.headers)
+
+    def _put(self, channels: Collection[Any], message: Any, value: Any, key: Any = None, headers: Any = None) -> None:
         message.refcount = len(channels)
-        event = Event(self.app, record.key, record.value, record.headers, message)
+        event = Event(self.app, key, value, headers, message)
         for channel in channels:
             channel.queue.force_put_nowait(event)
 

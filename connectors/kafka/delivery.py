@@ -48,7 +48,7 @@ class Client(Protocol):
 
 
 class Delivery:
-    """One consumer's records on their way. `hand_over(tp, record)` puts a record into the agents' queues and must not
+    """One consumer's records on their way. `hand_over(tp, records)` puts records into the agents' queues and must not
     wait: how much lies in a queue is bounded by the windows.
 
     Attributes:
@@ -61,7 +61,7 @@ class Delivery:
         ledger: Ledger,
         windows: Windows,
         positions: LogPositions,
-        hand_over: Callable[[TP, Any], None],
+        hand_over: Callable[[TP, list[Any]], None],
         *,
         most: int,
     ) -> None:
@@ -121,15 +121,19 @@ class Delivery:
                 await self._client.seek_all({tp: start})
 
     async def _deliver(self, batch: Mapping[TP, list[Any]], flows: Callable[[], bool]) -> None:
-        since_yield = 0
+        room = YIELD_EVERY
         for tp, records in batch.items():
             metrics.DELIVERED.labels(tp.topic).inc(len(records))
-            for record in records:
+            start = 0
+            while start < len(records):
                 if not flows():
                     return
-                if self._ledger.deliver(tp, record.offset):
-                    self._hand_over(tp, record)
-                since_yield += 1
-                if since_yield == YIELD_EVERY:
-                    since_yield = 0
+                some = records[start : start + room]
+                start += len(some)
+                room -= len(some)
+                unfinished = [record for record in some if self._ledger.deliver(tp, record.offset)]
+                if unfinished:
+                    self._hand_over(tp, unfinished)
+                if not room:
+                    room = YIELD_EVERY
                     await asyncio.sleep(0)

@@ -90,6 +90,9 @@ class PartitionHooks:
         """Whether to read this partition from the start of its log, whatever the group committed. Asked after
         `assigned`; must not block. The commits that follow begin there as well."""
 
+        self.agents_take_batches = False
+        """Whether the agents take records by the batch (received.py)."""
+
     def on_assigned(self, callback: AssignedCallback) -> AssignedCallback:
         """Call `callback(partitions, generation)` in step 1."""
         return _add(self._assigned, callback)

@@ -40,6 +40,6 @@ def rejected(topic: str) -> None:
 def acknowledged(topic: str, size: int, seconds: float) -> None:
     """Count a record of that size that was acknowledged after that time."""
     of_topic = _of_topic(topic)
-    of_topic.records.inc()
-    of_topic.bytes.inc(size)
+    of_topic.records.value += 1
+    of_topic.bytes.value += size
     of_topic.seconds.observe(seconds)

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import orjson
 import structlog
@@ -57,12 +56,10 @@ UNKNOWN_TOPIC_AFTER_S = 5.0
 an operator, long before."""
 
 
-class _Pending(NamedTuple):
-    since: float
-    topic: str
-    size: int
-
-
+_Pending = tuple[float, str, int]
+"""Of a record under way: since when, its topic, the size of its value."""
+_position: Callable[[tuple[str, int, int]], Position] = functools.partial(tuple.__new__, Position)
+"""`Position` by a third of the time that its own constructor takes."""
 _Waiting = tuple["asyncio.Future[Position]", str, bytes | None, bytes | None, int, Sequence[tuple[str, bytes]]]
 """A record that librdkafka was not given yet: what `_produce` takes."""
 
@@ -180,7 +177,7 @@ class DurablePublisher:
         if value is not None and not isinstance(value, bytes):
             raise TypeError(f"a value must be bytes, not {type(value).__name__}")
         now = time.monotonic()
-        self._pending[future] = _Pending(now, topic, len(value) if value is not None else 0)
+        self._pending[future] = (now, topic, 0 if value is None else len(value))
         record = (future, topic, value, key, -1 if partition is None else partition, headers)
         if topic not in GATHERED:
             self._backlog.append(record)
@@ -297,13 +294,14 @@ class DurablePublisher:
             pending = self._pending.get(future)
             if pending is None:
                 continue
+            since, topic, size = pending
             if error is not None:
-                self._failed(future, pending.topic, error)
+                self._failed(future, topic, error)
                 continue
             del self._pending[future]
             if not future.done():  # its owner may have given up waiting
-                future.set_result(Position(pending.topic, partition, offset))
-            publish_metrics.acknowledged(pending.topic, pending.size, now - pending.since)
+                future.set_result(_position((topic, partition, offset)))
+            publish_metrics.acknowledged(topic, size, now - since)
             acknowledged = True
         if acknowledged:
             self._reached()
@@ -339,7 +337,7 @@ class DurablePublisher:
 
     def _oldest_s(self) -> float:
         oldest = next(iter(self._pending.values()), None)
-        return time.monotonic() - oldest.since if oldest else 0.0
+        return time.monotonic() - oldest[0] if oldest else 0.0
 
     async def _watch(self) -> None:
         """Ask the brokers whether they are there: when something made us doubt it, and until they are back."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import regex
 
+from connectors.values import value
 from schemas.records import Encoding
 
 GSM_SINGLE, GSM_PART = 160, 153
@@ -24,7 +24,7 @@ UCS2_SINGLE, UCS2_PART = 70, 67
 """UTF-16 units in a lone segment, and in each of several."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Segments:
     """What a text costs.
 

@@ -7,10 +7,11 @@ below `Ledger.position` and changes nothing. The precedence that follows is the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import orjson
 
+from connectors.values import value
 from schemas.records import Consent, ConsentChange, ConsentScope, ConsentSource
 
 from .scopes import BY_SENDER, About, covers, plain_value, within
@@ -37,7 +38,7 @@ CLOCKS_APART_MS = 2_000
 One that is older still was held up on its way, and the person has changed their mind since."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """The latest change of one kind in one scope.
 
@@ -85,7 +86,7 @@ class Entry:
         return self.expires_at is None or now_ms < self.expires_at
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ledger:
     """One person's consent; empty for a stranger.
 
@@ -125,6 +126,11 @@ class Ledger:
         entries = tuple(replace(entry, position=entry.position - self.position) for entry in self.entries)
         unreadable = None if self.unreadable is None else self.unreadable - self.position
         return Ledger(entries, -1, unreadable)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is known that could stand against a message, or for it; so it is with most people."""
+        return not self.entries and self.unreadable is None
 
     @property
     def holds_opt_outs(self) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from connectors.twilio.addresses import parse_address
+from connectors.values import named_value
 from schemas.records import Channel, ConsentScope
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class About:
     """What consent asks of a message.
 

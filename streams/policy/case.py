@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from connectors.values import named_value
 from schemas import ids
 from schemas.records import MessageClass, MessageRequest
 
@@ -44,7 +44,7 @@ def message_id_of(request: MessageRequest, app: str, origin: Origin) -> str:
     return ids.message_id_by_origin(*origin)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Entry:
     """How a request came in front of the rules.
 
@@ -74,58 +74,75 @@ class Entry:
     traceparent: str | None = None
 
 
-@dataclass(slots=True)
 class Case:
-    """What every rule gets. The properties hold only after the rule that checks them allowed: `grants` after
-    `known_app`, `category` after `known_category`, `number` after `recipient`."""
+    """What every rule gets. What follows from the request is worked out at once and only once, as a dozen rules ask for
+    it; what cannot be is not there (AttributeError) until a rule has denied for it: `grants` is there after the rule
+    'app', `category` after 'category', `number` after 'recipient'.
 
-    request: MessageRequest
-    entry: Entry
-    config: PolicyConfig
-    now_ms: int
-    facts: Facts = NOTHING_KNOWN
-    choice: Sender | Deny | None = None
-    """What `senders.choose` said, once it was asked."""
-    avoided: tuple[str, ...] = ()
-    """Lanes that the choice passed over because they fail too often, each with what was counted."""
-    wording: Wording | None = None
-    """What it will say; set by the rule 'content'."""
+    Attributes:
+        request, entry, config, now_ms, facts: as given to `decide`.
+        grants: what the app may do.
+        category: the category asked for.
+        message_class: urgency: of the category, unless the app has its own for it.
+        number: facts about the recipient's number.
+        deadline: moment after which sending may not start, epoch milliseconds UTC: as an earlier round fixed it, as the
+            app asked, or by category.
+        choice: what `senders.choose` said, once it was asked.
+        avoided: lanes that the choice passed over because they fail too often, each with what was counted.
+        wording: what it will say; set by the rule 'content'.
+    """
 
-    @property
-    def grants(self) -> AppGrants:
-        """What the app may do."""
-        return self.config.apps[self.entry.app]
+    __slots__ = (
+        "avoided",
+        "category",
+        "choice",
+        "config",
+        "deadline",
+        "entry",
+        "facts",
+        "grants",
+        "message_class",
+        "now_ms",
+        "number",
+        "request",
+        "wording",
+    )
+    grants: AppGrants
+    category: Category
+    message_class: MessageClass
+    number: Number
+    deadline: int
 
-    @property
-    def category(self) -> Category:
-        """The category asked for."""
-        return self.config.categories[self.request.category]
-
-    @property
-    def message_class(self) -> MessageClass:
-        """Urgency: of the category, unless the app has its own for it."""
-        return self.grants.classes.get(self.category.name, self.category.message_class)
-
-    @property
-    def number(self) -> Number:
-        """Facts about the recipient's number."""
-        number = numbers.look_up(self.request.recipient)
-        if number is None:
-            raise LookupError("the rule 'recipient' must come first")
-        return number
+    def __init__(
+        self, request: MessageRequest, entry: Entry, config: PolicyConfig, now_ms: int, facts: Facts = NOTHING_KNOWN
+    ) -> None:
+        self.request = request
+        self.entry = entry
+        self.config = config
+        self.now_ms = now_ms
+        self.facts = facts
+        self.choice: Sender | Deny | None = None
+        self.avoided: tuple[str, ...] = ()
+        self.wording: Wording | None = None
+        grants, category = config.apps.get(entry.app), config.categories.get(request.category)
+        if grants is not None:
+            self.grants = grants
+        if category is not None:
+            self.category = category
+            if grants is not None:
+                self.message_class = grants.classes.get(category.name, category.message_class)
+        number = numbers.look_up(request.recipient)
+        if number is not None:
+            self.number = number
+        if entry.deadline is not None:
+            self.deadline = entry.deadline
+        elif request.deadline is not None:
+            self.deadline = request.deadline
+        elif grants is not None and category is not None:
+            deadline_s = grants.deadlines_s.get(category.name, category.deadline_s)
+            self.deadline = self.earliest + deadline_s * 1000
 
     @property
     def earliest(self) -> int:
         """Earliest moment of sending, epoch milliseconds UTC; an app whose clock is ahead gains no time by it."""
         return max(self.request.not_before or 0, min(self.request.created_at, self.now_ms))
-
-    @property
-    def deadline(self) -> int:
-        """Moment after which sending may not start, epoch milliseconds UTC: as an earlier round fixed it, as the
-        app asked, or by category."""
-        if self.entry.deadline is not None:
-            return self.entry.deadline
-        if self.request.deadline is not None:
-            return self.request.deadline
-        deadline_s = self.grants.deadlines_s.get(self.category.name, self.category.deadline_s)
-        return self.earliest + deadline_s * 1000

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from connectors.twilio.carriers import Carriers
 from schemas.records import Channel, DoubtPolicy, MessageClass
@@ -255,6 +256,9 @@ class PolicyConfig:
     partitions: int = 1
     caps: tuple[Cap, ...] = ()
     carriers: Carriers = field(default_factory=Carriers)
+    worked_out: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What follows from the configuration alone, kept by whoever worked it out. As it hangs on nothing else, nothing of
+    it ever changes; what is kept must not grow with what apps write."""
 
     def __post_init__(self) -> None:
         longest = max((cap.window_ms for cap in self.caps), default=0)

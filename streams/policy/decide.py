@@ -12,7 +12,7 @@ from .facts import NOTHING_KNOWN, Facts
 from .fallback import OF_THE_CHANNEL, next_request
 from .rules import RULES, RULES_VERSION, consent, quiet_hours
 from .said import Wording
-from .verdict import Admitted, Allow, Decision, Defer, Deferred, Denied, Deny
+from .verdict import ALLOW, Admitted, Allow, Decision, Defer, Deferred, Denied, Deny
 from .whatsapp import needs_window, opens, window_end
 
 
@@ -31,7 +31,7 @@ def decide(
     case = Case(request, entry, config, now_ms, facts)
     for rule in RULES:
         verdict = rule.check(case)
-        if isinstance(verdict, Allow):
+        if verdict is ALLOW or isinstance(verdict, Allow):
             continue
         if isinstance(verdict, Deny):
             return _by_another_channel(case, verdict, rule.name) or Denied(verdict, rule.name, _known(case, verdict))
@@ -50,8 +50,12 @@ def decide(
 
 def rule_version(config: PolicyConfig) -> str:
     """Version of rules, configuration and packaged law, as every decision carries it."""
-    law = config.quiet_hours.law
-    return f"{RULES_VERSION}/{config.version}" if law is None else f"{RULES_VERSION}/{config.version}/law-{law}"
+    known: str | None = config.worked_out.get("rule version")
+    if known is None:
+        law = config.quiet_hours.law
+        known = f"{RULES_VERSION}/{config.version}" if law is None else f"{RULES_VERSION}/{config.version}/law-{law}"
+        config.worked_out["rule version"] = known
+    return known
 
 
 def _by_another_channel(case: Case, deny: Deny, rule: str) -> Deferred | None:
@@ -156,12 +160,11 @@ def _carrier(case: Case) -> str | None:
 
 def _allowed_until(case: Case, sender: Sender) -> int | None:
     """When the next quiet hours begin, the person's consent ends or WhatsApp's window closes, whichever comes first."""
-    ends = [
-        quiet_hours.allowed_until(case),
-        consent.allowed_until(case),
-        window_end(case, sender) if needs_window(case) else None,
-    ]
-    return min((end for end in ends if end is not None), default=None)
+    first = quiet_hours.allowed_until(case)
+    for end in (consent.allowed_until(case), window_end(case, sender) if needs_window(case) else None):
+        if end is not None and (first is None or end < first):
+            first = end
+    return first
 
 
 def _shorten_urls(request: MessageRequest, wording: Wording, category: Category, sender: Sender) -> bool | None:

@@ -9,13 +9,14 @@ A crash after the first step finds the decision when the input comes again, and 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from connectors.kafka.intake import Intake
 from connectors.kafka.publisher import DurablePublisher
+from connectors.values import value
 from schemas import ids
 from schemas.codec import Codec
 from schemas.reasons import Reason
@@ -49,7 +50,7 @@ LookUp = Callable[[MessageRequest, Entry], Awaitable[Profile | None]]
 """Asks customer data about the person of a request."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Question:
     """What is decided on: a request, as the app asked and as it stands after the person's wishes, with what is known.
 
@@ -71,6 +72,7 @@ class Decisions:
     Args:
         may_act: asked with the event before whatever is published; False: the record is another owner's by now. No
             await lies between its answer and the act.
+        holds: whether `may_act` would say yes at once: nearly always, and then nothing need be awaited.
         look_up: customer data; nothing is known of anybody where it is None.
         switched: what operators and trouble have switched off at this moment.
         quotas: what apps have used up; nobody is limited where it is None.
@@ -87,6 +89,7 @@ class Decisions:
         publisher: DurablePublisher,
         now_ms: Callable[[], int],
         may_act: Callable[[Any], Awaitable[bool]],
+        holds: Callable[[Any], bool] = lambda event: False,
         look_up: LookUp | None = None,
         switched: Callable[[], Switched] = Switched,
         quotas: Quotas | None = None,
@@ -100,6 +103,7 @@ class Decisions:
         self._publisher = publisher
         self._now_ms = now_ms
         self._may_act = may_act
+        self._holds = holds
         self._look_up = look_up
         self._switched = switched
         self._quotas = quotas
@@ -111,7 +115,7 @@ class Decisions:
         Args:
             kind: urgent, normal or deferred, for the metrics.
         """
-        if not await self._may_act(event):
+        if not self._holds(event) and not await self._may_act(event):
             return
         home = entry.home
         if home is None:  # no number: it has no place of its own, and is denied the same whenever it comes
@@ -210,12 +214,11 @@ class Decisions:
                 ask_again_at = unavailable.retry_at
             switched = self._switched()
         # Read after the wait for the profile: nothing can change for this person until the decision is written.
-        ledger, last_inbound = self._memory.person(entry.home, request.recipient)
-        known = self._memory.profile(entry.home, request.recipient)
+        known = self._memory.recall(entry.home, request.recipient, entry.message_id, entry.app)
         # A later round was let in before, and is not asked to pay again.
         turn = self._quotas.ask(entry.app) if self._quotas is not None and entry.round == 0 else NOW
         return Facts(
-            profile=merged(profile_of_record(known), profile) if known is not None else profile,
+            profile=merged(profile_of_record(known.profile), profile) if known.profile is not None else profile,
             ask_again_at=ask_again_at,
             quota_wait_until=turn.wait_until,
             quota_day_over=turn.day_over,
@@ -224,18 +227,19 @@ class Decisions:
             unhealthy=switched.unhealthy,
             failing=switched.failing,
             backlogs=switched.backlogs,
-            ledger=ledger,
+            ledger=known.ledger,
             past=self._past(request, entry),
             opened=self._opened(request, entry),
-            last_inbound=last_inbound,
-            cancelled=self._memory.is_cancelled(entry.home, request.recipient, entry.message_id, entry.app),
+            last_inbound=known.last_inbound,
+            cancelled=known.cancelled,
         )
 
     def _past(self, request: MessageRequest, entry: Entry) -> tuple[Past, ...]:
         """Reading what somebody was sent costs something for each message: only where a cap covers it."""
-        assert entry.home is not None
-        if not any(cap.covers(request.category, request.channel) for cap in self._config.caps):
+        caps = self._config.caps
+        if not caps or not any(cap.covers(request.category, request.channel) for cap in caps):
             return ()
+        assert entry.home is not None
         return self._memory.past(entry.home, request.recipient, without=entry.message_id)
 
     def _lane_turns(self, entry: Entry, earlier: PolicyDecision | None) -> Mapping[str, Turn]:
@@ -312,7 +316,7 @@ class Decisions:
         if entry.home is not None:
             kept = self._writing.kept(made, request, entry, question.earlier, question.asked)
             await self._memory.keep_decision(entry.home, request.recipient, kept, opens=opens)
-            if not await self._may_act(event):
+            if not self._holds(event) and not await self._may_act(event):
                 return
         await self._publish(event, entry, made.published, made.told)
         self._count(decision, entry.app)
@@ -345,7 +349,7 @@ class Decisions:
                 partition=published.partition,
                 headers=[*headers, *published.headers],
             )
-            if not await self._may_act(event):
+            if not self._holds(event) and not await self._may_act(event):
                 return
         await self._publisher.publish(LIFECYCLE, told, key=entry.message_id.encode(), headers=headers)
         event.ack()

@@ -57,6 +57,7 @@ class Desk:
     Args:
         may_act: asked with the event before whatever is decided or published; False: the record is another owner's by
             now. No await lies between its answer and the act.
+        holds: as in `Decisions`.
         look_up: customer data; nothing is known of anybody where it is None.
         switched: what operators and trouble have switched off at this moment.
         quotas: what apps have used up.
@@ -74,6 +75,7 @@ class Desk:
         partitions: int,
         now_ms: Callable[[], int],
         may_act: Callable[[Any], Awaitable[bool]],
+        holds: Callable[[Any], bool] = lambda event: False,
         look_up: LookUp | None = None,
         switched: Callable[[], Switched] = Switched,
         quotas: Quotas | None = None,
@@ -96,6 +98,7 @@ class Desk:
             publisher=publisher,
             now_ms=now_ms,
             may_act=may_act,
+            holds=holds,
             look_up=look_up,
             switched=switched,
             quotas=quotas,

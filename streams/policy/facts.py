@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from connectors.values import named_value
 from schemas.records import Channel, Control
 from streams.consent import Ledger
 from streams.control.backlogs import Backlog
@@ -13,7 +14,7 @@ from .profile import Profile
 from .quotas import Turn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Past:
     """One earlier decision about the same person.
 
@@ -37,7 +38,7 @@ class Past:
     at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Facts:
     """Everything a rule may ask that is neither in the request nor in the configuration.
 

@@ -28,7 +28,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
-from typing import Protocol, TypeVar
+from types import MappingProxyType
+from typing import NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -78,11 +79,32 @@ class State(Protocol):
     def get(self, partition: int, key: bytes) -> bytes | None:
         """What was acknowledged."""
 
+    def get_all(self, partition: int, keys: list[bytes]) -> list[bytes | None]:
+        """The same for several keys, in their order."""
+
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The entries whose keys begin so."""
 
     async def put(self, partition: int, entries: Mapping[bytes, bytes | None]) -> None:
         """Write; returns when that is acknowledged and in the store."""
+
+
+class Recalled(NamedTuple):
+    """See `Memory.recall`.
+
+    Attributes:
+        ledger, last_inbound: as `Memory.person`.
+        profile: as `Memory.profile`.
+        cancelled: as `Memory.is_cancelled`.
+    """
+
+    ledger: Ledger
+    last_inbound: Mapping[str, int]
+    profile: CustomerProfile | None
+    cancelled: bool
+
+
+_NOBODY: tuple[Ledger, Mapping[str, int]] = Ledger(), MappingProxyType({})
 
 
 class Memory:
@@ -95,6 +117,19 @@ class Memory:
         self._state = state
         self._codec = SingleObjectCodec()
 
+    def recall(self, home: int, recipient: str, message_id: str, app: str) -> Recalled:
+        """What is remembered of a person, and whether the app took the message to them back, read at once."""
+        number = recipient.encode()
+        keys = [number + _PERSON, number + _PROFILE, _key_of_cancellation(recipient, message_id, app)]
+        person, profile, cancelled = self._state.get_all(home, keys)
+        ledger, last_inbound = _NOBODY if person is None else self._person(home, keys[0], person)
+        return Recalled(
+            ledger,
+            last_inbound,
+            None if profile is None else self._profile(home, keys[1], profile),
+            cancelled is not None and self._counts(home, keys[2], cancelled),
+        )
+
     def decision(self, home: int, recipient: str, message_id: str) -> PolicyDecision | None:
         """The last decision about a message.
 
@@ -102,11 +137,8 @@ class Memory:
             EntryUnreadable: there is one, and nobody can tell what it was.
         """
         key = recipient.encode() + _DECISION + message_id.encode()
-        try:
-            return self._get(home, key, PolicyDecision)
-        except EntryUnreadable as error:
-            self._tell(home, key, error)
-            raise
+        value = self._state.get(home, key)
+        return None if value is None else self._decision(home, key, value)
 
     async def keep_decision(
         self, home: int, recipient: str, decision: PolicyDecision, *, opens: str | None = None
@@ -167,11 +199,8 @@ class Memory:
     def is_cancelled(self, home: int, recipient: str, message_id: str, app: str) -> bool:
         """Whether the app took the message back."""
         key = _key_of_cancellation(recipient, message_id, app)
-        try:
-            return self._get(home, key, Cancellation) is not None
-        except EntryUnreadable as error:
-            self._tell(home, key, error)
-            return True
+        value = self._state.get(home, key)
+        return value is not None and self._counts(home, key, value)
 
     async def keep_cancellation(self, home: int, cancellation: Cancellation) -> None:
         """Remember that an app took a message back. Both must be known by now. Whose the message is may not be known
@@ -181,29 +210,22 @@ class Memory:
         key = _key_of_cancellation(cancellation.recipient, cancellation.message_id, cancellation.app)
         await self._put(home, key, cancellation)
 
-    def person(self, home: int, recipient: str) -> tuple[Ledger, dict[str, int]]:
+    def person(self, home: int, recipient: str) -> tuple[Ledger, Mapping[str, int]]:
         """A person's consent, and when they last wrote to each of our addresses."""
         key = recipient.encode() + _PERSON
-        try:
-            found = self._get(home, key, PolicyPerson)
-            return (Ledger(), {}) if found is None else (Ledger.from_bytes(found.ledger), found.last_inbound)
-        except (EntryUnreadable, ValueError) as error:
-            self._tell(home, key, error)
-            return Ledger().with_unreadable(0), {}
+        value = self._state.get(home, key)
+        return _NOBODY if value is None else self._person(home, key, value)
 
-    async def keep_person(self, home: int, recipient: str, ledger: Ledger, last_inbound: dict[str, int]) -> None:
+    async def keep_person(self, home: int, recipient: str, ledger: Ledger, last_inbound: Mapping[str, int]) -> None:
         """Remember a person."""
-        person = PolicyPerson(ledger=ledger.to_bytes(), last_inbound=last_inbound)
+        person = PolicyPerson(ledger=ledger.to_bytes(), last_inbound=dict(last_inbound))
         await self._put(home, recipient.encode() + _PERSON, person)
 
     def profile(self, home: int, recipient: str) -> CustomerProfile | None:
         """The last record of comms.profiles about a person."""
         key = recipient.encode() + _PROFILE
-        try:
-            return self._get(home, key, CustomerProfile)
-        except EntryUnreadable as error:
-            self._tell(home, key, error)
-            return None
+        value = self._state.get(home, key)
+        return None if value is None else self._profile(home, key, value)
 
     async def keep_profile(self, home: int, recipient: str, profile: CustomerProfile | None) -> None:
         """Remember it, or forget what was remembered."""
@@ -246,9 +268,34 @@ class Memory:
             return self._read(value, Cancellation).requested_at + CANCELLATION_KEPT_MS
         return inf
 
-    def _get(self, home: int, key: bytes, kind: type[R]) -> R | None:
-        value = self._state.get(home, key)
-        return None if value is None else self._read(value, kind)
+    def _decision(self, home: int, key: bytes, value: bytes) -> PolicyDecision:
+        try:
+            return self._read(value, PolicyDecision)
+        except EntryUnreadable as error:
+            self._tell(home, key, error)
+            raise
+
+    def _person(self, home: int, key: bytes, value: bytes) -> tuple[Ledger, Mapping[str, int]]:
+        try:
+            found = self._read(value, PolicyPerson)
+            return Ledger.from_bytes(found.ledger), found.last_inbound
+        except (EntryUnreadable, ValueError) as error:
+            self._tell(home, key, error)
+            return Ledger().with_unreadable(0), {}
+
+    def _profile(self, home: int, key: bytes, value: bytes) -> CustomerProfile | None:
+        try:
+            return self._read(value, CustomerProfile)
+        except EntryUnreadable as error:
+            self._tell(home, key, error)
+            return None
+
+    def _counts(self, home: int, key: bytes, value: bytes) -> bool:
+        try:
+            self._read(value, Cancellation)
+        except EntryUnreadable as error:
+            self._tell(home, key, error)
+        return True
 
     def _read(self, value: bytes, kind: type[R]) -> R:
         try:

@@ -14,6 +14,7 @@ from phonenumbers.phonemetadata import PhoneNumberDesc
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 """ITU-T E.164: a plus, the country code, at most 15 digits in all."""
+_LONGEST = 16
 
 _CACHED_NUMBERS = 100_000  # a look-up takes 10 to 30 µs, a cached one 0.1; about 15 MB when full
 
@@ -32,11 +33,15 @@ class Number:
     fixed_line: bool
 
 
-@lru_cache(maxsize=_CACHED_NUMBERS)
 def look_up(e164: str) -> Number | None:
     """The facts about a number in E.164, None when it is no valid number. It is taken digit by digit:
     `phonenumbers.parse` would forgive what is no E.164, such as the 0 in +44 0 7911…, and takes as long as all the
     rest."""
+    return _looked_up(e164) if len(e164) <= _LONGEST else None  # what is no number may be long, and is not to be kept
+
+
+@lru_cache(maxsize=_CACHED_NUMBERS)
+def _looked_up(e164: str) -> Number | None:
     if E164.fullmatch(e164) is None:
         return None
     for end in (2, 3, 4):

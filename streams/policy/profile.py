@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from connectors.values import named_value
 from schemas.records import Channel
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Profile:
     """One person; every field is unknown where the source does not say.
 

@@ -18,7 +18,6 @@ from .quiet.places import USA, area_codes, zone_names
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _STATE = _COUNTRY
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
-_PLACE = ("time_zone", "country", "state")
 _CHANNELS = frozenset(Channel)
 
 
@@ -52,28 +51,30 @@ def profile_of_record(record: CustomerProfile) -> Profile:
     """The profile that a record of comms.profiles says. The latest record is the whole profile: what it does not say
     is unknown, whatever an earlier one said."""
     return _profile(
-        {
-            "customer_id": record.customer_id,
-            "time_zone": record.time_zone,
-            "locale": record.locale,
-            "country": record.country,
-            "state": record.state,
-            "preferred_channel": record.preferred_channel,
-            "carrier": record.carrier,
-        },
+        record.customer_id,
+        record.time_zone,
+        record.locale,
+        record.country,
+        record.state,
+        record.preferred_channel,
+        record.carrier,
         record.variables,
     )
 
 
 def profile_of_traits(traits: Mapping[str, str], names: TraitNames) -> Profile:
     """The profile that a person's traits say, by their configured names."""
-    said = {
-        each.name: traits.get(name)
-        for each in fields(names)
-        if each.name != "variables" and (name := getattr(names, each.name)) is not None
-    }
-    variables = {variable: traits[name] for variable, name in names.variables.items() if name in traits}
-    return _profile(said, variables)
+    get = traits.get
+    return _profile(
+        None if names.customer_id is None else get(names.customer_id),
+        None if names.time_zone is None else get(names.time_zone),
+        None if names.locale is None else get(names.locale),
+        None if names.country is None else get(names.country),
+        None if names.state is None else get(names.state),
+        None if names.preferred_channel is None else get(names.preferred_channel),
+        None if names.carrier is None else get(names.carrier),
+        {variable: traits[name] for variable, name in names.variables.items() if name in traits},
+    )
 
 
 def merged(topic: Profile | None, api: Profile | None) -> Profile | None:
@@ -85,23 +86,31 @@ def merged(topic: Profile | None, api: Profile | None) -> Profile | None:
     """
     if topic is None or api is None:
         return api or topic
-    rest = {
-        each.name: getattr(topic, each.name)
-        for each in fields(Profile)
-        if each.name != "variables" and getattr(api, each.name) is None
-    }
-    both = replace(api, **rest, variables={**topic.variables, **api.variables})
+    both = Profile(
+        customer_id=topic.customer_id if api.customer_id is None else api.customer_id,
+        time_zone=topic.time_zone if api.time_zone is None else api.time_zone,
+        locale=topic.locale if api.locale is None else api.locale,
+        country=topic.country if api.country is None else api.country,
+        state=topic.state if api.state is None else api.state,
+        preferred_channel=topic.preferred_channel if api.preferred_channel is None else api.preferred_channel,
+        carrier=topic.carrier if api.carrier is None else api.carrier,
+        variables={**topic.variables, **api.variables},
+    )
     if _says_where(api) and not _same_place(topic, both):
         return replace(both, time_zone=api.time_zone, country=api.country, state=api.state)
     return both
 
 
 def _says_where(profile: Profile) -> bool:
-    return any(getattr(profile, name) is not None for name in _PLACE)
+    return profile.time_zone is not None or profile.country is not None or profile.state is not None
 
 
 def _same_place(topic: Profile, both: Profile) -> bool:
-    if any(getattr(topic, name) not in (None, getattr(both, name)) for name in _PLACE):
+    if (
+        topic.time_zone not in (None, both.time_zone)
+        or topic.country not in (None, both.country)
+        or topic.state not in (None, both.state)
+    ):
         return False
     if both.state is None:
         return True
@@ -109,17 +118,33 @@ def _same_place(topic: Profile, both: Profile) -> bool:
     return both.country in (None, USA) and (both.time_zone is None or both.time_zone in zones)
 
 
-def _profile(said: Mapping[str, str | None], variables: Mapping[str, str]) -> Profile:
-    texts = {name: value.strip() for name, value in said.items() if value is not None and value.strip()}
-    country, state = texts.get("country", "").upper(), texts.get("state", "").upper()
-    zone, locale, channel = texts.get("time_zone"), texts.get("locale", ""), texts.get("preferred_channel", "").lower()
+def _profile(
+    customer_id: str | None,
+    time_zone: str | None,
+    locale: str | None,
+    country: str | None,
+    state: str | None,
+    channel: str | None,
+    carrier: str | None,
+    variables: Mapping[str, str],
+) -> Profile:
+    zone, locale = _text(time_zone), _text(locale) or ""
+    country, state, channel = (
+        (_text(country) or "").upper(),
+        (_text(state) or "").upper(),
+        (_text(channel) or "").lower(),
+    )
     return Profile(
-        customer_id=texts.get("customer_id"),
+        customer_id=_text(customer_id),
         time_zone=zone if zone in zone_names() else None,
         locale=locale if _LOCALE.fullmatch(locale) else None,
         country=country if _COUNTRY.fullmatch(country) else None,
         state=state if _STATE.fullmatch(state) else None,
         preferred_channel=Channel(channel) if channel in _CHANNELS else None,
-        carrier=texts.get("carrier"),
+        carrier=_text(carrier),
         variables=dict(variables),
     )
+
+
+def _text(said: str | None) -> str | None:
+    return said.strip() or None if said else None

@@ -10,6 +10,7 @@ leaves moves only those it gains or loses.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from schemas.reasons import Reason
@@ -49,7 +50,9 @@ def _choose(case: Case) -> Sender | Deny:
             "Every sender that fits has written first to as many people as WhatsApp grants it in 24 h.",
             "Try tomorrow, use another channel, or raise `daily_people` when WhatsApp raises the limit.",
         )
-    with_quota = [sender for sender in fitting if not _day_over(case, sender)]
+    with_quota = fitting
+    if case.facts.lane_turns:
+        with_quota = [sender for sender in fitting if not _day_over(case, sender)]
     if not with_quota:
         return Deny(
             Reason.LANE_QUOTA_EXCEEDED,
@@ -59,18 +62,40 @@ def _choose(case: Case) -> Sender | Deny:
             f"Ask tomorrow, use another channel, or raise `apps.{case.grants.name}.quota.lanes`.",
         )
     fitting = with_quota
-    in_time = [sender for sender in fitting if _leaves_in_time(case, sender)]
+    in_time = fitting
+    if case.facts.backlogs or case.deadline <= case.now_ms:
+        in_time = [sender for sender in fitting if _leaves_in_time(case, sender)]
     if not in_time:
         return _backlog(case, fitting)
     return _preferred(case, in_time)
 
 
-def able(case: Case) -> list[Sender] | Deny:
+def able(case: Case) -> Sequence[Sender] | Deny:
     """The senders that the app may use and that can carry the message, at least one; or why there is none."""
+    request, known = case.request, case.config.worked_out
+    asked = (
+        "able",
+        case.entry.app,
+        request.category,
+        request.channel,
+        case.number.country,
+        request.pool,
+        request.sender,
+        bool(request.shorten_urls),
+    )
+    found: Sequence[Sender] | Deny | None = known.get(asked)
+    if found is None:
+        found = _able(case)
+        if not isinstance(found, Deny):  # of names that are not configured there is no end
+            known[asked] = found
+    return found
+
+
+def _able(case: Case) -> Sequence[Sender] | Deny:
     names = _named(case)
     if isinstance(names, Deny):
         return names
-    fitting = [sender for name in names if _fits(sender := case.config.senders[name], case)]
+    fitting = tuple(sender for name in names if _fits(sender := case.config.senders[name], case))
     if not fitting:
         return Deny(
             Reason.NO_SENDER,
@@ -98,7 +123,7 @@ def _leaves_at(case: Case, sender: Sender) -> int:
     return case.now_ms if behind is None else behind.leaves_at(case.message_class, case.now_ms)
 
 
-def _backlog(case: Case, fitting: list[Sender]) -> Deny:
+def _backlog(case: Case, fitting: Sequence[Sender]) -> Deny:
     wait_ms = min(_leaves_at(case, sender) for sender in fitting) - case.now_ms
     return Deny(
         Reason.BACKLOG,
@@ -110,17 +135,22 @@ def _backlog(case: Case, fitting: list[Sender]) -> Deny:
     )
 
 
-def _preferred(case: Case, fitting: list[Sender]) -> Sender:
-    healthy = [sender for sender in fitting if sender.lane not in case.facts.unhealthy]
-    best = healthy or fitting
+def _preferred(case: Case, fitting: Sequence[Sender]) -> Sender:
+    best, unhealthy = fitting, case.facts.unhealthy
+    if unhealthy:
+        best = [sender for sender in fitting if sender.lane not in unhealthy] or fitting
     if len(best) > 1:
         best = _written_to(case, best) or _by_failures(case, best)
     if len(best) > 1:
         best = _near(case, best) or best
-    return max(best, key=lambda sender: (_score(sender, case.request.recipient), sender.name))
+    return (
+        best[0]
+        if len(best) == 1
+        else max(best, key=lambda sender: (_score(sender, case.request.recipient), sender.name))
+    )
 
 
-def _by_failures(case: Case, fitting: list[Sender]) -> list[Sender]:
+def _by_failures(case: Case, fitting: Sequence[Sender]) -> Sequence[Sender]:
     """Without those that fail too often, as long as one is left."""
     failing = case.facts.failing
     well = [sender for sender in fitting if sender.lane not in failing]
@@ -130,7 +160,7 @@ def _by_failures(case: Case, fitting: list[Sender]) -> list[Sender]:
     return well
 
 
-def _written_to(case: Case, fitting: list[Sender]) -> list[Sender]:
+def _written_to(case: Case, fitting: Sequence[Sender]) -> list[Sender]:
     """In a conversation, the sender that the person wrote to last."""
     if case.request.in_reply_to is None and case.request.channel is not Channel.WHATSAPP:
         return []
@@ -139,7 +169,7 @@ def _written_to(case: Case, fitting: list[Sender]) -> list[Sender]:
     return [max(known, key=lambda sender: written[address_of(sender) or ""])] if known else []
 
 
-def _near(case: Case, fitting: list[Sender]) -> list[Sender]:
+def _near(case: Case, fitting: Sequence[Sender]) -> list[Sender]:
     if case.grants.geo_match is GeoMatch.NONE:
         return []
     home = [sender for sender in fitting if sender.address and _country(sender.address) == case.number.country]

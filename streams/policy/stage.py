@@ -128,6 +128,7 @@ class PolicyStage:
             partitions=partitions,
             now_ms=now_ms,
             may_act=self._may_act,
+            holds=self._holds,
             look_up=None if customer_data is None else customer_data.profile_of,
             switched=self._switchboard.in_force,
             quotas=self._quotas,
@@ -167,6 +168,7 @@ class PolicyStage:
     def register(self, app: StageApp) -> None:
         """Add an agent for every topic, and be told of assignments."""
         self._app = app
+        app.hooks.agents_take_batches = True
         for topic in self.topics():
             self._read(topic)
         app.hooks.on_assigned(self._on_assigned)
@@ -236,8 +238,9 @@ class PolicyStage:
         self._serving.add(event)
 
     async def _agent(self, stream: Any) -> None:
-        async for event in stream.noack().events():
-            self.offer(event)
+        async for batch in stream.noack():
+            for event in batch:
+                self.offer(event)
 
     # Chores -----------------------------------------------------------------------------------------------------------
 
@@ -274,6 +277,9 @@ class PolicyStage:
         await self._app.crash(error)
 
     # Ownership --------------------------------------------------------------------------------------------------------
+
+    def _holds(self, event: Any) -> bool:
+        return self._app.consumer.holds(event.message.generation_id)  # type: ignore[no-any-return]  # Faust is untyped
 
     async def _may_act(self, event: Any) -> bool:
         """True with no await left before the act; waits while the lease is in doubt, False once the record is another

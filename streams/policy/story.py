@@ -17,7 +17,9 @@ from .config import PolicyConfig
 from .decide import rule_version
 from .verdict import Admitted, Decision, Denied
 
-_TEXT_SHOWN = 256  # what is denied may hold anything of any length, and the event must fit into a Kafka record
+_TEXT_SHOWN = 256
+"""What is denied may hold anything of any length, and the event must fit into a Kafka record; what is not denied is
+within its limits (rule 'limits')."""
 
 
 def tell(
@@ -26,6 +28,7 @@ def tell(
     """The event for a decision on a record read at `source`."""
     message_id = entry.message_id
     status = _status(decision)
+    denied = isinstance(decision, Denied)
     event = LifecycleEvent(
         event_id=ids.lifecycle_event_id(message_id, entry.round, None, Stage.POLICY, status),
         message_id=message_id,
@@ -34,17 +37,17 @@ def tell(
         status=status,
         at=now_ms,
         app=entry.app,
-        recipient=_short(request.recipient),
-        recipient_id=_short(request.recipient_id),
+        recipient=_short(request.recipient) if denied else request.recipient,
+        recipient_id=_short(request.recipient_id) if denied else request.recipient_id,
         channel=request.channel,
-        category=_short(request.category),
+        category=_short(request.category) if denied else request.category,
         message_class=class_of(entry.app, request.category, config),
         rule_version=rule_version(config),
         requested_at=request.created_at,
-        campaign=_short(request.campaign),
-        tags=request.tags if not isinstance(decision, Denied) else _short_tags(request.tags),
-        correlation_id=_short(request.correlation_id),
-        idempotency_key=_short(request.idempotency_key),
+        campaign=_short(request.campaign) if denied else request.campaign,
+        tags=_short_tags(request.tags) if denied else request.tags,
+        correlation_id=_short(request.correlation_id) if denied else request.correlation_id,
+        idempotency_key=_short(request.idempotency_key) if denied else request.idempotency_key,
         source_topic=source.topic,
         source_partition=source.partition,
         source_offset=source.offset,

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from connectors.values import value
 from schemas.reasons import Reason
 from schemas.records import Deferral, Dispatch
 
@@ -56,7 +57,7 @@ Verdict = Allow | Deny | Defer
 ALLOW = Allow()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Admitted:
     """Goes to dispatch.
 
@@ -73,7 +74,7 @@ class Admitted:
     opens: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Denied:
     """Ends here; `rule` said why. `facts`: what was known, for its story."""
 
@@ -82,7 +83,7 @@ class Denied:
     facts: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Deferred:
     """Goes to the wheel and comes back for another round; `rule` said why. `facts` as in `Denied`."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from connectors.values import value
 from schemas.codec import Codec, SingleObjectCodec
 from schemas.errors import DecodeError
 from schemas.records import MessageClass, MessageRequest, PolicyDecision, PolicyOutcome
@@ -21,7 +20,7 @@ REQUEST_KEPT_BYTES = 200_000
 """A larger request is not remembered beside its dispatch record: both together must fit into one Kafka record."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Published:
     """What a decision puts on Kafka beside its lifecycle event."""
 
@@ -32,7 +31,7 @@ class Published:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """A decision, when it was made (epoch milliseconds UTC), and what is published of it."""
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from connectors.values import value
+
 RESERVED = b"\0"
 """Keys that begin so are not the caller's."""
 CLAIM_KEY = RESERVED + b"claim"
@@ -40,7 +42,7 @@ class Claim:
     """A new owner took the partition; the offset of this record is its epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Write:
     """A value for a key.
 

@@ -95,7 +95,9 @@ class OpenPartition:
         self._now_ms = now_ms
         self._order: LogOrder[_Written] = LogOrder(fold.position)
         self._puts: set[asyncio.Future[None]] = set()
-        self._in_flight: Counter[bytes] = Counter()
+        self._in_flight: dict[bytes, int] = {}
+        self._headers = headers_of(epoch, ())
+        self._stored = metrics.WRITES.labels(tp.topic)
         self._stopped = threading.Event()
         self._end: Exception | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -164,14 +166,14 @@ class OpenPartition:
         done.add_done_callback(self._forget)
         at_ms = self._now_ms()
         for record in records:
-            self._in_flight[record.key] += 1
+            self._in_flight[record.key] = self._in_flight.get(record.key, 0) + 1
             written = _Written(record, at_ms, done if record is records[-1] else None)
             self._publisher.publish(
                 self.tp.topic,
                 record.value,
                 key=record.key,
                 partition=self.tp.partition,
-                headers=headers_of(record.epoch, record.sources),
+                headers=headers_of(record.epoch, record.sources) if record.sources else self._headers,
             ).add_done_callback(functools.partial(self._acknowledged, written))
         return done
 
@@ -211,7 +213,7 @@ class OpenPartition:
                 stale = self._fold.take(offset, written.record) is Folded.STALE
         reflects = Reflects(self._fold.position, self._fold.claim, turn[-1][1].at_ms, dict(self._fold.sources))
         await self._writes.write(self.store, self._fold.take_changes(), reflects)
-        metrics.WRITES.labels(self.tp.topic).inc(len(turn))
+        self._stored.inc(len(turn))
         for _, written in turn:
             key = written.record.key
             self._in_flight[key] -= 1

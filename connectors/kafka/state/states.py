@@ -155,6 +155,10 @@ class PartitionStates:
         """
         return self._served(partition).store.get(key)
 
+    def get_all(self, partition: int, keys: list[bytes]) -> list[bytes | None]:
+        """The same for several keys, in their order."""
+        return self._served(partition).store.get_all(keys)
+
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """All entries whose key begins so, in the order of their keys, as they are now. They are all read at once: keep
         it to the entries of one person. Raises as `get` does."""

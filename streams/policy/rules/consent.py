@@ -24,6 +24,8 @@ def check(case: Case) -> Verdict:
 def allowed_until(case: Case) -> int | None:
     """When the consent that an admitted message rests on ends, epoch milliseconds UTC; None: not before its
     deadline."""
+    if case.facts.ledger.is_blank:
+        return None
     for end in case.facts.ledger.ends_of_consent(case.now_ms):
         if end > case.deadline:
             return None
@@ -33,7 +35,10 @@ def allowed_until(case: Case) -> int | None:
 
 
 def _judged(case: Case, now_ms: int) -> Verdict:
-    ledger, message = case.facts.ledger, about(case)
+    ledger, wanted = case.facts.ledger, case.category.consent
+    if ledger.is_blank and wanted is not ConsentRule.OPT_IN:
+        return ALLOW
+    message = about(case)
     suppression = ledger.suppressed(message, now_ms)
     if suppression is not None:
         return Deny(
@@ -44,7 +49,6 @@ def _judged(case: Case, now_ms: int) -> Verdict:
             of_channel=suppression.scope is ConsentScope.CHANNEL,
             facts=_facts(suppression),
         )
-    wanted = case.category.consent
     if wanted is ConsentRule.REQUIRED_BY_LAW:
         return ALLOW
     opt_out = _opted_out(case, message, now_ms)

@@ -9,7 +9,7 @@ from schemas.reasons import Reason
 from schemas.records import Channel, Content
 from streams.policy.case import Case
 from streams.policy.quote import quote
-from streams.policy.verdict import ALLOW, Allow, Deny, Verdict
+from streams.policy.verdict import ALLOW, Deny, Verdict
 from streams.policy.wording import word
 
 WHATSAPP_MEDIA_MAX = 1
@@ -27,7 +27,7 @@ def check(case: Case) -> Verdict:
     """Deny for nothing to say, for several things at once, and for what the channel or Twilio would refuse; else
     fill the template and keep the wording in the case."""
     shape = _shape(case)
-    if not isinstance(shape, Allow):
+    if shape is not ALLOW:
         return shape
     wording = word(case)
     if isinstance(wording, Deny):
@@ -38,24 +38,9 @@ def check(case: Case) -> Verdict:
 
 def _shape(case: Case) -> Verdict:
     content = case.request.content
-    ways = [
-        name
-        for name, present in (
-            ("body or media_urls", content.body is not None or bool(content.media_urls)),
-            ("template", content.template is not None),
-            ("content_sid", content.content_sid is not None),
-        )
-        if present
-    ]
-    if not ways:
-        return _empty()
-    if len(ways) > 1:
-        return Deny(
-            Reason.AMBIGUOUS_CONTENT,
-            "content",
-            f"It names {' and '.join(ways)}.",
-            "Give exactly one of: body and/or media_urls; template; content_sid.",
-        )
+    bare = content.body is None and not content.media_urls
+    if bare + (content.template is None) + (content.content_sid is None) != 2:
+        return _not_one_way(content)
     if content.template is not None:
         if case.request.channel is Channel.MMS:
             return Deny(
@@ -75,6 +60,26 @@ def _shape(case: Case) -> Verdict:
     if content.content_sid is not None:
         return _content_sid(case.request.channel, content.content_sid, content.variables)
     return _body_and_media(case.request.channel, content)
+
+
+def _not_one_way(content: Content) -> Deny:
+    ways = [
+        name
+        for name, present in (
+            ("body or media_urls", content.body is not None or bool(content.media_urls)),
+            ("template", content.template is not None),
+            ("content_sid", content.content_sid is not None),
+        )
+        if present
+    ]
+    if not ways:
+        return _empty()
+    return Deny(
+        Reason.AMBIGUOUS_CONTENT,
+        "content",
+        f"It names {' and '.join(ways)}.",
+        "Give exactly one of: body and/or media_urls; template; content_sid.",
+    )
 
 
 def _empty() -> Deny:

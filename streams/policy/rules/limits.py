@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from operator import attrgetter
 
 from schemas.limits import IDEMPOTENCY_KEY_MAX, TAGS_MAX, VALIDITY_MAX_S
 from schemas.reasons import Reason
@@ -27,76 +27,61 @@ _TIME_MAX = 253_402_300_799_999  # end of the year 9999; beyond it the value is 
 
 def check(case: Case) -> Verdict:
     """Deny for the first field outside its limits."""
-    request = case.request
-    for check_field in _CHECKS:
-        for field, detail, fix in check_field(request):
-            return Deny(Reason.INVALID_FIELD, field, detail, fix)
-    return ALLOW
+    complaint = _complaint(case.request)
+    return ALLOW if complaint is None else Deny(Reason.INVALID_FIELD, *complaint)
 
 
 Complaint = tuple[str, str, str]
+"""Field, what is wrong, how to mend it."""
 
 
-def _idempotency_key(request: MessageRequest) -> Iterator[Complaint]:
+def _complaint(request: MessageRequest) -> Complaint | None:
     key = request.idempotency_key
     if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX:
-        yield (
-            "idempotency_key",
-            f"It has {len(key)} characters.",
-            f"Give 1 to {IDEMPOTENCY_KEY_MAX} characters, or leave it out.",
-        )
-
-
-def _tags(request: MessageRequest) -> Iterator[Complaint]:
-    if len(request.tags) > TAGS_MAX:
-        yield "tags", f"There are {len(request.tags)}.", f"Give at most {TAGS_MAX}."
-    for key, value in request.tags.items():
-        if _TAG_KEY.fullmatch(key) is None:
-            yield "tags", f"The key {quote(key)} is not usable.", "Use 1 to 128 of A-Z a-z 0-9 . _ ~ -"
-        elif _TAG_VALUE.fullmatch(value) is None:
-            yield f"tags.{key}", f"The value {quote(value)} is not usable.", "Use 1 to 256 of A-Z a-z 0-9 . _ ~ -"
-
-
-def _validity_period(request: MessageRequest) -> Iterator[Complaint]:
+        fix = f"Give 1 to {IDEMPOTENCY_KEY_MAX} characters, or leave it out."
+        return "idempotency_key", f"It has {len(key)} characters.", fix
+    if request.tags and (complaint := _of_tags(request.tags)) is not None:
+        return complaint
     period = request.validity_period_s
     if period is not None and not 1 <= period <= VALIDITY_MAX_S:
-        yield "validity_period_s", f"It is {period} s.", f"Give 1 to {VALIDITY_MAX_S} seconds, or leave it out."
-
-
-def _fallback_channels(request: MessageRequest) -> Iterator[Complaint]:
+        return "validity_period_s", f"It is {period} s.", f"Give 1 to {VALIDITY_MAX_S} seconds, or leave it out."
     channels = request.fallback_channels
     if channels and len({request.channel, *channels}) <= len(channels):
-        yield "fallback_channels", "A channel is named twice.", "Name each channel once, the first one in `channel`."
+        fix = "Name each channel once, the first one in `channel`."
+        return "fallback_channels", "A channel is named twice.", fix
+    return _of_texts(request) or _of_times(request)
 
 
-def _texts(request: MessageRequest) -> Iterator[Complaint]:
-    for field, limit in _TEXT_MAX.items():
-        value = getattr(request, field)
+def _of_tags(tags: dict[str, str]) -> Complaint | None:
+    if len(tags) > TAGS_MAX:
+        return "tags", f"There are {len(tags)}.", f"Give at most {TAGS_MAX}."
+    for key, value in tags.items():
+        if _TAG_KEY.fullmatch(key) is None:
+            return "tags", f"The key {quote(key)} is not usable.", "Use 1 to 128 of A-Z a-z 0-9 . _ ~ -"
+        if _TAG_VALUE.fullmatch(value) is None:
+            return f"tags.{key}", f"The value {quote(value)} is not usable.", "Use 1 to 256 of A-Z a-z 0-9 . _ ~ -"
+    return None
+
+
+def _of_texts(request: MessageRequest) -> Complaint | None:
+    for value, (field, limit) in zip(_texts(request), _TEXT_MAX.items(), strict=True):
         if value is not None and not 1 <= len(value) <= limit:
-            yield field, f"It has {len(value)} characters.", f"Give 1 to {limit} characters, or leave it out."
+            return field, f"It has {len(value)} characters.", f"Give 1 to {limit} characters, or leave it out."
     if request.in_reply_to is not None and _MESSAGE_SID.fullmatch(request.in_reply_to) is None:
-        yield (
-            "in_reply_to",
-            f"{quote(request.in_reply_to)} is no message SID.",
-            "Give the `sid` of the inbound message.",
-        )
+        detail = f"{quote(request.in_reply_to)} is no message SID."
+        return "in_reply_to", detail, "Give the `sid` of the inbound message."
+    return None
 
 
-def _times(request: MessageRequest) -> Iterator[Complaint]:
-    for field, value in (
-        ("created_at", request.created_at),
-        ("not_before", request.not_before),
-        ("deadline", request.deadline),
+def _of_times(request: MessageRequest) -> Complaint | None:
+    for value, field in (
+        (request.created_at, "created_at"),
+        (request.not_before, "not_before"),
+        (request.deadline, "deadline"),
     ):
         if value is not None and not 0 <= value <= _TIME_MAX:
-            yield field, f"{value} is no point in time.", "Give epoch milliseconds UTC."
+            return field, f"{value} is no point in time.", "Give epoch milliseconds UTC."
+    return None
 
 
-_CHECKS: tuple[Callable[[MessageRequest], Iterator[Complaint]], ...] = (
-    _idempotency_key,
-    _tags,
-    _validity_period,
-    _fallback_channels,
-    _texts,
-    _times,
-)
+_texts = attrgetter(*_TEXT_MAX)

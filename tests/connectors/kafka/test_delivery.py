@@ -63,8 +63,8 @@ class Scene:
         )
         self.ledger.begin(1, {A: 0, B: 0})
 
-    def hand_over(self, tp: TP, record: Any) -> None:
-        self.handed.append((tp, record.offset))
+    def hand_over(self, tp: TP, records: list[Any]) -> None:
+        self.handed += [(tp, record.offset) for record in records]
 
     async def step(self) -> None:
         await self.delivery.step(lambda: self.flows)
@@ -121,15 +121,15 @@ async def test_where_everything_is_blocked_nothing_is_asked_until_a_record_is_fi
 async def test_once_the_flow_has_stopped_the_rest_is_not_delivered(scene: Scene) -> None:
     hand_over = scene.hand_over
 
-    def stop_after_one(tp: TP, record: Any) -> None:
-        hand_over(tp, record)
+    def stop_after_some(tp: TP, records: list[Any]) -> None:
+        hand_over(tp, records)
         scene.flows = False
 
-    scene.delivery._hand_over = stop_after_one
-    scene.client.batches = [{A: records(0, 1, 2)}]
+    scene.delivery._hand_over = stop_after_some
+    scene.client.batches = [{A: records(*range(100)), B: records(0)}]
     await scene.step()
-    assert scene.handed == [(A, 0)]
-    assert scene.ledger.outstanding(A) == 1
+    assert scene.handed == [(A, offset) for offset in range(64)]
+    assert (scene.ledger.outstanding(A), scene.ledger.outstanding(B)) == (64, 0)
 
 
 async def test_agents_get_their_turn_during_a_large_batch(scene: Scene) -> None:

@@ -15,6 +15,9 @@ class DictState:
     def get(self, partition: int, key: bytes) -> bytes | None:
         return self.entries.get(partition, {}).get(key)
 
+    def get_all(self, partition: int, keys: list[bytes]) -> list[bytes | None]:
+        return [self.get(partition, key) for key in keys]
+
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         found = [entry for entry in self.entries.get(partition, {}).items() if entry[0].startswith(prefix)]
         return iter(sorted(found))

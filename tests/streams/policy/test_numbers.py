@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.policy import numbers
 from streams.policy.numbers import Number, look_up
 
 
@@ -24,6 +25,12 @@ from streams.policy.numbers import Number, look_up
 )
 def test_a_number_tells_its_country_and_whether_it_is_a_fixed_line(e164: str, number: Number | None) -> None:
     assert look_up(e164) == number
+
+
+def test_what_is_too_long_for_a_number_is_not_kept() -> None:
+    kept = numbers._looked_up.cache_info().currsize
+    assert look_up("+1" + "5" * 1_000_000) is None
+    assert numbers._looked_up.cache_info().currsize == kept
 
 
 def examples() -> list[str]:

@@ -51,6 +51,14 @@ def test_a_number_of_the_area_code_or_else_of_the_country_is_preferred_where_con
     assert chosen(recipient=MOBILE, geo=GeoMatch.COUNTRY) == "ch"
 
 
+def test_what_is_kept_of_senders_that_fit_does_not_grow_with_the_names_that_apps_write() -> None:
+    installation = installed()
+    for number in range(50):
+        for changes in ({"sender": f"s-{number}"}, {"pool": f"p-{number}"}, {"pool": "codes"}, {}):
+            choose(Case(request(**changes), entry(), installation, NOW))
+    assert len(installation.worked_out) == 2
+
+
 def test_an_answer_comes_from_the_number_that_the_person_wrote_to_last() -> None:
     facts = Facts(last_inbound={"+14155550199": NOW - 2, "+12125550199": NOW - 1, "+15005550001": NOW})
     assert chosen(facts, in_reply_to="SM" + "1" * 32) == "us-212"

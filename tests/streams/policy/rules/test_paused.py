@@ -21,7 +21,9 @@ def pause(*, since: int = NOW, until: int | None = None) -> Facts:
 
 
 def under(facts: Facts, **changes: Any) -> Case:
-    return replace(case(**changes), facts=facts)
+    made = case(**changes)
+    made.facts = facts
+    return made
 
 
 def wait_ms(facts: Facts, **changes: Any) -> int:
