@@ -21,7 +21,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 
 _LENGTH = struct.Struct(">i")
-_LENGTH_AT, _LENGTH_END, _MAGIC_AT = 8, 12, 16
+_LENGTH_AT, _LENGTH_END, _MAGIC_AT, _COUNT_AT = 8, 12, 16, 57
 _MAGIC = 2
 """Format of batches since Kafka 0.11; Kafka 4 writes no other."""
 
@@ -69,10 +69,13 @@ class Batch:
 
     def __iter__(self) -> Iterator[Any]:
         read, least, end = 0, self._quick.base_offset, self._quick.next_offset
+        # As a producer wrote it, without the gaps of a compaction: a record that moved must not take its neighbour's
+        # place, which would then be passed over as read.
+        dense = _LENGTH.unpack_from(self._data, _COUNT_AT)[0] == end - least
         # aiokafka raises many kinds; where the batch is really damaged, the second reading raises again.
         with contextlib.suppress(Exception):
             for record in self._quick:
-                if not least <= record.offset < end:
+                if not least <= record.offset < (least + 1 if dense else end):
                     break
                 yield record
                 read, least = read + 1, record.offset + 1

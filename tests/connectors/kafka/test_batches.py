@@ -87,6 +87,14 @@ def test_a_batch_that_ends_in_the_middle_of_a_fetch_is_left_for_the_next() -> No
     assert cut.size_in_bytes() == 20
 
 
+def test_a_record_whose_attributes_hide_well_does_not_take_its_neighbours_place() -> None:
+    # Read one byte further on, its key's length is its offset: that of the record behind it.
+    data = batch(record(b"", key=b"\x00", attributes=0x80), record(b"neighbour", offset_delta=1))
+    found = read(data)
+    assert [offset for offset, *_ in found] == [0, 1]
+    assert found[1] == (1, None, b"neighbour", ())
+
+
 _BYTES = st.none() | st.binary(max_size=20)
 
 
