@@ -337,7 +337,7 @@ def _overview(path: Path, places: tuple[str, ...], subject: Subject | None = Non
 def _subject(named: dict[str, str | None]) -> Subject:
     from commlayer.lanes.orders import Subject
 
-    given = [(kind, name) for kind in ControlSubject if (name := named[kind.value]) is not None]
+    given = [(kind, name) for kind in ControlSubject if (name := named.get(kind.value)) is not None]
     if len(given) != 1:
         raise click.UsageError("name one: a lane, or --group, --account or --app.")
     return Subject(*given[0])
