@@ -12,7 +12,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from twin.messages import Message
-from twin.settings import BrandSettings, CampaignSettings, TenDlcSettings
+from twin.ten_dlc_settings import BrandSettings, CampaignSettings, TenDlcSettings
 
 RATE_EXCEEDED, DAY_OVER = 30022, 30023
 _SAID_AT = ((0.5, 30025), (0.7, 30026), (1.0, 30027))

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from connectors.kafka.settings import Mechanism, Protocol
 from schemas.topics import PartitionCounts
-from twin.settings import FaultSettings, OutcomeSettings, TenDlcSettings, WebhookSettings
+from twin.settings import FaultSettings, OutcomeSettings, WebhookSettings
+from twin.ten_dlc_settings import TenDlcSettings
 
 from .fields import Port, PositiveFloat, PositiveInt, SecretRef, Section
 

@@ -57,11 +57,10 @@ class Overflow:
         quota = self._table.quota(order.group)
         if quota is not None and self._tenure.count(tp, order.group) >= quota:
             return True
-        part = None if order.carrier is None else self._table.part_of(order.group, order.carrier)
-        if part is None:
+        if order.carrier is None:
             return False
-        assert order.carrier is not None
-        return self._tenure.count_for(tp, order.group, order.carrier) >= part
+        part = self._table.part_of(order.group, order.carrier)
+        return part is not None and self._tenure.count_for(tp, order.group, order.carrier) >= part
 
     def sweep(self, partitions: Iterable[TP]) -> None:
         """Give back what a pause keeps too much of, and what pins one of the served partitions of the classes; called

@@ -152,8 +152,10 @@ class Replay:
                 restored.ends[tp.partition] = stretch.end
                 stretches[tp] = Stretch(min(stretch.start, unfinished_from[tp.partition]), stretch.end)
 
-        for tp, counted in self._counted_from(reader, starts, day_caps, now_ms).items():
-            stretches[tp] = Stretch(min(stretches[tp].start, max(counted, log_starts[tp.partition])), stretches[tp].end)
+        if day_caps is not None:
+            for tp, counted in self._counted_from(reader, starts, day_caps, now_ms).items():
+                start = min(stretches[tp].start, max(counted, log_starts[tp.partition]))
+                stretches[tp] = Stretch(start, stretches[tp].end)
 
         def take(message: Message) -> None:
             record = self._decoded(message)
@@ -169,12 +171,11 @@ class Replay:
         return restored
 
     def _counted_from(
-        self, reader: LogReader, partitions: Iterable[int], day_caps: DayCaps | None, now_ms: int
+        self, reader: LogReader, partitions: Iterable[int], day_caps: DayCaps, now_ms: int
     ) -> dict[TP, int]:
         """From where on what carriers take a day is still to be counted."""
         found: dict[TP, int] = {}
-        for partition in partitions if day_caps is not None else ():
-            assert day_caps is not None
+        for partition in partitions:
             start = day_caps.restored_from(partition, now_ms)
             if start is not None:
                 (tp,) = _logs([partition])

@@ -19,7 +19,8 @@ from tests.streams.dispatch.simulation import order, worst_excess
 from tests.support.kafka import Kafka
 from tests.support.waiting import until
 from twin.server import Twin
-from twin.settings import CampaignSettings, CarrierSettings, TenDlcSettings, TwinSettings
+from twin.settings import TwinSettings
+from twin.ten_dlc_settings import CampaignSettings, CarrierSettings, TenDlcSettings
 
 pytestmark = pytest.mark.timeout(200)
 

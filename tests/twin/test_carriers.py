@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from twin.server import Twin
-from twin.settings import TenDlcSettings
+from twin.ten_dlc_settings import TenDlcSettings
 
 from .rig import LONG, SECOND, SHORT, START, Caller, settings
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -98,3 +99,25 @@ def test_the_api_wins_but_no_place_is_mixed_of_two(
         return None if said is None else Profile(**said)
 
     assert merged(profile(topic), profile(api)) == profile(expected)
+
+
+_EVERYTHING: dict[str, Any] = {
+    "customer_id": "c",
+    "time_zone": "America/Chicago",
+    "locale": "en",
+    "country": "US",
+    "state": "TX",
+    "preferred_channel": Channel.SMS,
+    "carrier": "att",
+    "variables": {"a": "1"},
+}
+
+
+def test_nothing_of_a_profile_is_lost_on_its_way() -> None:
+    assert _EVERYTHING.keys() == {each.name for each in fields(Profile)}
+    whole = Profile(**_EVERYTHING)
+    assert merged(whole, Profile()) == whole
+    assert merged(Profile(), whole) == whole
+    names = TraitNames(**{name: f"t-{name}" for name in _EVERYTHING if name != "variables"}, variables={"a": "t-a"})
+    traits = {f"t-{name}": str(said) for name, said in _EVERYTHING.items() if name != "variables"}
+    assert profile_of_traits(traits | {"t-a": "1"}, names) == whole
