@@ -90,9 +90,10 @@ def sink(latency_ms: float, folder: Path, tls: Path | None) -> Iterator[Server]:
 
 
 def fill(kafka: Kafka, messages: int) -> None:
-    codec, now_ms = SingleObjectCodec(), time.time_ns() // 1_000_000
+    codec = SingleObjectCodec()
 
     def one(number: int) -> Outgoing:
+        now_ms = time.time_ns() // 1_000_000
         order = Dispatch(
             message_id=f"00000000-0000-5000-8000-{number:012d}",
             round=0,

@@ -53,8 +53,10 @@ def texts(
     rates: Mapping[str, float], lane: str, message_class: MessageClass, numbers: Iterable[int], *, late_ms: int = 0
 ) -> Iterator[Outgoing]:
     """A message of one segment for each number, all of one app; due in a day and `late_ms`."""
-    at, now_ms = list(rates).index(lane), time.time_ns() // 1_000_000
+    at = list(rates).index(lane)
     for number in numbers:
+        # Now, when it is written: one that is written long after its decision is looked up in the attempts log.
+        now_ms = time.time_ns() // 1_000_000
         order = Dispatch(
             message_id=f"{message_class.value}-{lane}-{number}",
             round=0,

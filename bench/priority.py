@@ -15,16 +15,18 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.lanes import Process, broker_with, percentile, texts, twin_with
 from schemas.records import MessageClass
-from tests.support.kafka import Kafka
+from tests.support.kafka import Kafka, Outgoing
 from tests.support.waiting import until
 from twin.messages import Message
 from twin.server import Twin
+
+Write = Callable[[Iterable[Outgoing]], object]
 
 RATES = {"campaign": 100.0}
 [LANE] = RATES
@@ -62,14 +64,15 @@ async def measure(kafka: Kafka, folder: Path, *, bulk: int, seconds: float) -> F
         process = Process(kafka, twin.url, RATES, folder)
         try:
             await until(lambda: len(twin.books.messages) >= STARTED, 120)
-            figures = await _urgent_ones(kafka, twin, process, seconds)
+            with kafka.writer() as write:
+                figures = await _urgent_ones(write, twin, process, seconds)
             await _rush(kafka, twin, figures)
         finally:
             await asyncio.to_thread(process.child.stop)
     return figures
 
 
-async def _urgent_ones(kafka: Kafka, twin: Twin, process: Process, seconds: float) -> Figures:
+async def _urgent_ones(write: Write, twin: Twin, process: Process, seconds: float) -> Figures:
     figures, count = Figures(), int(seconds * CRITICAL_PER_S)
     written: dict[str, tuple[float, int]] = {}
     began = time.monotonic()
@@ -77,7 +80,7 @@ async def _urgent_ones(kafka: Kafka, twin: Twin, process: Process, seconds: floa
         # Due later than all bulk: earliest deadline first would put each behind it.
         [urgent] = texts(RATES, LANE, MessageClass.CRITICAL, [number], late_ms=60_000)
         before = time.time()
-        await asyncio.to_thread(kafka.produce, [urgent])
+        await asyncio.to_thread(write, [urgent])
         written[f"critical {number}"] = (before, len(twin.books.messages))
         if number % int(CRITICAL_PER_S) == 0:
             figures.rss_mb.append(process.rss_mb())

@@ -54,9 +54,24 @@ def cluster() -> Iterator[Kafka]:
         yield kafka
 
 
-def backlog(rates: Mapping[str, float], seconds: float, sizes: tuple[int, ...], seed: int) -> list[Outgoing]:
-    """For each lane what lasts so long, at least three messages, in all classes."""
-    rnd, made = random.Random(seed), []
+def write_backlog(
+    kafka: Kafka, rates: Mapping[str, float], seconds: float, sizes: tuple[int, ...], seed: int
+) -> list[Outgoing]:
+    """For each lane what lasts so long, at least three messages, in all classes. Each is decided when it is written:
+    one that comes to the log long after its decision is looked up there, which costs more than to send it."""
+    written: list[Outgoing] = []
+
+    def noted() -> Iterator[Outgoing]:
+        for each in _backlog(rates, seconds, sizes, seed):
+            written.append(each)
+            yield each
+
+    kafka.produce(noted())
+    return written
+
+
+def _backlog(rates: Mapping[str, float], seconds: float, sizes: tuple[int, ...], seed: int) -> Iterator[Outgoing]:
+    rnd, table = random.Random(seed), fleet(rates)
     for number, (lane, rate) in enumerate(rates.items()):
         left, count = rate * seconds, 0
         while left > 0 or count < 3:
@@ -71,9 +86,8 @@ def backlog(rates: Mapping[str, float], seconds: float, sizes: tuple[int, ...], 
                 deadline=wall_ms() + 900_000,
             )
             each.sender = fleet_address(number)
-            made.append(outgoing(each, fleet(rates).partition_of(lane)))
+            yield outgoing(each, table.partition_of(lane))
             left, count = left - segments, count + 1
-    return made
 
 
 def assert_never_over_driven(twin: Twin, rates: Mapping[str, float]) -> None:
@@ -86,8 +100,7 @@ def assert_never_over_driven(twin: Twin, rates: Mapping[str, float]) -> None:
 
 async def test_no_sender_is_over_driven_and_a_backlogged_one_is_used(cluster: Kafka, tmp_path: Path) -> None:
     group = fresh_group(cluster)
-    made = backlog(RATES, CALM_S, (1, 1, 1, 2, 3), seed=1)
-    await asyncio.to_thread(cluster.produce, made)
+    await asyncio.to_thread(write_backlog, cluster, RATES, CALM_S, (1, 1, 1, 2, 3), seed=1)
     async with Twin(fleet_twin(RATES)) as twin:
         process = worker(cluster, group, twin, tmp_path, instance="one", fleet=RATES)
         try:
@@ -112,8 +125,7 @@ async def test_ten_joins_and_leaves_under_load_lose_nothing_double_nothing_and_o
 ) -> None:
     """Members come and go, the last ones by kill -9, while every lane has a backlog of texts of up to ten segments."""
     group = fresh_group(cluster)
-    made = backlog(STORM, 32.0, (1, 1, 2, 3, 10), seed=2)
-    await asyncio.to_thread(cluster.produce, made)
+    made = await asyncio.to_thread(write_backlog, cluster, STORM, 32.0, (1, 1, 2, 3, 10), seed=2)
     async with Twin(fleet_twin(STORM)) as twin:
         steady = worker(cluster, group, twin, tmp_path, instance="steady", fleet=STORM, static=False)
         guests = []

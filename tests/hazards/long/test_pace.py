@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hazards.test_pace_on_the_wire import RATES, assert_never_over_driven, backlog
+from tests.hazards.test_pace_on_the_wire import RATES, assert_never_over_driven, write_backlog
 from tests.streams.cluster import own_cluster
 from tests.streams.dispatch.cluster import fleet_address, fleet_twin, fresh_group
 from tests.streams.dispatch.killing import worker
@@ -34,8 +34,8 @@ def cluster() -> Iterator[Kafka]:
 
 async def test_backlogged_lanes_are_used_and_never_over_driven(cluster: Kafka, tmp_path: Path, report: Report) -> None:
     group = fresh_group(cluster)
-    made = backlog(RATES, CALM_S + DISTURBED_S + 60.0, (1, 1, 1, 2, 3), seed=3)
-    await asyncio.to_thread(cluster.produce, made)
+    seconds = CALM_S + DISTURBED_S + 60.0
+    made = await asyncio.to_thread(write_backlog, cluster, RATES, seconds, (1, 1, 1, 2, 3), seed=3)
     async with Twin(fleet_twin(RATES)) as twin:
 
         def start(name: str, *, static: bool = True) -> None:
