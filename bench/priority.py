@@ -58,17 +58,16 @@ class Figures:
 
 async def measure(kafka: Kafka, folder: Path, *, bulk: int, seconds: float) -> Figures:
     """Let so many bulk messages wait and urgent ones come for so long."""
-    waiting = texts(RATES, LANE, MessageClass.BULK, range(bulk))
-    await asyncio.to_thread(lambda: kafka.produce(waiting))
-    async with Twin(twin_with(RATES)) as twin:
-        process = Process(kafka, twin.url, RATES, folder)
-        try:
-            await until(lambda: len(twin.books.messages) >= STARTED, 120)
-            with kafka.writer() as write:
+    with kafka.writer() as write:
+        await asyncio.to_thread(write, texts(RATES, LANE, MessageClass.BULK, range(bulk)))
+        async with Twin(twin_with(RATES)) as twin:
+            process = Process(kafka, twin.url, RATES, folder)
+            try:
+                await until(lambda: len(twin.books.messages) >= STARTED, 120)
                 figures = await _urgent_ones(write, twin, process, seconds)
-            await _rush(kafka, twin, figures)
-        finally:
-            await asyncio.to_thread(process.child.stop)
+                await _rush(write, twin, figures)
+            finally:
+                await asyncio.to_thread(process.child.stop)
     return figures
 
 
@@ -95,10 +94,10 @@ async def _urgent_ones(write: Write, twin: Twin, process: Process, seconds: floa
     return figures
 
 
-async def _rush(kafka: Kafka, twin: Twin, figures: Figures) -> None:
+async def _rush(write: Write, twin: Twin, figures: Figures) -> None:
     rush = list(texts(RATES, LANE, MessageClass.CRITICAL, range(100_000, 100_000 + RUSH)))
     begun = len(twin.books.messages)
-    await asyncio.to_thread(kafka.produce, rush)
+    await asyncio.to_thread(write, rush)
 
     def places() -> list[int]:
         sent = enumerate(twin.books.messages[begun:], begun)
