@@ -9,6 +9,7 @@ from .account_state import AccountState
 from .breaker import FOREVER, Breaker
 from .bucket import RESOLUTION_S, Bucket
 from .carrier_queue import CarrierQueue
+from .company import Company
 from .fair_queue import FairQueue
 from .jobs import Job, JobState
 from .lanes import Lane
@@ -30,6 +31,7 @@ class LaneState:
         budgets: what it shares with others, the narrowest first.
         buckets: its own and those of its budgets; each start is charged to all of them, and to its carrier's.
         carriers: what single carriers grant its group; empty for most lanes.
+        company: how long it waits for other lanes.
         tickets: by where it waited for a carrier, for which classes its turn came there when it could not use it (a bit
             for each): it waits behind nobody there until it has used that.
     """
@@ -40,6 +42,7 @@ class LaneState:
         "buckets",
         "budgets",
         "carriers",
+        "company",
         "dirty",
         "in_flight",
         "lane",
@@ -75,6 +78,7 @@ class LaneState:
         self.pace = Pace(Bucket(lane.rate))
         self.buckets = (self.pace.bucket, *(budget.pace.bucket for budget in self.budgets))
         self.carriers: Mapping[str, CarrierBudget] = carriers or {}
+        self.company = Company()
         self.tickets: dict[Parking, int] = {}
         self.waiting = self._queues()
         self.ready: list[deque[Job]] = [deque() for _ in _RANKS]
@@ -203,6 +207,14 @@ class LaneState:
             at = max(at, self.breaker.opens_at)
         return at
 
+    def offered_at(self, job: Job, urgent: bool, now: float) -> float:
+        """When it is to start: at one of the moments of its rate, if it need not hurry and nothing is shared that
+        others could use meanwhile."""
+        at = self.startable_at(job, urgent)
+        if urgent or self.budgets or self.carriers or not self.breaker.closed:
+            return at
+        return self.company.moment(at, self.pace.bucket.rate, now)
+
     def backlog(self, rank: int) -> int:
         """Messages of a class that wait or are prepared."""
         return self.waiting[rank].count + len(self.ready[rank])
@@ -241,6 +253,7 @@ class LaneState:
         self.shares.served(job.rank, job.segments, heads, aged)
         self._leave_ready(job)
         self.unplan(job)
+        self.company.started(max(job.arrived, self.pace.due(job.segments, False)), now)
         self._charge(job, now)
         self.in_flight += 1
         self.started_messages += 1

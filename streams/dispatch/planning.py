@@ -9,18 +9,16 @@ from __future__ import annotations
 from .account_state import AccountState
 from .agenda import Agenda
 from .bucket import RESOLUTION_S
+from .company import apart_s
 from .held_apps import HeldApps
 from .jobs import Job, JobState
 from .lane_state import LaneState
 from .shared_budget import CarrierBudget, Pace, Parking, SharedBudget
 from .shares import CRITICAL
 
-TOGETHER_S = 0.05
-"""Messages of slow lanes are planned early by up to so much, so that those of many lanes are planned at one moment:
-the process wakes up once for them, and their INTENTs are one request."""
 EARLY_PART = 0.05
-"""Of the time between two messages of a lane (of one segment), a message is planned early by no more than this: with
-each lane a part of a message more is planned, however fast it is."""
+"""Of the time between two messages of a lane (of one segment) that is too fast to have common moments (`company`), a
+message is planned early by up to so much: fewer wake-ups, and with each lane a part of a message more is planned."""
 RESERVED_S = 0.5
 """A lane whose turn has come at a carrier may take a slot of its own for it that is so far away: half of how old an
 INTENT may be. A lane that has none so soon waits for the carrier instead, when it has one."""
@@ -158,8 +156,8 @@ class Planner:
         return False
 
     def _plan_at(self, pace: Pace, slot: float) -> float:
-        at = slot - self._lead_s
-        return at - at % min(TOGETHER_S, EARLY_PART / pace.bucket.rate)
+        at, rate = slot - self._lead_s, pace.bucket.rate
+        return at - at % (apart_s(rate) or EARLY_PART / rate)
 
     def _short(
         self, lane: LaneState, rank: int, segments: int, urgent: bool, now: float, released: bool

@@ -356,7 +356,7 @@ class Scheduler:
         if choice is None:
             return
         rank, job, urgent = choice
-        at = lane.startable_at(job, urgent)
+        at = lane.offered_at(job, urgent, now)
         if at <= now:
             lane.account.list_ready(lane, rank)
         else:

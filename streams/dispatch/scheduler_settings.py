@@ -27,7 +27,7 @@ class SchedulerSettings:
         shares: guaranteed share by rank of class.
         max_in_flight: requests in flight per account, at most.
         slots: the same of single accounts, by name.
-        lead_s: how far ahead of its slot a message is planned; on a slow lane up to `planning.TOGETHER_S` more.
+        lead_s: how far ahead of its slot a message is planned; on a slow lane up to `company.APART_S` more.
         lane_backoff, account_backoff: pauses after trouble.
     """
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from streams.dispatch.bucket import AHEAD_S
+from streams.dispatch.company import APART_S
 from streams.dispatch.jobs import Job
-from streams.dispatch.planning import EARLY_PART, TOGETHER_S
+from streams.dispatch.planning import EARLY_PART
 from streams.dispatch.scheduler_settings import LEAD_S
 
 from .simulation import Simulation, job, lane, scheduler, table
@@ -37,10 +38,10 @@ def test_messages_of_slow_lanes_are_planned_together_shortly_before_their_slots(
     moments = _moments_of_planning({f"lane{number}": 1.0 for number in range(60)}, until=15.0)
     every = [each for of_lane in moments.values() for each in of_lane]
     assert len(every) >= 60 * 9
-    assert len({round(planned_at, 6) for planned_at, _ in every}) <= 10 / TOGETHER_S + 1
+    assert len({round(planned_at, 6) for planned_at, _ in every}) <= 10 / APART_S + 1
     ahead = [start - planned_at for planned_at, start in every]
     assert min(ahead) >= LEAD_S - AHEAD_S - 1e-6
-    assert max(ahead) <= LEAD_S + TOGETHER_S + 1e-6
+    assert max(ahead) <= LEAD_S + 2 * APART_S + 1e-6
 
 
 def test_on_a_fast_lane_hardly_more_is_planned_for_that() -> None:
