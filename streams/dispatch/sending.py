@@ -226,7 +226,7 @@ class Sender:
         verdict = judge(answer, job.posts, world.random, round=order.round, fallback=bool(order.fallback_channels))
         reported = getattr(answer, "concurrent_requests", None)
         self._scheduler.ended(job, now, throttled=verdict.throttled, reported=reported)
-        self._act_on_surroundings(job, verdict, now)
+        verdict = verdict.behind_pause(self._act_on_surroundings(job, verdict, now))
         self._pump.kick()
         metrics.post(order.account).observe(now - started)
         code = str(verdict.error.code) if verdict.error is not None and verdict.error.code is not None else ""
@@ -251,7 +251,8 @@ class Sender:
 
     # Lane and account -------------------------------------------------------------------------------------------------
 
-    def _act_on_surroundings(self, job: Job, verdict: Verdict, now: float) -> None:
+    def _act_on_surroundings(self, job: Job, verdict: Verdict, now: float) -> float:
+        """Returns for how many seconds lane or account is held by it."""
         order = job.order
         if verdict.worked or verdict.throttled:
             self._doubts_in_a_row[order.account] = 0
@@ -266,10 +267,11 @@ class Sender:
             if doubts >= DOUBTS_TRIP:
                 pause = Pause(Paused.ACCOUNT, f"{doubts} answers lost in a row: {verdict.detail}")
         if pause is None:
-            return
+            return 0.0
         if pause.what is Paused.LANE:
             wait_s = self._scheduler.trip_lane(order.lane, now, pause.why, at_least_s=pause.at_least_s)
             self._troubles.began(order.lane, pause, wait_s)
         else:
             wait_s = self._scheduler.trip_account(order.account, now, pause.why, at_least_s=pause.at_least_s)
             self._troubles.began(order.account, pause, wait_s)
+        return wait_s

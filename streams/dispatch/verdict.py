@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from connectors.masking import mask_numbers
@@ -29,6 +29,9 @@ ONCE = 2
 """`once` in the error table: the second POST is the last."""
 POSTS_MAX = 8
 """So many POSTs of one message are made here, within about a minute; then it waits on the wheel."""
+PROBES_FIRST = 2
+"""From its second refusal on a message that was refused for its lane or account waits for longer than the pause that
+follows. It may be the one that is due first, and would be the only one to probe until its deadline."""
 LATER_BY = 0.1
 """A wait that Twilio named is lengthened by up to this part of it, so that not all come back in one moment."""
 
@@ -97,6 +100,12 @@ class Verdict:
     throttled: bool = False
     worked: bool = False
 
+    def behind_pause(self, pause_s: float) -> Verdict:
+        """The same, if what it waits is to come after the pause of so many seconds that it brought about."""
+        if self.follows is not Follows.RETRY or self.pause is None or not self.retry_in_s:
+            return self
+        return replace(self, retry_in_s=pause_s + self.retry_in_s)
+
 
 def judge(
     answer: Answer, posts: int, random: Callable[[], float], *, round: int = 0, fallback: bool = False
@@ -129,11 +138,12 @@ def _rejected(answer: Rejected, posts: int, random: Callable[[], float], round: 
         case Scope.THROTTLED:
             return _throttled(answer, posts, random, round)
         case Scope.SENDER:
-            return _sender_refused(answer, random, round)
+            return _sender_refused(answer, posts, random, round)
         case Scope.ACCOUNT:
             later = error.error_class.retry is Retry.LATER
             pause = _pause(Paused.ACCOUNT, error, at_least_s=_named_s(LATER_AT_LEAST_S, random) if later else 0.0)
-            return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, pause=pause)
+            wait_s = _out_of_the_way_s(posts, random, round)
+            return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, retry_in_s=wait_s, pause=pause)
         case Scope.IN_DOUBT:
             return Verdict(AttemptOutcome.IN_DOUBT, None, reason=Reason.IN_DOUBT, detail=_words(error), error=error)
         case scope:
@@ -201,11 +211,12 @@ def _throttled(answer: Rejected, posts: int, random: Callable[[], float], round:
     return _retry(AttemptOutcome.THROTTLED, Reason.THROTTLED, answer, retry_in_s=wait_s, throttled=True)
 
 
-def _sender_refused(answer: Rejected, random: Callable[[], float], round: int) -> Verdict:
+def _sender_refused(answer: Rejected, posts: int, random: Callable[[], float], round: int) -> Verdict:
     error = answer.error
     pause = _pause(Paused.LANE, error)
     if round >= ROUNDS_MAX:
-        return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, pause=pause)
+        wait_s = _out_of_the_way_s(posts, random, round)
+        return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, retry_in_s=wait_s, pause=pause)
     return Verdict(
         AttemptOutcome.REJECTED,
         Follows.WHEEL,
@@ -216,6 +227,15 @@ def _sender_refused(answer: Rejected, random: Callable[[], float], round: int) -
         retry_in_s=_named_s(LATER_AT_LEAST_S, random) if error.error_class.retry is Retry.LATER else 0.0,
         pause=pause,
     )
+
+
+def _out_of_the_way_s(posts: int, random: Callable[[], float], round: int) -> float:
+    """What a message waits that was refused for its lane or account, besides the pause that follows: nothing at first.
+    One that is refused again lets others find out whether the trouble is over, for it may be the trouble itself (this
+    sender may not write to this country; somebody on the way dislikes this text)."""
+    if posts < PROBES_FIRST:
+        return 0.0
+    return RETRY_BACKOFF.wait_s(posts, random) if posts < POSTS_MAX else _later_s(round, random)
 
 
 def _named_s(wait_s: float, random: Callable[[], float]) -> float:

@@ -10,16 +10,25 @@ from structlog.testing import capture_logs
 
 from connectors.twilio.answers import Answer
 from schemas.reasons import Reason
-from schemas.records import Control, ControlAction, ControlSubject, Deferral, Dispatch, MessageStatus, Stage
-from schemas.topics import CONTROL, deferral_topic
+from schemas.records import (
+    AttemptKind,
+    Control,
+    ControlAction,
+    ControlSubject,
+    Deferral,
+    Dispatch,
+    MessageStatus,
+    Stage,
+)
+from schemas.topics import ATTEMPTS, CONTROL, deferral_topic
 from streams.control.switches import Aspect, control_key
 from streams.control.trouble import trouble, trouble_key
 from streams.dispatch.breaker import Backoff
 from streams.dispatch.snapshot import LaneView
 from streams.dispatch.switching import Switching
-from streams.dispatch.verdict import Paused
+from streams.dispatch.verdict import ROUNDS_MAX, Paused
 
-from .simulation import lane, order
+from .simulation import FAR_MS, lane, order
 from .test_sending import QUICK
 from .test_switching import switching_of
 from .test_verdict import rejected
@@ -121,6 +130,35 @@ async def test_an_account_in_trouble_is_written_down_and_its_messages_wait_here(
         broken[0] = False
         await here.until(lambda: record.finished)
         assert written(here)[-1].action is ControlAction.CLEAR
+
+
+@pytest.mark.parametrize(("code", "http_status", "round"), [(21606, 400, ROUNDS_MAX), (None, 403, 0)])
+async def test_a_message_that_is_refused_whatever_is_mended_holds_nobody_up_until_its_deadline(
+    code: int | None, http_status: int, round: int
+) -> None:
+    async with world(lane_backoff=QUICK, account_backoff=QUICK) as here:
+        bad = order(round=round, deadline=FAR_MS - 1)
+
+        def answer(sent: Dispatch, attempt: int, number: int) -> Answer:
+            return rejected(code, http_status) if sent is bad else here.twilio.accepted(sent, number)
+
+        here.twilio.answer = answer
+        here.take(bad)
+        await here.until(lambda: here.twilio.posts)
+        taken = [here.take(order()) for _ in range(5)]
+        await here.until(lambda: all(record.finished for record in taken))
+        tries = [attempt for sent, attempt, _ in here.twilio.posts if sent is bad]
+        assert tries == list(range(1, len(tries) + 1)), "no number was used twice"
+
+
+async def test_it_comes_back_when_the_pause_is_over_and_others_have_probed() -> None:
+    async with world(lane_backoff=SLOW) as here:
+        here.twilio.answer = lambda *_: rejected(21606)
+        here.take(order(round=ROUNDS_MAX))
+        await here.until(lambda: len([each for each in here.attempts() if each[0] == "result"]) == 2)
+        results = [each for each in here.told(ATTEMPTS) if each.kind is AttemptKind.RESULT]
+        # The second pause is 0.2 s long, the second wait of the message's own a second.
+        assert [each.follows_at - each.at for each in results] == [0, 1_200]
 
 
 async def test_that_twilio_cannot_be_reached_is_each_processs_own_finding() -> None:

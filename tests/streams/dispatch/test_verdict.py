@@ -147,6 +147,18 @@ def test_a_message_that_policy_has_sent_round_often_enough_waits_for_its_lane() 
     assert asked == [Follows.WHEEL] * ROUNDS_MAX + [Follows.RETRY] * 2
 
 
+@pytest.mark.parametrize(("code", "round"), [(21606, ROUNDS_MAX), (20003, 0)])
+def test_a_message_that_is_refused_for_its_lane_or_account_again_and_again_lets_others_probe(
+    code: int, round: int
+) -> None:
+    told = [_judge(rejected(code), posts, round) for posts in range(1, POSTS_MAX + 1)]
+    assert [each.follows for each in told] == [Follows.RETRY] * (POSTS_MAX - 1) + [Follows.WHEEL]
+    waits = [each.behind_pause(300.0).retry_in_s for each in told]
+    assert waits[0] == 0.0
+    assert all(300.0 < wait_s <= 330.0 for wait_s in waits[1:-1])
+    assert waits[-1] == told[-1].retry_in_s >= 60.0
+
+
 def test_a_sender_that_is_ready_later_is_asked_for_later() -> None:
     assert _judge(rejected(30035)).retry_in_s >= 60.0
 
