@@ -142,8 +142,8 @@ def _rejected(answer: Rejected, posts: int, random: Callable[[], float], round: 
         case Scope.ACCOUNT:
             later = error.error_class.retry is Retry.LATER
             pause = _pause(Paused.ACCOUNT, error, at_least_s=_named_s(LATER_AT_LEAST_S, random) if later else 0.0)
-            wait_s = _out_of_the_way_s(posts, random, round)
-            return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, retry_in_s=wait_s, pause=pause)
+            besides_s = _out_of_the_way_s(posts, random, round)
+            return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, retry_in_s=besides_s, pause=pause)
         case Scope.IN_DOUBT:
             return Verdict(AttemptOutcome.IN_DOUBT, None, reason=Reason.IN_DOUBT, detail=_words(error), error=error)
         case scope:
@@ -215,8 +215,8 @@ def _sender_refused(answer: Rejected, posts: int, random: Callable[[], float], r
     error = answer.error
     pause = _pause(Paused.LANE, error)
     if round >= ROUNDS_MAX:
-        wait_s = _out_of_the_way_s(posts, random, round)
-        return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, retry_in_s=wait_s, pause=pause)
+        besides_s = _out_of_the_way_s(posts, random, round)
+        return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, retry_in_s=besides_s, pause=pause)
     return Verdict(
         AttemptOutcome.REJECTED,
         Follows.WHEEL,
