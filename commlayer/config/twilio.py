@@ -83,7 +83,9 @@ class CarrierDay(Section):
 class Budget(Section):
     """What several groups share: a 10DLC brand, whose campaigns they are. All of them lie on one partition."""
 
-    rate: PositiveFloat = Field(description="Segments per second of all its groups together.")
+    rate: PositiveFloat | None = Field(
+        default=None, description="Segments per second of all its groups together; none by default."
+    )
     carriers: dict[str, CarrierDay] = Field(
         default={},
         description="What single carriers take of the brand a day, by our name for the carrier (T-Mobile: tmobile). "

@@ -130,10 +130,11 @@ def _must_move_alone(config: Configuration, group: str) -> None:
     others = [name for name, other in config.groups.items() if other.budget == budget and name != group]
     if budget is None or not others:
         return
+    rate = config.budgets[budget].rate
+    divide = "" if rate is None else f"divide budgets.{budget}.rate among the groups as their own `rate`, "
     raise Refused(
         f"group {group} shares budget {budget} with {', '.join(others)}: on its way two processes would pace it.",
-        f"divide budgets.{budget}.rate among the groups as their own `rate`, take `budget` away from them and restart "
-        "dispatch; move them one by one; then write `budget` again.",
+        f"{divide}take `budget` away from them and restart dispatch; move them one by one; then write `budget` again.",
     )
 
 

@@ -177,8 +177,9 @@ def _budgets(table: LaneTable, switches: Switches, lane: Lane, now_ms: int) -> d
         found[f"group {group.name}"] = switches.rate(ControlSubject.GROUP, group.name, now_ms) or group.rate
     for carrier, rate in group.carriers.items():
         found[f"group {group.name} at {carrier}"] = rate
-    if group.budget is not None:
-        found[f"budget {group.budget}"] = table.budgets[group.budget].rate
+    budget = None if group.budget is None else table.budgets[group.budget]
+    if budget is not None and budget.rate is not None:
+        found[f"budget {budget.name}"] = budget.rate
     return found
 
 

@@ -108,12 +108,12 @@ class Budget:
 
     Attributes:
         name: unique.
-        rate: segments per second of all its groups together.
+        rate: segments per second of all its groups together; None when only their own rates bound them.
         day_caps: what single carriers take of it a day, by our name for the carrier.
     """
 
     name: str
-    rate: float
+    rate: float | None = None
     day_caps: Mapping[str, DayCap] = field(default_factory=dict)
 
 
@@ -280,9 +280,9 @@ def _problems(table: LaneTable) -> list[str]:
                     f"group {group.name}: rate {rate} of {carrier} is not more than 0; leave it out for none"
                 )
         if group.budget is not None and group.budget not in table.budgets:
-            problems.append(f"group {group.name}: budget {group.budget} is not defined; give it a rate")
+            problems.append(f"group {group.name}: budget {group.budget} is not defined; define it")
     for budget in table.budgets.values():
-        if not budget.rate > 0:
+        if budget.rate is not None and not budget.rate > 0:
             problems.append(f"budget {budget.name}: rate {budget.rate} is not more than 0; leave it out for none")
         for carrier, cap in budget.day_caps.items():
             if cap.segments < 1 or not 0 <= cap.kept_for_critical <= cap.segments:

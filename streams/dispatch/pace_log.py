@@ -34,7 +34,7 @@ class Rates:
     """Segments per second, an operator's changes included.
 
     Attributes:
-        lanes, groups, budgets: by name; only groups with a rate of their own.
+        lanes, groups, budgets: by name; only groups and budgets with a rate of their own.
         carriers: what single carriers grant, by group and carrier.
     """
 
@@ -60,7 +60,7 @@ def look_back_s(table: LaneTable, rates: Rates, partition: int) -> float:
     groups = [table.groups[lane.group] for lane in lanes]
     of_lanes = [rates.lanes[lane.name] for lane in lanes]
     of_groups = [rates.groups[group.name] for group in groups if group.name in rates.groups]
-    of_budgets = [rates.budgets[group.budget] for group in groups if group.budget is not None]
+    of_budgets = [rate for group in groups if (rate := rates.budgets.get(group.budget or "")) is not None]
     names = {group.name for group in groups}
     of_carriers = [rate for (group, _), rate in rates.carriers.items() if group in names]
     slowest = min((*of_lanes, *of_groups, *of_budgets, *of_carriers), default=1.0)

@@ -42,7 +42,7 @@ class Scheduler:
     """See the module. All times are monotonic seconds but deadlines, which are epoch milliseconds.
 
     Attributes:
-        lanes, groups, budgets, accounts: state by name, of groups only those with a rate of their own; read by metrics
+        lanes, groups, budgets, accounts: state by name, of groups and budgets only those with a rate; read by metrics
             and by the operator's view.
         carriers: what single carriers grant, by group and carrier.
         held: jobs inside the scheduler that have not started.

@@ -17,7 +17,7 @@ from .shares import ClassShares
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """By name; of groups only those with a rate of their own. `carriers` by group and carrier."""
+    """By name; of groups and budgets only those with a rate. `carriers` by group and carrier."""
 
     lanes: dict[str, LaneState] = field(default_factory=dict)
     groups: dict[str, SharedBudget] = field(default_factory=dict)
@@ -40,9 +40,10 @@ def states_of(table: LaneTable, settings: SchedulerSettings, random: Callable[[]
         if group.rate is not None:
             made.groups.setdefault(group.name, _shared(group.name, group.rate, settings))
             shared.append(made.groups[group.name])
-        if group.budget is not None:
-            made.budgets.setdefault(group.budget, _shared(group.budget, table.budgets[group.budget].rate, settings))
-            shared.append(made.budgets[group.budget])
+        wider = None if group.budget is None else table.budgets[group.budget]
+        if wider is not None and wider.rate is not None:
+            made.budgets.setdefault(wider.name, _shared(wider.name, wider.rate, settings))
+            shared.append(made.budgets[wider.name])
         carriers = {name: _carrier(made, group.name, name, rate, settings) for name, rate in group.carriers.items()}
         breaker, shares = Breaker(settings.lane_backoff, random), ClassShares(settings.shares)
         made.lanes[lane.name] = LaneState(lane, account, shared, breaker, shares, carriers)

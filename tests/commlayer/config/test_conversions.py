@@ -14,7 +14,7 @@ from connectors.kafka.settings import KafkaSecurity
 from connectors.twilio.errors import Scope, Subject, Suppress, classify
 from schemas.records import Channel, DoubtPolicy, MessageClass
 from schemas.topics import PartitionCounts
-from streams.dispatch.lanes import DayCap
+from streams.dispatch.lanes import Budget, DayCap
 from streams.dispatch.scheduler import Scheduler
 from streams.dispatch.settling import RESENDS
 from streams.policy.config import Quota
@@ -178,6 +178,10 @@ def test_dispatch_sees_a_lane_for_each_sender_and_a_group_for_each_partition(con
     assert table.budgets["acme"].rate == 5.0
     assert table.budgets["acme"].day_caps == {"tmobile": DayCap(2000, 50)}
     assert conversions.budgets(loaded(config_data).config) == {"de-name": "acme"}
+    del config_data["budgets"]["acme"]["rate"]
+    assert conversions.lane_table(loaded(config_data).config).budgets["acme"] == Budget(
+        "acme", None, table.budgets["acme"].day_caps
+    )
     assert table.partitions == 8
     assert table.lanes["us-whatsapp"].channels == (Channel.WHATSAPP,)
 

@@ -135,6 +135,11 @@ def test_one_of_several_groups_of_a_budget_is_not_moved_away(data: dict[str, Any
     with pytest.raises(Refused, match="group pair shares budget acme with loose") as refused:
         orders.move(budgeted, "pair", 3, WORD, Switches())
     assert "divide budgets.acme.rate" in refused.value.fix
+    del data["budgets"]["acme"]["rate"]
+    with pytest.raises(Refused, match="group pair shares budget acme with loose") as refused:
+        orders.move(loads(yaml.safe_dump(data), "test").config, "pair", 3, WORD, Switches())
+    assert refused.value.fix.startswith("take `budget` away")
+    data["budgets"]["acme"]["rate"] = 5
     data["groups"]["loose"] |= {"partition": 2, "budget": None}
     alone = loads(yaml.safe_dump(data), "test").config
     assert orders.move(alone, "pair", 3, WORD, Switches())[1].to_partition == 3

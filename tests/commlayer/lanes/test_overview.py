@@ -161,6 +161,12 @@ def test_what_a_lane_shares_with_others_is_told_at_the_rates_in_force() -> None:
     assert as_data(seen(changed))["lanes"][1]["budgets"] == SHARED
 
 
+def test_a_budget_without_a_rate_is_nothing_that_a_lane_is_paced_by() -> None:
+    days_only = LaneTable.of(TABLE.lanes.values(), TABLE.groups.values(), [Budget("acme")], partitions=2)
+    rows = {row.name: row for row in overview(days_only, Switches(), (DOWN,), {}, 1_000).lanes}
+    assert rows["de"].budgets == {"group europe": 3.0, "group europe at three": 0.5}
+
+
 def test_a_lane_that_the_asked_process_does_not_serve_has_no_numbers_of_it() -> None:
     row = seen(answers=(running(us={"served_here": False}),)).lanes[0]
     assert (row.served_by, row.sending, row.held) == (None, None, None)

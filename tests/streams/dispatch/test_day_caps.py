@@ -258,9 +258,12 @@ def test_a_count_that_does_not_change_is_told_again_when_the_log_has_grown() -> 
     assert list(caps.to_tell({PARTITION + 1: 5}, NOON)) == [], "of a partition that is not ours"
 
 
-async def test_what_a_carrier_takes_no_more_of_goes_to_the_wheel_until_its_next_day_and_the_rest_is_sent() -> None:
+@pytest.mark.parametrize("rate", [1e6, None])
+async def test_what_a_carrier_takes_no_more_of_goes_to_the_wheel_until_its_next_day_and_the_rest_is_sent(
+    rate: float | None,
+) -> None:
     groups = [Group("g", PARTITION, budget="acme")]
-    budgets = [Budget("acme", 1e6, {"tmobile": DayCap(6, 1)})]
+    budgets = [Budget("acme", rate, {"tmobile": DayCap(6, 1)})]
     async with world(lane("a", 1e6, group="g"), groups=groups, budgets=budgets) as running:
         began_ms = wall_ms()
         taken = [running.take(order(lane="a", carrier="tmobile", message_id=f"t{number}")) for number in range(8)]

@@ -79,6 +79,7 @@ def test_a_groups_window_is_no_more_than_five_seconds_of_the_budget_it_shares() 
     lanes = [Lane("a", "main", "+1", 75.0, group="g"), Lane("b", "main", "+2", 4.0, group="h")]
     groups = [Group("g", 0, budget="acme"), Group("h", 0, budget="acme")]
     assert LaneTable.of(lanes, groups, [Budget("acme", 10.0)], partitions=1).window(0) == 50 + 20
+    assert LaneTable.of(lanes, groups, [Budget("acme")], partitions=1).window(0) == 375 + 20, "it has no rate"
 
 
 def test_a_shared_partition_adds_its_groups_windows_up_to_five_thousand() -> None:

@@ -83,6 +83,12 @@ def test_a_budget_of_several_groups_is_handed_over_and_the_log_is_read_back_for_
     log.hand_over(plan, now=50.0, now_ms=NOW_MS)
     assert plan.budgets["acme"].pace.bucket.paid_at == pytest.approx(50.0 - 5.0 + 16.0 + 1.0)
     assert look_back_s(lanes, Rates.in_force(plan), 0) == pytest.approx(24 / 0.25 + 1.0)
+    without = table([lane("a", 0.25, group="g")], [Group("g", 0, budget="acme")], budgets=[Budget("acme")])
+    plan = scheduler(without)
+    log = PaceLog(without, Rates.in_force(plan))
+    log.add(intent(at=NOW_MS, lane="a"))
+    log.hand_over(plan, now=50.0, now_ms=NOW_MS)
+    assert look_back_s(without, Rates.in_force(plan), 0) == pytest.approx(24 / 0.25 + 1.0)
 
 
 def test_the_log_is_read_back_as_far_as_the_largest_message_of_the_slowest_lane_lasts() -> None:
