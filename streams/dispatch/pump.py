@@ -88,6 +88,18 @@ class Pump:
         self._turn_due = False
         if self._loop is None:
             return
+        try:
+            self._look_around()
+        except Exception as error:
+            # Nobody waits for this step: it would stand still without a word, and every lane with it.
+            ending = self._loop.create_task(self._end(error), name="dispatch pump")
+            self._workers.add(ending)
+            ending.add_done_callback(self._workers.discard)
+
+    async def _end(self, error: Exception) -> None:
+        await self._broken(error)
+
+    def _look_around(self) -> None:
         now = self._clock()
         self._expire()
         if not self._open_gate():

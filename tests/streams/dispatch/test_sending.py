@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,7 @@ from schemas.records import Deferral, MessageClass, MessageStatus
 from streams.dispatch.breaker import Backoff
 from streams.dispatch.concurrency import DEFAULT_LIMIT
 from streams.dispatch.settling import FULL_SPREAD
+from tests.support.waiting import until
 
 from .simulation import lane, order
 from .test_verdict import rejected
@@ -293,6 +295,21 @@ async def test_without_a_valid_lease_nothing_is_sent_and_with_it_everything_goes
         assert here.twilio.posts == []
         here.allowed = True
         await here.until(lambda: record.finished)
+
+
+async def test_a_step_of_the_pump_that_fails_ends_the_process_instead_of_every_lanes_sending() -> None:
+    async with world() as here:
+
+        def fails(now: float) -> NoReturn:
+            raise ZeroDivisionError("no pace")
+
+        here.scheduler.plan = fails  # type: ignore[method-assign]
+        here.take(order())
+        await until(lambda: here.broken, 10)
+        assert str(here.broken.pop(0)) == "no pace"
+        await asyncio.sleep(0.05)
+        here.broken.clear()
+        del here.scheduler.plan
 
 
 async def test_closing_waits_for_what_is_under_way_and_starts_nothing_more() -> None:
