@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 
 from commlayer.config import Configuration
 from commlayer.config.conversions import group_of, lane_table
 from commlayer.config.suggest import instead
 from schemas.records import Control, ControlAction, ControlSubject
 from streams.control.places import place_of
-from streams.control.switches import Aspect, Switches, control_key
+from streams.control.switches import LOWEST_RATE, Aspect, Switches, control_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,9 @@ def rate(config: Configuration, subject: Subject, segments_per_s: float | None, 
             pass
     if segments_per_s is None:
         return _record(subject, Aspect.RATE, ControlAction.CLEAR, word)
-    if not segments_per_s > 0:
-        raise Refused(f"{segments_per_s:g} is no rate.", "pause it to stop it.")
+    if not LOWEST_RATE <= segments_per_s < inf:
+        fix = f"pause it to stop it; the lowest rate is {LOWEST_RATE:g} segments per second."
+        raise Refused(f"{segments_per_s:g} is no rate.", fix)
     key, record = _record(subject, Aspect.RATE, ControlAction.RATE, word)
     record.rate = segments_per_s
     return key, record

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from math import inf
 
 from schemas.records import Control, ControlAction, ControlSubject
+
+LOWEST_RATE = 0.001
+"""Segments per second, one in 17 minutes: who wants less wants a pause."""
 
 
 class Aspect(StrEnum):
@@ -59,9 +63,12 @@ class Switches:
         return found if found is not None and found.action is ControlAction.PAUSE else None
 
     def rate(self, kind: ControlSubject, subject: str, now_ms: int) -> float | None:
-        """Changed rate in segments per second; None leaves the configured one."""
+        """Changed rate in segments per second; None leaves the configured one. One that is none is no change, and one
+        that is too low is the lowest."""
         found = self._find(kind, subject, Aspect.RATE, now_ms)
-        return found.rate if found is not None and found.rate is not None and found.rate > 0 else None
+        if found is None or found.rate is None or not 0 < found.rate < inf:
+            return None
+        return max(found.rate, LOWEST_RATE)
 
     def trouble(self, kind: ControlSubject, subject: str) -> Control | None:
         """The error that holds a subject. Its `until` is the next probe; trouble lasts until something worked."""

@@ -47,6 +47,14 @@ class Bucket:
             self.largest = segments
         self.paid_at = (self.paid_at if self.paid_at > now else now) + segments / self.rate
 
+    def change(self, rate: float, now: float) -> None:
+        """The rate is another one from now on. What is owed is owed in segments: it is paid off at the new rate."""
+        if rate == self.rate:
+            return
+        if self.paid_at > now:
+            self.paid_at = now + (self.paid_at - now) * self.rate / rate
+        self.rate = rate
+
     def move(self, segments: int, now: float) -> None:
         """The message charged last starts only now. Nothing changes if that is before all else is paid: its place is
         the same."""

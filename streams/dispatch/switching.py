@@ -86,19 +86,20 @@ class Switching:
 
     def _apply(self) -> None:
         now_ms, switches, scheduler = self._now_ms(), self.switches, self._scheduler
+        now = self._clock()
         for name, account in scheduler.accounts.items():
             account.breaker.paused = switches.paused(ControlSubject.ACCOUNT, name, now_ms) is not None
         for name, group in scheduler.groups.items():
             budget = scheduler.table.groups[name].rate
             assert budget is not None  # only groups with a budget have a state
-            group.pace.bucket.rate = switches.rate(ControlSubject.GROUP, name, now_ms) or budget
+            group.pace.bucket.change(switches.rate(ControlSubject.GROUP, name, now_ms) or budget, now)
         for name, lane in scheduler.lanes.items():
             configured = lane.lane
             lane.breaker.paused = (
                 switches.paused(ControlSubject.LANE, name, now_ms) is not None
                 or switches.paused(ControlSubject.GROUP, configured.group, now_ms) is not None
             )
-            lane.pace.bucket.rate = switches.rate(ControlSubject.LANE, name, now_ms) or configured.rate
+            lane.pace.bucket.change(switches.rate(ControlSubject.LANE, name, now_ms) or configured.rate, now)
         for lane_name, lane in scheduler.lanes.items():
             self._obey_trouble(Paused.LANE, lane_name, lane.breaker, scheduler.hold_lane)
         for account_name, account in scheduler.accounts.items():

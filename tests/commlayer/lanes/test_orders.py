@@ -71,6 +71,8 @@ def test_a_rate_holds_beside_a_pause_until_the_configured_one_is_asked_for(
         (Subject(GROUP, "us"), 5.0, "no budget", "its lanes (us)"),
         (Subject(LANE, "us"), 0.0, "no rate", "pause it"),
         (Subject(LANE, "us"), float("nan"), "no rate", "pause it"),
+        (Subject(LANE, "us"), float("inf"), "no rate", "pause it"),
+        (Subject(LANE, "us"), 0.0005, "no rate", "the lowest rate is 0.001"),
         (Subject(LANE, "uss"), 5.0, "no lane is called `uss`", "did you mean `us`?"),
     ],
 )

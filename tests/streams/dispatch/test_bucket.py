@@ -43,6 +43,40 @@ def test_a_late_timer_costs_nothing_within_a_millisecond() -> None:
     assert now < 10.0, "1,000 segments at 100/s take 10 s, however late each timer fired"
 
 
+def test_what_is_owed_is_paid_off_at_the_rate_of_the_moment() -> None:
+    bucket = Bucket(rate=0.01)
+    bucket.charge(3, now=1000.0)
+    bucket.change(1.0, now=1100.0)
+    assert bucket.due(3) == 1102.0 - RESOLUTION_S, "two segments are left"
+    bucket.change(0.5, now=1101.0)
+    assert bucket.due(3) == 1103.0 - RESOLUTION_S
+    bucket.change(2.0, now=2000.0)
+    assert bucket.due(3) == 1103.0 - RESOLUTION_S, "an idle lane owes nothing"
+    assert bucket.rate == 2.0
+
+
+@given(
+    messages=st.lists(
+        st.tuples(st.integers(1, 24), st.floats(0.0, 30.0), st.floats(0.1, 500.0)), min_size=2, max_size=60
+    )
+)
+def test_through_changes_of_rate_no_window_holds_more_than_its_rates_grant_and_one_largest_message(
+    messages: list[tuple[int, float, float]],
+) -> None:
+    """`granted` counts segments where `worst_excess` asks for seconds at 1/s."""
+    bucket, now, granted = Bucket(rate=1.0), 0.0, 0.0
+    starts: list[tuple[float, int]] = []
+    for segments, after_s, rate in messages:
+        changed_at = now + after_s
+        granted += after_s * bucket.rate
+        bucket.change(rate, changed_at)
+        now = max(changed_at, bucket.due(segments))
+        granted += (now - changed_at) * rate
+        bucket.charge(segments, now)
+        starts.append((granted, segments))
+    assert worst_excess(starts, 1.0) <= 500.0 * RESOLUTION_S + 1e-6
+
+
 def test_a_successor_takes_over_the_debt_and_never_less() -> None:
     bucket = Bucket(rate=1.0)
     bucket.hand_over(paid_at=110.0, largest=10)

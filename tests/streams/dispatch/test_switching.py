@@ -10,7 +10,8 @@ import pytest
 
 from schemas.records import Control, ControlAction, ControlSubject, MessageStatus
 from streams.control.health import failing, health_key
-from streams.control.switches import Aspect, control_key
+from streams.control.switches import LOWEST_RATE, Aspect, control_key
+from streams.dispatch.lanes import Group
 from streams.dispatch.switching import Switching
 
 from .simulation import lane, order
@@ -156,6 +157,29 @@ async def test_deadlines_finish_what_a_paused_app_has_queued() -> None:
         held = running.take(late)
         await running.until(lambda: held.finished)
         assert running.ends()[late.message_id].status is MessageStatus.EXPIRED
+
+
+async def test_a_rate_that_was_far_too_low_for_a_moment_holds_nothing_up_when_it_is_put_right() -> None:
+    async with world(lane("a", 1e4), lane("b", 1e4, group="g"), groups=[Group("g", 1, rate=1e4)]) as running:
+        switching = switching_of(running)
+        for kind, subject in ((LANE, "a"), (GROUP, "g")):
+            switch(switching, kind, subject, RATE, Aspect.RATE, rate=0.01)
+        first = [running.take(order(lane=name)) for name in ("a", "b")]
+        await running.until(lambda: all(record.finished for record in first))
+        for kind, subject in ((LANE, "a"), (GROUP, "g")):
+            switch(switching, kind, subject, ControlAction.CLEAR, Aspect.RATE)
+        # At 0.01/s the next would wait for 100 s.
+        waiting = [running.take(order(lane=name)) for name in ("a", "b")]
+        await running.until(lambda: all(record.finished for record in waiting))
+
+
+@pytest.mark.parametrize("rate", [float("inf"), float("nan"), -1.0, 0.0, 1e-310, 5e-324])
+async def test_a_rate_that_is_none_harms_nobody(rate: float) -> None:
+    async with world(lane("a", 1e6)) as running:
+        switch(switching_of(running), LANE, "a", RATE, Aspect.RATE, rate=rate)
+        sent = running.take(order(lane="a"))
+        await running.until(lambda: sent.finished)
+        assert running.scheduler.lanes["a"].pace.bucket.rate == (LOWEST_RATE if 0 < rate < 1 else 1e6)
 
 
 async def test_a_changed_rate_holds_at_once_in_both_directions() -> None:
