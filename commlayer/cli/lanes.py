@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,8 +47,8 @@ subject_options = _options(
 word_options = _options(
     click.option("--by", envvar="USER", show_envvar=True, help="Your name, for those who ask later."),
     click.option("--reason", help="Why, for the same."),
-    click.option("--for", "until", type=Moment(), help="Ends by itself after 10m, 2h; or at a moment."),
 )
+until_option = click.option("--for", "until", type=Moment(), help="Ends by itself after 10m, 2h; or at a moment.")
 view_options = _options(
     click.option("--at", "places", multiple=True, metavar="HOST:PORT", help="Health address of a dispatch process."),
     click.option("--json", "as_json", is_flag=True, help="JSON in place of a table."),
@@ -120,6 +120,7 @@ def show(path: Path, /, places: tuple[str, ...], as_json: bool, **named: str | N
 @click.argument("lane", required=False)
 @subject_options
 @word_options
+@until_option
 @click.pass_obj
 def pause(path: Path, /, by: str | None, reason: str | None, until: Any, **named: str | None) -> None:
     """Start nothing more of a lane, group, account or app. Deadlines go on.
@@ -139,8 +140,9 @@ def pause(path: Path, /, by: str | None, reason: str | None, until: Any, **named
 @click.argument("lane", required=False)
 @subject_options
 @word_options
+@click.option("--for", "until", hidden=True)
 @click.pass_obj
-def resume(path: Path, /, by: str | None, reason: str | None, until: Any, **named: str | None) -> None:
+def resume(path: Path, /, by: str | None, reason: str | None, until: str | None, **named: str | None) -> None:
     """End a pause."""
     from commlayer.lanes import orders
 
@@ -165,7 +167,8 @@ class Rate(click.ParamType):
         try:
             return float(value)
         except ValueError:
-            self.fail(f"`{value}` is neither a number of segments per second nor `configured`", param, ctx)
+            told = f"`{value}` is neither a number of segments per second nor `configured`; it comes before the lane"
+            self.fail(told, param, ctx)
 
 
 @command.command("rate")
@@ -173,6 +176,7 @@ class Rate(click.ParamType):
 @click.argument("lane", required=False)
 @subject_options
 @word_options
+@until_option
 @click.pass_obj
 def rate(
     path: Path, /, segments: float | None, by: str | None, reason: str | None, until: Any, **named: str | None
@@ -195,8 +199,7 @@ def rate(
 @command.command("move")
 @click.argument("group")
 @click.argument("partition", type=int)
-@click.option("--by", envvar="USER", show_envvar=True, help="Your name, for those who ask later.")
-@click.option("--reason", help="Why, for the same.")
+@word_options
 @click.pass_obj
 def move(path: Path, group: str, partition: int, by: str | None, reason: str | None) -> None:
     """Move a group (or a sender that is alone in its own) to another partition, without loss and without a repeat."""
@@ -365,7 +368,9 @@ def _word(by: str | None, reason: str | None, until: datetime | timedelta | int 
 def _until(word: Word) -> str:
     if word.until is None:
         return ""
-    return f" until {datetime.fromtimestamp(word.until / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    from commlayer.lanes.telling import moment
+
+    return f" until {moment(word.until)}"
 
 
 def _now_ms() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -12,6 +12,8 @@ import click
 _DURATION = re.compile(r"([0-9]+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = 40
+_LAST = datetime(9999, 1, 1, tzinfo=UTC)
+"""What lies beyond cannot be shown as a date, in no zone."""
 HOW = "write a time from now (30s, 10m, 2h), ISO 8601 with a time zone, or epoch milliseconds"
 
 
@@ -19,8 +21,23 @@ def moment(text: str) -> datetime | timedelta | int:
     """What the words mean; a timedelta counts from now.
 
     Raises:
-        ValueError: they are no moment, or have no time zone. The text says how to write one.
+        ValueError: they are no moment, have no time zone, or lie thousands of years ahead. The text says how to write
+            one.
     """
+    meant = _meant(text)
+    match meant:
+        case timedelta():
+            ends = meant.total_seconds() + time.time()
+        case datetime():
+            ends = meant.timestamp()
+        case _:
+            ends = meant / 1000
+    if ends >= _LAST.timestamp():
+        raise ValueError(f"`{text}` is too far away: {HOW}")
+    return meant
+
+
+def _meant(text: str) -> datetime | timedelta | int:
     if len(text) > _LONGEST:  # and no number too long for arithmetic
         raise ValueError(f"`{text[:_LONGEST]}…` is no moment: {HOW}")
     duration = _DURATION.fullmatch(text)

@@ -27,6 +27,8 @@ def command(ctx: click.Context, text: str | None, smart: bool) -> None:
     Without --text: reads JSON lines {"text": ..., "smart": true|false} and writes {"encoding": ..., "segments": ...}
     line by line; a line that cannot be read gives {"error": ...} and exit code 1.
     """
+    if smart and text is None:
+        raise click.UsageError('--smart belongs to --text; write `"smart": true` in a line.')
     if text is not None:
         for line in explain(text, smart=smart):
             click.echo(line)
@@ -42,11 +44,12 @@ def command(ctx: click.Context, text: str | None, smart: bool) -> None:
 def answers(lines: Iterable[str]) -> Iterator[dict[str, object]]:
     """One answer for each line, in order; blank lines are passed over."""
     for number, line in enumerate(lines, start=1):
+        line = line.removeprefix("\ufeff")  # as some editors begin a file
         if not line.strip():
             continue
         try:
             asked = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield {"error": f"line {number}: not JSON: {error}"}
             continue
         if not isinstance(asked, dict) or not isinstance(asked.get("text"), str):
@@ -69,7 +72,8 @@ def explain(text: str, *, smart: bool) -> Iterator[str]:
     for character in foreign:
         name = unicodedata.name(character, "no name")
         shown = character if character.isprintable() else " "
-        yield f"  {shown}  U+{ord(character):04X} {name}, {text.count(character)} times"
+        times = text.count(character)
+        yield f"  {shown}  U+{ord(character):04X} {name}, {times} time{'s' if times > 1 else ''}"
     plain = count("".join("?" if each in foreign else each for each in text), smart_encoding=smart)
     yield f"With GSM-7 characters in their place: {_cost(plain)}"
     smarter = count(text, smart_encoding=True)

@@ -102,6 +102,7 @@ def rate(config: Configuration, subject: Subject, segments_per_s: float | None, 
 def move(config: Configuration, group: str, to: int, word: Word, switches: Switches) -> tuple[bytes, Control]:
     """Key and record that begin a move of a group to another partition."""
     subject = Subject(ControlSubject.GROUP, group)
+    _must_be_whole(config, group, to)
     _must_exist(config, subject)
     count = config.kafka.partitions.dispatch
     if not 0 <= to < count:
@@ -125,6 +126,14 @@ def move(config: Configuration, group: str, to: int, word: Word, switches: Switc
     key, record = _record(subject, Aspect.PLACE, ControlAction.MOVE_BEGIN, word)
     record.from_partition, record.to_partition = place.home, to
     return key, record
+
+
+def _must_be_whole(config: Configuration, name: str, to: int) -> None:
+    if name in config.senders and name not in known(config, ControlSubject.GROUP):
+        group = group_of(name, config.senders[name])
+        raise Refused(
+            f"{name} is one sender of group {group}.", f"all of it moves: `commlayer lanes move {group} {to}`."
+        )
 
 
 def _must_move_alone(config: Configuration, group: str) -> None:

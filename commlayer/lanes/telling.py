@@ -15,6 +15,7 @@ from schemas.records import Control, ControlAction
 
 from .overview import CLASSES, LaneRow, Overview, Trouble
 
+_LAST_MS = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _STYLES = {"open": "green", "paused": "yellow", "trouble": "red", "failing": "red"}
 
 
@@ -107,7 +108,9 @@ def eta(row: LaneRow) -> str:
 
 
 def moment(at_ms: int) -> str:
-    """Local to nobody: UTC."""
+    """Local to nobody: UTC. A record may hold a number that is no date."""
+    if not 0 <= at_ms < _LAST_MS:
+        return f"{at_ms} ms"
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

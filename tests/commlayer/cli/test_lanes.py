@@ -101,7 +101,13 @@ def test_with_dispatch_the_list_shows_what_a_paused_lane_holds(
         (("pause", "us", "--app", "shop"), "name one: a lane"),
         (("pause", "us", "--for", "yesterday"), "write a time from now"),
         (("pause", "us", "--for", "1000"), "has passed"),
-        (("rate", "fast", "us"), "neither a number"),
+        (
+            ("rate", "us", "5"),
+            "neither a number of segments per second nor `configured`; it comes before the lane",
+        ),
+        (("rate", "inf", "us"), "no rate"),
+        (("pause", "us", "--for", "99999999999999999"), "is too far away"),
+        (("resume", "us", "--for", "10m"), "belongs to pause and rate"),
         (("resume", "us"), "is not paused"),
     ],
 )

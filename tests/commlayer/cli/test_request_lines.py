@@ -60,6 +60,12 @@ def test_moments_are_written_as_people_do(text: str, meaning: object) -> None:
     assert moment(text) == meaning
 
 
+@pytest.mark.parametrize("text", ["99999999999999999", "9999999d", "9999-12-31T23:59:59-12:00"])
+def test_what_is_no_date_any_more_is_too_far_away(text: str) -> None:
+    with pytest.raises(ValueError, match="too far away"):
+        moment(text)
+
+
 @pytest.mark.parametrize("text", ["", "soon", "10 m", "-5m", "2026-12-24", "1.5h", "２h"])
 def test_other_words_are_no_moments(text: str) -> None:
     with pytest.raises(ValueError, match="write a time from now"):

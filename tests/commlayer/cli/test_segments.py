@@ -30,10 +30,27 @@ def test_a_line_that_cannot_be_read_is_an_error_in_its_place(commlayer: Commlaye
     assert answers[3]["error"] == "line 4: smart must be true or false"
 
 
+def test_what_no_reader_of_json_takes_is_an_error_in_its_place_too(commlayer: Commlayer) -> None:
+    lines = ["\ufeff" + json.dumps({"text": "x"}), "[" * 100_000, json.dumps({"text": "x"})]
+    result = commlayer("segments", input="\n".join(lines))
+    assert result.exit_code == 1
+    assert [list(json.loads(line)) for line in result.stdout.splitlines()] == [
+        ["encoding", "segments"],
+        ["error"],
+        ["encoding", "segments"],
+    ]
+
+
+def test_smart_for_all_lines_is_refused_instead_of_forgotten(commlayer: Commlayer) -> None:
+    result = commlayer("segments", "--smart", input='{"text":"x"}\n')
+    assert result.exit_code == 2
+    assert "--smart belongs to --text" in result.stderr
+
+
 def test_a_text_is_explained_with_what_forces_ucs2_and_what_it_costs(commlayer: Commlayer) -> None:
     shown = commlayer("segments", "--text", "“" + "x" * 100 + "” ☕").stdout
     assert shown.splitlines()[0] == "2 segments, UCS-2, 104 UTF-16 units"
-    assert "“  U+201C LEFT DOUBLE QUOTATION MARK, 1 times" in shown
+    assert "“  U+201C LEFT DOUBLE QUOTATION MARK, 1 time\n" in shown
     assert "U+2615 HOT BEVERAGE" in shown
     assert "With GSM-7 characters in their place: 1 segment, GSM-7" in shown
 

@@ -114,6 +114,7 @@ def test_a_move_is_begun_from_where_the_group_was_last_known_to_lie(config: Conf
         ("pair", 4, "partition 4 does not exist"),
         ("pair", 0, "partition 0 is that of us"),
         ("nobody", 3, "no group is called `nobody`"),
+        ("fr", 3, "fr is one sender of group loose"),
     ],
 )
 def test_a_move_that_cannot_be_meant_is_refused(config: Configuration, group: str, to: int, what: str) -> None:

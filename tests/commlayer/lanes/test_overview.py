@@ -188,3 +188,9 @@ def test_everything_goes_into_json() -> None:
     assert data["lanes"][0]["paused"]["by"] == "ada"
     assert data["lanes"][1]["troubles"][0]["code"] == 21606
     assert [each["answers"] for each in data["dispatch"]] == [True, False]
+
+
+def test_a_pause_until_a_time_that_is_no_date_is_shown_all_the_same() -> None:
+    switches = switched((Aspect.PAUSE, control(LANE, "us", until=99_999_999_999_999_999)))
+    row = next(row for row in overview(TABLE, switches, [DOWN], {}, 1_000).lanes if row.name == "us")
+    assert "until 99999999999999999 ms" in state(row)
