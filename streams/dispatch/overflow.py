@@ -48,6 +48,7 @@ class Overflow:
     ) -> None:
         self._table = table
         self._scheduler = scheduler
+        self._pauses = scheduler.pauses
         self._tenure = tenure
         self._give_back = give_back
         self._span = span
@@ -68,7 +69,7 @@ class Overflow:
         if self._tenure.closing or not self._tenure.generation:
             return
         self._unpin(partitions)
-        if self._scheduler.holds_any:
+        if self._pauses.holds_any:
             self._make_room()
 
     def _unpin(self, partitions: Iterable[TP]) -> None:
@@ -100,13 +101,13 @@ class Overflow:
             self._scheduler.forget_withdrawn()
 
     def _stalls(self, job: Job, open_partitions: dict[int, bool]) -> bool:
-        if not self._scheduler.holds(job):
+        if not self._pauses.holds(job):
             return False
-        if not self._scheduler.holds_lane(job.order.lane):
+        if not self._pauses.holds_lane(job.order.lane):
             return True  # its app is paused; others use the lane
         partition = job.place[0].partition
         if partition not in open_partitions:
             open_partitions[partition] = any(
-                not self._scheduler.holds_lane(lane.name) for lane in self._table.lanes_of(partition)
+                not self._pauses.holds_lane(lane.name) for lane in self._table.lanes_of(partition)
             )
         return open_partitions[partition]

@@ -28,6 +28,7 @@ from .held_apps import HeldApps
 from .jobs import Job, JobState
 from .lane_state import LaneState
 from .lanes import LaneTable
+from .pauses import Pauses
 from .planning import Planner
 from .scheduler_settings import SchedulerSettings
 from .shared_budget import CarrierBudget, SharedBudget
@@ -45,6 +46,7 @@ class Scheduler:
         lanes, groups, budgets, accounts: state by name, of groups and budgets only those with a rate; read by metrics
             and by the operator's view.
         carriers: what single carriers grant, by group and carrier.
+        pauses: what holds lanes and accounts.
         held: jobs inside the scheduler that have not started.
         refused: jobs that `pop` found inadmissible, or whose lane was held, since the caller last emptied it.
         look: asked about a job right before it would be charged; a job it refuses goes to `refused` uncharged.
@@ -74,6 +76,7 @@ class Scheduler:
         self.lanes, self.accounts = states.lanes, states.accounts
         self.groups, self.budgets, self.carriers = states.groups, states.budgets, states.carriers
         self._accounts = list(self.accounts.values())
+        self.pauses = Pauses(self.lanes, self.accounts, self._agenda, self._apps)
 
     # -- messages in and out
 
@@ -222,59 +225,18 @@ class Scheduler:
         self._expiry.clear()
         self._apps.clear()
         self.held = 0
+        self.pauses.end()
         for lane in self.lanes.values():
             lane.clear()
-            lane.breaker.reset()
         for shared in (*self.groups.values(), *self.budgets.values(), *self.carriers.values()):
             shared.clear()
         for account in self._accounts:
             account.clear()
-            account.breaker.reset()
 
-    def worked(self, job: Job, now: float) -> tuple[bool, bool]:
-        """Twilio answered a job sensibly: a half-open breaker closes. Returns whether the lane's and the account's
-        closed by it."""
-        lane = self.lanes[job.order.lane]
-        account = lane.account
-        lane_closed = not lane.breaker.closed and lane.breaker.success(now)
-        account_closed = not account.breaker.closed and account.breaker.success(now)
-        if account_closed:
-            self.stir(account.name)
-        elif lane_closed:
-            self._agenda.mark(lane)
-        return lane_closed, account_closed
-
-    def trip_lane(self, name: str, now: float, why: str, *, at_least_s: float = 0.0) -> float:
-        """Pause a lane after trouble. Returns for how many seconds."""
-        lane = self.lanes[name]
-        wait_s = lane.breaker.trip(now, why, at_least_s=at_least_s)
-        self._agenda.mark(lane)
-        return wait_s
-
-    def trip_account(self, name: str, now: float, why: str, *, at_least_s: float = 0.0) -> float:
-        """Pause an account after trouble. Returns for how many seconds."""
-        account = self.accounts[name]
-        wait_s = account.breaker.trip(now, why, at_least_s=at_least_s)
-        self._agenda.wake(account, account.breaker.opens_at)
-        return wait_s
-
-    def hold_lane(self, name: str, until: float, waited_s: float, why: str) -> None:
-        """Pause a lane after trouble that was met elsewhere (`Breaker.hold`)."""
-        lane = self.lanes[name]
-        lane.breaker.hold(until, waited_s, why)
-        self._agenda.mark(lane)
-
-    def hold_account(self, name: str, until: float, waited_s: float, why: str) -> None:
-        """Pause an account after trouble that was met elsewhere (`Breaker.hold`)."""
-        account = self.accounts[name]
-        account.breaker.hold(until, waited_s, why)
-        self._agenda.wake(account, account.breaker.opens_at)
-
-    def stir(self, account: str | None = None) -> None:
-        """Look at every lane (of an account) again: a pause, rate or budget has changed."""
+    def stir(self) -> None:
+        """Look at every lane again: a pause, rate or budget has changed."""
         for lane in self.lanes.values():
-            if account is None or lane.account.name == account:
-                self._agenda.mark(lane)
+            self._agenda.mark(lane)
 
     def hold_apps(self, names: frozenset[str]) -> None:
         """Start nothing of these apps until they are not among the names any more; deadlines go on."""
@@ -301,21 +263,6 @@ class Scheduler:
     def forget_withdrawn(self) -> None:
         """Let go of what was withdrawn while its app was held."""
         self._apps.forget_withdrawn()
-
-    def holds_lane(self, name: str) -> bool:
-        """Whether an operator has paused a lane, its group or its account."""
-        lane = self.lanes[name]
-        return lane.breaker.paused or lane.account.breaker.paused
-
-    @property
-    def holds_any(self) -> bool:
-        """Whether an operator has paused anything."""
-        return bool(self._apps) or any(map(self.holds_lane, self.lanes))
-
-    def holds(self, job: Job) -> bool:
-        """Whether a job is held by an operator: its app, lane or account is paused."""
-        lane = self.lanes[job.order.lane]
-        return lane.breaker.paused or lane.account.breaker.paused or job.order.app in self._apps
 
     # -- inside
 

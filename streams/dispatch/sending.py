@@ -96,6 +96,7 @@ class Sender:
         world: Surroundings,
     ) -> None:
         self._scheduler = scheduler
+        self._pauses = scheduler.pauses
         self._posts = posts
         self._log = log
         self._tenure = tenure
@@ -149,7 +150,7 @@ class Sender:
 
     def _look(self, job: Job) -> bool:
         # Lane and account are the scheduler's own; a job of a paused app may be prepared already.
-        held = self._scheduler.holds(job) or job.astray is not None
+        held = self._pauses.holds(job) or job.astray is not None
         job.refusal = last_look(job, self._world.now_ms(), self._world.changes) or (Refusal.HELD if held else None)
         return job.refusal is None
 
@@ -256,7 +257,7 @@ class Sender:
         order = job.order
         if verdict.worked or verdict.throttled:
             self._doubts_in_a_row[order.account] = 0
-            lane_works, account_works = self._scheduler.worked(job, now)
+            lane_works, account_works = self._pauses.worked(job, now)
             if lane_works:
                 self._troubles.ended(Paused.LANE, order.lane)
             if account_works:
@@ -269,9 +270,9 @@ class Sender:
         if pause is None:
             return 0.0
         if pause.what is Paused.LANE:
-            wait_s = self._scheduler.trip_lane(order.lane, now, pause.why, at_least_s=pause.at_least_s)
+            wait_s = self._pauses.trip_lane(order.lane, now, pause.why, at_least_s=pause.at_least_s)
             self._troubles.began(order.lane, pause, wait_s)
         else:
-            wait_s = self._scheduler.trip_account(order.account, now, pause.why, at_least_s=pause.at_least_s)
+            wait_s = self._pauses.trip_account(order.account, now, pause.why, at_least_s=pause.at_least_s)
             self._troubles.began(order.account, pause, wait_s)
         return wait_s

@@ -101,9 +101,9 @@ class Switching:
             )
             lane.pace.bucket.change(switches.rate(ControlSubject.LANE, name, now_ms) or configured.rate, now)
         for lane_name, lane in scheduler.lanes.items():
-            self._obey_trouble(Paused.LANE, lane_name, lane.breaker, scheduler.hold_lane)
+            self._obey_trouble(Paused.LANE, lane_name, lane.breaker, scheduler.pauses.hold_lane)
         for account_name, account in scheduler.accounts.items():
-            self._obey_trouble(Paused.ACCOUNT, account_name, account.breaker, scheduler.hold_account)
+            self._obey_trouble(Paused.ACCOUNT, account_name, account.breaker, scheduler.pauses.hold_account)
         scheduler.hold_apps(frozenset(switches.paused_apps(now_ms)))
         self._next_ms = switches.next_end_ms(now_ms)
         scheduler.stir()

@@ -117,7 +117,7 @@ async def test_between_intent_and_post_twilio_is_asked_and_the_message_is_sent_u
     sent, twilio = order(), FakeTwilio()
     kafka = DyingKafka()
     async with world(kafka=kafka, twilio=twilio) as here:
-        here.engine.scheduler.trip_account("main", 0.0, "hold", at_least_s=1e9)
+        here.engine.scheduler.pauses.trip_account("main", 0.0, "hold", at_least_s=1e9)
         here.take(sent)
         job = here.engine.tenure.held[sent.message_id, 0]
         here.engine.sender._log.intent(job)
@@ -456,7 +456,7 @@ async def test_of_equal_texts_none_is_told_before_its_result_is_written_or_a_suc
 
     twilio, kafka, (older, younger) = FakeTwilio(), Slow(), [order(body="same") for _ in range(2)]
     async with world(kafka=kafka, twilio=twilio) as here:
-        here.engine.scheduler.trip_account("main", 0.0, "hold", at_least_s=1e9)
+        here.engine.scheduler.pauses.trip_account("main", 0.0, "hold", at_least_s=1e9)
         here.take(older)
         here.engine.sender._log.intent(here.engine.tenure.held[older.message_id, 0])
         here.engine.drop()

@@ -299,7 +299,7 @@ def test_a_paused_lane_sends_nothing_and_a_neighbour_is_not_touched() -> None:
         simulation.arrive(0.0, job(lane="a"))
         simulation.arrive(0.0, job(lane="b"))
     simulation.run(1.0)
-    wait = simulation.scheduler.trip_lane("a", 1.0, "21611")
+    wait = simulation.scheduler.pauses.trip_lane("a", 1.0, "21611")
     before = Counter(start.job.order.lane for start in simulation.starts)
     simulation.run(4.0)
     after = Counter(start.job.order.lane for start in simulation.starts)
@@ -315,11 +315,11 @@ def test_a_lane_is_probed_by_one_message_and_flows_again_after_a_success() -> No
     for _ in range(500):
         simulation.arrive(0.0, job())
     plain = simulation.scheduler
-    plain.trip_lane("a", 0.0, "21611", at_least_s=10.0)
+    plain.pauses.trip_lane("a", 0.0, "21611", at_least_s=10.0)
     assert _started(simulation, 10.9) == 1
     probe = simulation.starts[0].job
     simulation.run(11.0)
-    plain.worked(probe, 11.1)
+    plain.pauses.worked(probe, 11.1)
     plain.stir()
     simulation.now = 11.1
     simulation.pump()
@@ -336,7 +336,7 @@ def test_what_is_prepared_on_a_lane_that_is_held_gives_its_places_back_to_the_ac
     for each in prepared:
         plain.prepared(each)
     assert plain.accounts["main"].planned == len(prepared)
-    plain.trip_lane("a", 0.0, "21611", at_least_s=10.0)
+    plain.pauses.trip_lane("a", 0.0, "21611", at_least_s=10.0)
     plain.plan(0.0)
     assert plain.accounts["main"].planned == plain.lanes["a"].planned == 0
     assert plain.refused == prepared
@@ -351,7 +351,7 @@ def test_a_paused_account_stops_all_its_lanes_and_no_other() -> None:
     for name in "abc":
         for _ in range(50):
             simulation.arrive(0.5, job(lane=name))
-    simulation.scheduler.trip_account("main", 0.0, "20003", at_least_s=100.0)
+    simulation.scheduler.pauses.trip_account("main", 0.0, "20003", at_least_s=100.0)
     simulation.run(10.0)
     assert Counter(start.job.order.lane for start in simulation.starts) == {"c": 50}
     simulation.run(101.0)
@@ -364,7 +364,7 @@ def test_a_trip_with_messages_already_prepared_holds_them_too() -> None:
     plain.push(job())
     [planned] = plain.plan(0.0)
     plain.prepared(planned)
-    plain.trip_lane("a", 0.0, "21611", at_least_s=5.0)
+    plain.pauses.trip_lane("a", 0.0, "21611", at_least_s=5.0)
     plain.plan(0.0)
     assert plain.refused == [planned]
     plain.push(planned)
@@ -379,7 +379,7 @@ def test_a_trip_with_messages_already_prepared_holds_them_too() -> None:
 def test_an_expired_message_leaves_without_a_token_also_from_a_paused_lane() -> None:
     plain = scheduler(table([lane("a", 1.0)]))
     overdue, retry, fine = job(deadline=1_000), job(deadline=1_000), job(deadline=9_000)
-    plain.trip_lane("a", 0.0, "21611", at_least_s=1000.0)
+    plain.pauses.trip_lane("a", 0.0, "21611", at_least_s=1000.0)
     plain.push(overdue)
     plain.delay(retry, 500.0)
     plain.push(fine)
@@ -431,8 +431,8 @@ def test_a_retry_is_not_started_early() -> None:
 
 def test_after_a_clear_no_pause_is_left_that_nobody_would_end() -> None:
     plain = scheduler(table([lane("a", 1.0)]))
-    plain.trip_lane("a", 0.0, "21611")
-    plain.trip_account("main", 0.0, "away")
+    plain.pauses.trip_lane("a", 0.0, "21611")
+    plain.pauses.trip_account("main", 0.0, "away")
     plain.clear()
     assert plain.lanes["a"].breaker.closed
     assert plain.accounts["main"].breaker.closed
@@ -490,9 +490,9 @@ class _Chaos:
             plain.push(each)
         match rnd.randrange(12):
             case 0:
-                plain.trip_lane(rnd.choice("abcd"), self.now, "trouble")
+                plain.pauses.trip_lane(rnd.choice("abcd"), self.now, "trouble")
             case 1:
-                plain.trip_account(rnd.choice(list(plain.accounts)), self.now, "trouble")
+                plain.pauses.trip_account(rnd.choice(list(plain.accounts)), self.now, "trouble")
             case _:
                 pass
         self.preparing += plain.plan(self.now)
@@ -511,7 +511,7 @@ class _Chaos:
         plain.refused.clear()
         for each in [self.flying.pop() for _ in range(rnd.randrange(len(self.flying) + 1))]:
             plain.ended(each, self.now, throttled=rnd.random() < 0.1)
-            plain.worked(each, self.now)
+            plain.pauses.worked(each, self.now)
             if rnd.random() < 0.2:
                 plain.delay(each, self.now + rnd.random())
             else:
@@ -529,7 +529,7 @@ def test_whatever_happens_every_message_leaves_exactly_once(seed: int) -> None:
     for _ in range(20_000):
         for each in chaos.flying:
             plain.ended(each, chaos.now)
-            plain.worked(each, chaos.now)
+            plain.pauses.worked(each, chaos.now)
             chaos.ended[id(each)] += 1
         chaos.flying.clear()
         chaos.preparing += plain.plan(chaos.now)

@@ -154,7 +154,7 @@ async def test_an_expired_message_is_never_sent() -> None:
 
 async def test_a_message_expires_on_a_lane_that_is_held() -> None:
     async with world() as here:
-        here.scheduler.trip_lane("a", 0.0, "21611", at_least_s=1e9)
+        here.scheduler.pauses.trip_lane("a", 0.0, "21611", at_least_s=1e9)
         record = here.take(order(deadline=wall_ms() + 300))
         await here.until(lambda: record.finished)
         assert here.told()[0].status is MessageStatus.EXPIRED
