@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from connectors.twilio.answers import Listing
 from schemas.records import Attempt, Callback, DoubtPolicy
 
 from . import metrics
 from .attempt_log import Made
 from .attempts import Ended, Histories, Key
-from .correspondence import Address, Correspondence, Watch
+from .cases import Case, Doubt, Proofs
+from .correspondence import Address, Correspondence
 from .jobs import Job
 from .listing import Lister
 from .look import INTENT_VALID_MS
-from .matching import CLOCKS_APART_MS, OpenAttempt, match
+from .matching import CLOCKS_APART_MS
 from .shared_reading import Find, about
 
 log = structlog.get_logger(__name__)
@@ -62,37 +62,6 @@ Callbacks = Callable[[Mapping[str, int]], Awaitable[list[Callback]]]
 """`Replay.callbacks`."""
 
 
-@dataclass(slots=True)
-class Doubt:
-    """One message in doubt.
-
-    Attributes:
-        job: the message.
-        intents: time of the INTENT by attempt number, of its open attempts; epoch milliseconds.
-        partition: of the attempts log.
-        look_at: when it is looked at next, epoch milliseconds.
-        first_look: when it could first be looked at, likewise.
-        missing: how often a complete list did not show it.
-    """
-
-    job: Job
-    intents: dict[int, int]
-    partition: int
-    look_at: int
-    first_look: int
-    missing: int = 0
-
-    @property
-    def address(self) -> Address:
-        """Whom it is for, by which lane."""
-        return self.job.order.lane, self.job.order.recipient
-
-    @property
-    def since(self) -> int:
-        """Time of its first open INTENT."""
-        return min(self.intents.values())
-
-
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """What the desk's owner does with what came out; each returns when that is written down.
@@ -107,32 +76,6 @@ class Outcomes:
     found: Callable[[Job, int, Made], Awaitable[None]]
     missing: Callable[[Job, tuple[int, ...], bool], Awaitable[bool]]
     told: Callable[[Job, Attempt], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Case:
-    """One person's doubts in one resolution.
-
-    Attributes:
-        group: the doubts; those that the log settles leave it.
-        histories: what the log says.
-        watch: whether anything to them was begun since before the log was read.
-        listing: Twilio's list; None where it cannot be had.
-        found: what the list shows of each message, with the attempt that made it.
-        again: all of it must be done again.
-    """
-
-    group: list[Doubt]
-    histories: Histories
-    watch: Watch
-    listing: Listing | None = None
-    found: dict[Key, list[tuple[int, Made]]] = field(default_factory=dict)
-    again: bool = False
-
-    def given(self) -> set[str]:
-        """SIDs that belong to some message."""
-        listed = {made.sid for founds in self.found.values() for _, made in founds}
-        return self.histories.claims.taken() | listed
 
 
 @dataclass(slots=True)
@@ -233,9 +176,7 @@ class DoubtDesk:
         watches = [self.correspondence.watch(group[0].address) for group in groups]
         try:
             histories = await self._read_log(groups)
-            cases = [
-                _Case(group, histories[watch.address], watch) for group, watch in zip(groups, watches, strict=True)
-            ]
+            cases = [Case(group, histories[watch.address], watch) for group, watch in zip(groups, watches, strict=True)]
             async with asyncio.TaskGroup() as asking:
                 for case in cases:
                     asking.create_task(self._ask(case))
@@ -265,7 +206,7 @@ class DoubtDesk:
                     histories.add(record, partition, position)
         return read
 
-    async def _ask(self, case: _Case) -> None:
+    async def _ask(self, case: Case) -> None:
         """What log and list say of one person's doubts."""
         told = [doubt for doubt in case.group if await self._told_by_log(doubt, case.histories)]
         case.group = [doubt for doubt in case.group if doubt not in told]
@@ -279,25 +220,9 @@ class DoubtDesk:
             return
         self._kept_waiting.pop(address, None)
         if listing is not None:
-            case.listing = listing
-            self._match(case, listing)
+            case.match(listing, self.now_ms())
 
-    def _match(self, case: _Case, listing: Listing) -> None:
-        ahead_ms = listing.date_ms - self.now_ms() if listing.date_ms is not None else 0
-        attempts = [
-            OpenAttempt((doubt, attempt), doubt.job.order, intent_at + ahead_ms)
-            for doubt in case.group
-            for attempt, intent_at in doubt.intents.items()
-        ]
-        for paired, message in match(attempts, listing.messages, case.histories.claims.taken()):
-            doubt, attempt = paired.owner
-            made = Made(message.sid, message.status, message.num_segments)
-            case.found.setdefault(doubt.job.key, []).append((attempt, made))
-        for doubt in case.group:
-            if doubt.job.key not in case.found:
-                doubt.missing += listing.complete
-
-    async def _proofs(self, cases: list[_Case]) -> dict[tuple[Key, int], Callback]:
+    async def _proofs(self, cases: list[Case]) -> Proofs:
         """Callbacks for attempts of messages that would be given up now: only an accepted message has any."""
         wanted = {
             doubt.job.order.message_id: doubt.since - CLOCKS_APART_MS
@@ -326,7 +251,7 @@ class DoubtDesk:
         metrics.doubts_resolved.labels("told_by_log").inc()
         return True
 
-    async def _conclude(self, case: _Case, proofs: Mapping[tuple[Key, int], Callback]) -> None:
+    async def _conclude(self, case: Case, proofs: Proofs) -> None:
         for doubt in case.group:
             # If the process was paused meanwhile, a successor reads the list for itself.
             if case.again or not self.may_act():
@@ -337,22 +262,10 @@ class DoubtDesk:
                 await self._found(doubt, *found[0], "found_in_list")
             elif not self._is_over(doubt):
                 self._later([doubt], TRY_AGAIN_S if case.listing is None else LIST_AGAIN_S)
-            elif proof := self._proof(doubt, case, proofs):
-                attempt, made = proof
-                # From here on it is nobody else's: two messages of one person are concluded one after the other.
-                case.found[doubt.job.key] = [proof]
-                await self._found(doubt, attempt, made, "told_by_callback")
+            elif proof := case.prove(doubt, proofs):
+                await self._found(doubt, *proof, "told_by_callback")
             else:
                 await self._give_up(doubt)
-
-    def _proof(self, doubt: Doubt, case: _Case, proofs: Mapping[tuple[Key, int], Callback]) -> tuple[int, Made] | None:
-        given = case.given()
-        for attempt in doubt.intents:
-            said = proofs.get((doubt.job.key, attempt))
-            # A SID that an equal text was given is not this one's any more.
-            if said is not None and said.sid not in given:
-                return attempt, Made(said.sid, said.status, said.num_segments)
-        return None
 
     async def _found(self, doubt: Doubt, attempt: int, made: Made, how: str) -> None:
         self._close(doubt)
