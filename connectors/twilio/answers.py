@@ -43,7 +43,7 @@ class Rejected:
     Attributes:
         error: what is wrong; its class says whether and when to try again.
         request_id, concurrent_requests, date_ms: as in `Accepted`; None where nothing was sent.
-        retry_after_s: seconds by the Retry-After header. Twilio does not promise one.
+        retry_after_s: seconds by the Retry-After header, a day at most. Twilio does not promise one.
     """
 
     error: TwilioError
@@ -137,6 +137,9 @@ _MESSAGE_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 _LOWEST_CODE = 10_000
 """Twilio's codes have five digits; a smaller `code` is the HTTP status again."""
 
+LONGEST_WAIT_S = 86_400
+"""What Retry-After may ask for, whoever on the way wrote it: Twilio's own longest limit is a day's."""
+
 _MESSAGE_LENGTH = 500
 """Error texts are kept up to this length."""
 
@@ -212,7 +215,7 @@ def http_date_ms(date: str | None) -> int | None:
         return None
     try:
         parsed = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
 
@@ -222,12 +225,12 @@ def _retry_after_s(value: str | None, date_ms: int | None) -> float | None:
         return None
     seconds = _integer(value)
     if seconds is not None:
-        return float(max(seconds, 0))
+        return float(min(max(seconds, 0), LONGEST_WAIT_S))
     until_ms = http_date_ms(value)
     if until_ms is None:
         return None
     now_ms = date_ms if date_ms is not None else int(datetime.now(UTC).timestamp() * 1000)
-    return max((until_ms - now_ms) / 1000, 0.0)
+    return min(max((until_ms - now_ms) / 1000, 0.0), float(LONGEST_WAIT_S))
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -24,7 +24,8 @@ LATER_AT_LEAST_S = 60.0
 """`later` in the error table means minutes to hours. What must wait longer than this waits on the wheel, so that policy
 is asked again."""
 LATER_AT_MOST_S = 3600.0
-"""A message that is refused round after round comes back after twice the time of the round before, at most this."""
+"""A message that is refused round after round comes back after twice the time of the round before, at most this. No
+lane or account is held for longer than this by one answer."""
 ONCE = 2
 """`once` in the error table: the second POST is the last."""
 POSTS_MAX = 8
@@ -196,11 +197,11 @@ def _throttled(answer: Rejected, posts: int, random: Callable[[], float], round:
     error = answer.error
     error_class = error.error_class
     if error_class.subject is Subject.SENDER:
-        at_least_s = _named_s(answer.retry_after_s or QUEUE_FULL_AT_LEAST_S, random)
+        at_least_s = _pause_s(answer, QUEUE_FULL_AT_LEAST_S, random)
         pause = _pause(Paused.LANE, error, fix="", at_least_s=at_least_s)
         return _retry(AttemptOutcome.THROTTLED, Reason.THROTTLED, answer, pause=pause)
     if error_class.retry is not Retry.BACKOFF:
-        pause = _pause(Paused.ACCOUNT, error, at_least_s=_named_s(answer.retry_after_s or LATER_AT_LEAST_S, random))
+        pause = _pause(Paused.ACCOUNT, error, at_least_s=_pause_s(answer, LATER_AT_LEAST_S, random))
         return _retry(AttemptOutcome.THROTTLED, Reason.THROTTLED, answer, pause=pause)
     if posts < POSTS_MAX:
         named_s = answer.retry_after_s
@@ -241,6 +242,11 @@ def _out_of_the_way_s(posts: int, random: Callable[[], float], round: int) -> fl
 def _named_s(wait_s: float, random: Callable[[], float]) -> float:
     """A wait that is never less than what was asked for."""
     return wait_s * (1.0 + LATER_BY * random())
+
+
+def _pause_s(answer: Rejected, at_least_s: float, random: Callable[[], float]) -> float:
+    """How long lane or account is held: as long as Twilio says, but a probe now and then finds out whether it is so."""
+    return _named_s(min(answer.retry_after_s or at_least_s, LATER_AT_MOST_S), random)
 
 
 def _later_s(round: int, random: Callable[[], float]) -> float:

@@ -10,7 +10,17 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import ThreadedResolver
 
-from connectors.twilio.answers import Accepted, InDoubt, Listing, Missing, NotSent, Rejected, Unavailable
+from connectors.twilio.answers import (
+    LONGEST_WAIT_S,
+    Accepted,
+    InDoubt,
+    Listing,
+    Missing,
+    NotSent,
+    Rejected,
+    Unavailable,
+    read_create,
+)
 from connectors.twilio.errors import ErrorOverride, ErrorPolicy, Retry, Scope, Subject
 from connectors.twilio.http import HttpSettings, TwilioSession
 from connectors.twilio.messages import Messages
@@ -166,6 +176,24 @@ async def test_a_refusal_is_classified_by_code_first_and_keeps_its_headers(
     assert (answer.error.code, answer.error.http_status) == (code, status)
     assert (answer.request_id, answer.concurrent_requests) == ("RQ" + "1" * 32, 7)
     assert (answer.retry_after_s, answer.date_ms) == (3.0, DATE_MS)
+
+
+@pytest.mark.parametrize(
+    ("headers", "retry_after_s"),
+    [
+        ({"Retry-After": "9" * 18}, LONGEST_WAIT_S),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_WAIT_S),
+        ({"Retry-After": "Mon, 23 Nov 2026 12:00:31 +99999999999999"}, None),
+        ({"Retry-After": "Mon, 99999999999999999999 Nov 2026 12:00:31 GMT"}, None),
+        ({"Date": "Mon, 99999999999999999999 Nov 2026 12:00:31 GMT", "Retry-After": "5"}, 5.0),
+    ],
+)
+def test_whatever_stands_in_a_header_no_message_waits_for_ever_and_no_process_ends(
+    headers: dict[str, str], retry_after_s: float | None
+) -> None:
+    answer = read_create(429, '{"code": 20429}', headers, ErrorPolicy())
+    assert isinstance(answer, Rejected)
+    assert answer.retry_after_s == retry_after_s
 
 
 async def test_retry_after_may_be_a_date(session: TwilioSession) -> None:

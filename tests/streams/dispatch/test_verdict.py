@@ -8,7 +8,7 @@ from connectors.twilio.answers import Accepted, Answer, InDoubt, NotSent, Reject
 from connectors.twilio.errors import ErrorOverride, ErrorPolicy, Retry, Scope, TwilioError, classify
 from schemas.reasons import Reason
 from schemas.records import AttemptOutcome, Follows, MessageStatus
-from streams.dispatch.verdict import POSTS_MAX, ROUNDS_MAX, Paused, Verdict, judge
+from streams.dispatch.verdict import LATER_AT_MOST_S, POSTS_MAX, ROUNDS_MAX, Paused, Verdict, judge
 
 
 def _judge(answer: Answer, posts: int = 1, round: int = 0) -> Verdict:
@@ -161,6 +161,14 @@ def test_a_message_that_is_refused_for_its_lane_or_account_again_and_again_lets_
 
 def test_a_sender_that_is_ready_later_is_asked_for_later() -> None:
     assert _judge(rejected(30035)).retry_in_s >= 60.0
+
+
+@pytest.mark.parametrize(("code", "what"), [(21611, Paused.LANE), (63038, Paused.ACCOUNT)])
+def test_an_answer_that_asks_for_a_day_is_asked_about_every_hour(code: int, what: Paused) -> None:
+    verdict = _judge(rejected(code, 429, retry_after_s=86_400.0))
+    assert verdict.pause is not None
+    assert verdict.pause.what is what
+    assert LATER_AT_MOST_S <= verdict.pause.at_least_s <= 1.1 * LATER_AT_MOST_S
 
 
 def test_a_daily_limit_pauses_the_account_for_a_minute_at_least() -> None:
