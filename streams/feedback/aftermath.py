@@ -10,7 +10,7 @@ import structlog
 from connectors.kafka.publisher import DurablePublisher
 from connectors.twilio.errors import ErrorPolicy
 from schemas.codec import Codec
-from schemas.records import Control, ControlAction
+from schemas.records import Control, ControlAction, ControlSubject
 from schemas.topics import CONSENT, CONTROL, LIFECYCLE, deferral_topic
 from streams.control.health import health_key
 from streams.control.trouble import trouble_key
@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 _FIRST_TIER = "1s"
 """Where a message enters the wheel; policy passes it on to the tier of its due time."""
+DAY_AGAIN_MS = 10_000
+"""That a carrier takes no more of a brand today is told so often while messages fail for it: an operator may have
+opened the day again meanwhile, and what fails later closes it."""
 
 
 class Aftermath:
@@ -48,7 +51,7 @@ class Aftermath:
         self._errors = errors
         self._now_ms = now_ms
         self._budgets = budgets
-        self._troubles: dict[bytes, int] = {}
+        self._troubles: dict[bytes, Control] = {}
 
     def of(self, known: Message) -> Consequences | None:
         """What must be written before the message's state is told; None where it has not failed, or that was told
@@ -94,9 +97,15 @@ class Aftermath:
     def _is_news(self, trouble: Control) -> bool:
         """A lane that fails fails for many messages: one record holds it for a while."""
         key, until = trouble_key(trouble), trouble.until or 0
-        if until <= self._now_ms() or until < self._troubles.get(key, 0) + HELD_MS // 2:
+        told = self._troubles.get(key)
+        if until <= self._now_ms():
             return False
-        self._troubles[key] = until
+        if told is not None and trouble.subject_kind is ControlSubject.BUDGET:
+            if trouble.at < told.at + DAY_AGAIN_MS:
+                return False
+        elif told is not None and until < (told.until or 0) + HELD_MS // 2:
+            return False
+        self._troubles[key] = trouble
         log.error(
             "messages fail after Twilio took them",
             what=trouble.subject_kind.value,

@@ -11,8 +11,9 @@ import pytest
 from connectors.kafka.publisher import Position, PublisherClosed
 from connectors.twilio.errors import ErrorPolicy
 from schemas.codec import SingleObjectCodec
+from schemas.records import Control
 from schemas.topics import CONSENT, CONTROL, LIFECYCLE, deferral_topic
-from streams.feedback.aftermath import Aftermath
+from streams.feedback.aftermath import DAY_AGAIN_MS, Aftermath
 from streams.feedback.back_into_loop import HELD_MS, consequences
 from streams.feedback.facts import fact_of
 from streams.feedback.memory import Message
@@ -90,6 +91,15 @@ async def test_a_lane_that_fails_for_many_messages_is_held_by_one_record_and_aga
     await writer.write(consequences(failure(30034, at=T + HELD_MS // 2), ERRORS))
     await writer.write(consequences(failure(30034, lane="other"), ERRORS))
     assert topics(publisher) == [CONTROL] * 3
+
+
+async def test_a_day_that_a_carrier_has_enough_of_is_told_again_while_messages_fail_for_it() -> None:
+    publisher = RecordingPublisher()
+    writer = aftermath(publisher)
+    for ms in (0, 1, DAY_AGAIN_MS - 1, DAY_AGAIN_MS, DAY_AGAIN_MS + 1):
+        await writer.write(consequences(by_service(30023, at=T + ms), ERRORS, {"pool": "acme"}))
+    told = [SingleObjectCodec().decode(each.value or b"") for each in publisher.records if each.topic == CONTROL]
+    assert [each.at - T for each in told if isinstance(each, Control)] == [0, DAY_AGAIN_MS]
 
 
 async def test_a_failure_of_long_ago_holds_nobody() -> None:
