@@ -6,23 +6,21 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from commlayer.config import Configuration, Loaded, Purpose, load
+from commlayer.config import Loaded, Purpose, load
 from schemas.records import ControlSubject
 
 from .failures import Failure, Misconfigured
 from .kafka_access import RIGHTS
+from .lanes_plan import plan, print_
 from .moments import Moment
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from commlayer.lanes.control_log import ControlLog
     from commlayer.lanes.orders import Subject, Word
     from commlayer.lanes.overview import Overview
@@ -78,7 +76,7 @@ def list_(path: Path, places: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_data(view), indent=2))
         return
-    _print(table(view))
+    print_(table(view))
     for line in notes(view):
         click.echo(line, err=True)
 
@@ -108,7 +106,7 @@ def show(path: Path, /, places: tuple[str, ...], as_json: bool, **named: str | N
         click.echo(json.dumps(as_data(view), indent=2))
         return
     for row in view.lanes:
-        _print(details(row))
+        print_(details(row))
     if subject.kind is ControlSubject.APP:
         click.echo(f"{subject}: {'; '.join(map(pause, view.others)) or 'not paused'}")
         return
@@ -213,63 +211,7 @@ def move(path: Path, group: str, partition: int, by: str | None, reason: str | N
         click.echo(f"Now configure {partition}, and restart policy, then dispatch. The old place is emptied first.")
 
 
-@command.command("plan")
-@click.option("--json", "as_json", is_flag=True, help="JSON in place of a table.")
-@click.pass_obj
-def plan(path: Path, as_json: bool) -> None:
-    """Show the groups on their partitions, and propose numbers for senders without a place. Needs no Kafka."""
-    from commlayer.lanes import planning
-
-    planned = planning.plan(_without_places(path))
-    if as_json:
-        data = {
-            "partitions": {number: [asdict(each) for each in there] for number, there in planned.partitions.items()},
-            "count": planned.count,
-            "free": planned.free,
-            "proposals": [asdict(each) for each in planned.proposals],
-        }
-        click.echo(json.dumps(data, indent=2))
-        return
-    _print(_partitions(planned))
-    click.echo(f"{len(planned.free)} of {planned.count} partitions are free")
-    for each in planned.proposals:
-        shared = ", shared: true" if each.shared else ""
-        place = "no place" if each.partition is None else f"partition: {each.partition}{shared}"
-        click.echo(f"senders.{each.sender}: {place}  ({each.why})")
-
-
-def _partitions(planned: Any) -> RenderableType:
-    from rich.table import Table
-
-    from commlayer.lanes.planning import window
-
-    shown = Table()
-    for name in ("partition", "held at most", "rate"):
-        shown.add_column(name, justify="right")
-    shown.add_column("groups (senders)", overflow="fold")
-    for number, there in planned.partitions.items():
-        rates = ", ".join(f"{each.rate:g}" for each in there)
-        names = ", ".join(
-            each.group if each.senders == [each.group] else f"{each.group} ({', '.join(each.senders)})"
-            for each in there
-        )
-        shown.add_row(str(number), str(window(there)), rates, names)
-    return shown
-
-
-def _without_places(path: Path) -> Configuration:
-    """The configuration, whose senders may lack a place; nothing else may be wrong."""
-    from commlayer.config import ConfigurationInvalid, Severity
-    from commlayer.config.checks.placement import UNPLACED
-    from commlayer.config.source import parse
-
-    try:
-        return load(path).config
-    except ConfigurationInvalid as invalid:
-        problems = [each for each in invalid.problems if each.severity is Severity.ERROR and each.what != UNPLACED]
-        if problems:
-            raise ConfigurationInvalid(invalid.source, problems) from invalid
-    return Configuration.model_validate(parse(path.read_text(encoding="utf-8"), str(path)).data)
+command.add_command(plan)
 
 
 # Kafka and processes --------------------------------------------------------------------------------------------------
@@ -375,12 +317,3 @@ def _until(word: Word) -> str:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _print(what: RenderableType) -> None:
-    """To standard output: as wide as the terminal, as wide as needed where there is none."""
-    import sys
-
-    from rich.console import Console
-
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(what)
