@@ -1,4 +1,4 @@
-"""`commlayer lanes list|show|pause|resume|rate|plan|move`."""
+"""`commlayer lanes list|show|pause|resume|rate|day|plan|move`."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def command() -> None:
     commlayer lanes pause us-short --reason "carrier asks" --for 10m
     commlayer lanes rate 5 us-short
     commlayer lanes resume --app shop
+    commlayer lanes day acme tmobile --reopen --reason "T-Mobile has raised it"
     """
 
 
@@ -102,6 +103,7 @@ def show(path: Path, /, places: tuple[str, ...], as_json: bool, **named: str | N
     view.others[:] = [
         each for each in view.others if each.subject_kind is subject.kind and each.subject == subject.name
     ]
+    view.days[:] = [each for each in view.days if any(each in row.days for row in view.lanes)]
     if as_json:
         click.echo(json.dumps(as_data(view), indent=2))
         return
@@ -194,6 +196,54 @@ def rate(
             click.echo("warning: that is more than is configured as Twilio's grant.", err=True)
 
 
+@command.command("day")
+@click.argument("budget")
+@click.argument("carrier")
+@click.option("--reopen", is_flag=True, help="Open it again, whatever Twilio or our own count said until now.")
+@click.option("--used", type=click.IntRange(0), metavar="N", help="With --reopen: segments used up today, else 0.")
+@word_options
+@click.option("--json", "as_json", is_flag=True, help="JSON in place of words.")
+@click.pass_obj
+def day(
+    path: Path,
+    /,
+    budget: str,
+    carrier: str,
+    reopen: bool,
+    used: int | None,
+    by: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Show a brand's day at a carrier (from 00:00 Pacific time), or open it again before it ends.
+
+    BUDGET is the brand's, CARRIER our name for the carrier: tmobile. Until the day ends it goes on as if it had just
+    begun; that Twilio says again that no more is taken (30023, 30027) ends it again.
+    """
+    from commlayer.config.conversions import lane_table
+    from commlayer.lanes import days
+    from commlayer.lanes.telling import day as told
+    from commlayer.lanes.telling import day_data
+    from connectors.twilio.carriers import Carriers
+
+    if used is not None and not reopen:
+        raise click.UsageError("--used belongs to --reopen.")
+    with _desk(path) as (loaded, control):
+        word, capped = _word(by, reason, None) if reopen else None, (budget, carrier)
+        _, said = control.read_with_days()
+        budgets, names, now_ms = lane_table(loaded.config).budgets, Carriers(loaded.config.carriers), _now_ms()
+        today = days.day(budgets, names, said, capped, now_ms)
+        if word is not None:
+            key, record = days.reopen(today, said, word, used)
+            control.write(key, record)
+            said.take(key, record)
+            today = days.day(budgets, names, said, capped, now_ms)
+    if as_json:
+        click.echo(json.dumps(day_data(today), indent=2))
+    else:
+        click.echo(f"budget {budget} at {carrier}: {told(today)}")
+
+
 @command.command("move")
 @click.argument("group")
 @click.argument("partition", type=int)
@@ -255,13 +305,14 @@ def _overview(path: Path, places: tuple[str, ...], subject: Subject | None = Non
     from commlayer.config.conversions import kafka_settings, lane_table
     from commlayer.config.suggest import instead
     from commlayer.lanes import orders
+    from commlayer.lanes.days import days
     from commlayer.lanes.overview import overview
     from commlayer.lanes.running import addresses, ask
     from commlayer.lanes.waiting import Waiting, waiting
 
     with _desk(path) as (loaded, control):
         config = loaded.config
-        switches = control.read()
+        switches, said = control.read_with_days()
         if subject is not None and subject.name not in orders.known(config, subject.kind):
             names = orders.known(config, subject.kind)
             raise orders.Refused(
@@ -276,7 +327,8 @@ def _overview(path: Path, places: tuple[str, ...], subject: Subject | None = Non
             )
         except KafkaException as error:
             waits = str(error.args[0])
-        return overview(table, switches, ask(places or addresses(config)), waits, _now_ms())
+        now_ms, answers = _now_ms(), ask(places or addresses(config))
+        return overview(table, switches, answers, waits, now_ms, days(table.budgets, said, now_ms))
 
 
 def _subject(named: dict[str, str | None]) -> Subject:

@@ -13,6 +13,7 @@ from schemas.codec import Codec, RegistryCodec
 from schemas.errors import DecodeError, SchemaNotLoaded
 from schemas.records import Control
 from schemas.topics import CONTROL
+from streams.control.days import Days
 from streams.control.switches import Switches
 from streams.control.tail import Take
 
@@ -41,9 +42,18 @@ class ControlLog:
 
     def read(self) -> Switches:
         """Everything in force. Raises as `feed` does."""
-        switches = Switches()
-        self.feed(switches.take)
-        return switches
+        return self.read_with_days()[0]
+
+    def read_with_days(self) -> tuple[Switches, Days]:
+        """The same, and what is said of days at carriers. Raises as `feed` does."""
+        switches, days = Switches(), Days()
+
+        def take(key: bytes, record: Control | None) -> None:
+            if not days.take(key, record):
+                switches.take(key, record)
+
+        self.feed(take)
+        return switches, days
 
     def feed(self, take: Take) -> None:
         """Give every record that is there now to `take`, in the order of the log.

@@ -12,6 +12,7 @@ from schemas.records import Control, ControlAction, ControlSubject, MessageClass
 from streams.control.switches import Switches
 from streams.dispatch.lanes import Lane, LaneTable
 
+from .days import Day
 from .running import Answer
 from .waiting import Waiting
 
@@ -50,6 +51,7 @@ class LaneRow:
             force.
         pause: the operator's pause that holds it: its own, its group's or its account's.
         failing: too many of its messages fail for its own sake; policy avoids it.
+        days: of its budget at carriers.
         served_by: the process that serves it, `host:port`.
         held: messages that dispatch holds, by class; `waiting` counts those in Kafka, too, of its partition.
         partition_shared: other lanes' messages are among `waiting`.
@@ -67,6 +69,7 @@ class LaneRow:
     pause: Control | None = None
     troubles: list[Trouble] = field(default_factory=list)
     failing: Control | None = None
+    days: list[Day] = field(default_factory=list)
     served_by: str | None = None
     sending: float | None = None
     utilisation: float | None = None
@@ -97,6 +100,7 @@ class Overview:
         lanes: in the order of the configuration.
         others: pauses of apps, and what is in force of subjects that are not configured any more.
         answers: the dispatch processes that were asked.
+        days: of all budgets at carriers.
         unknown_waiting: why nobody can tell what waits in Kafka; empty when it is known.
     """
 
@@ -105,6 +109,7 @@ class Overview:
     others: list[Control]
     answers: Sequence[Answer]
     unknown_waiting: str = ""
+    days: list[Day] = field(default_factory=list)
 
 
 def overview(
@@ -113,11 +118,13 @@ def overview(
     answers: Sequence[Answer],
     waits: Waiting | str,
     now_ms: int,
+    days: Sequence[Day] = (),
 ) -> Overview:
     """Put it together.
 
     Args:
         waits: what waits in Kafka, or why that is not known.
+        days: of budgets at carriers.
     """
     served = {
         lane["lane"]: (answer, lane)
@@ -131,6 +138,7 @@ def overview(
     for name, lane in table.lanes.items():
         row = _configured(table, switches, lane, now_ms)
         row.partition_shared = tenants[row.partition] > 1
+        row.days = [each for each in days if each.budget == table.groups[lane.group].budget]
         if not isinstance(waits, str):
             row.waiting = {each.value: waits.get((row.partition, each), 0) for each in CLASSES}
         if name in served:
@@ -138,7 +146,7 @@ def overview(
         _add_eta(row, served[name][1] if name in served else None)
         rows.append(row)
     others = [each for each in switches.in_force(now_ms) if _shown_apart(each, table)]
-    return Overview(now_ms, rows, others, answers, waits if isinstance(waits, str) else "")
+    return Overview(now_ms, rows, others, answers, waits if isinstance(waits, str) else "", list(days))
 
 
 def places(lane: Lane) -> tuple[tuple[ControlSubject, str], ...]:
@@ -244,5 +252,7 @@ def _shown_apart(record: Control, table: LaneTable) -> bool:
             return record.subject not in table.groups or record.action in shown
         case ControlSubject.ACCOUNT:
             return all(lane.account != record.subject for lane in table.lanes.values())
+        case ControlSubject.BUDGET:
+            return False  # its days are told by themselves
         case _:
             return True

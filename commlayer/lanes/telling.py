@@ -13,6 +13,7 @@ from rich.text import Text
 
 from schemas.records import Control, ControlAction
 
+from .days import Day
 from .overview import CLASSES, LaneRow, Overview, Trouble
 
 _LAST_MS = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -25,6 +26,7 @@ def as_data(view: Overview) -> dict[str, Any]:
         "at": view.at,
         "lanes": [_lane(row) for row in view.lanes],
         "others": [_control(each) for each in view.others],
+        "days": [day_data(each) for each in view.days],
         "dispatch": [{"at": each.at, "answers": each.view is not None, "why": each.why} for each in view.answers],
         "unknown_waiting": view.unknown_waiting or None,
     }
@@ -97,6 +99,34 @@ def failing(record: Control) -> str:
     return f"failing: {record.reason or 'too many messages fail'}{until}{fix}"
 
 
+def day(today: Day) -> str:
+    """How much of it is used up, what ended it and until when, who opened it again."""
+    state = today.state
+    words = ["not counted"] if state.per_day is None else [f"{state.used:,} of {state.per_day:,} segments used"]
+    if state.kept_for_critical:
+        words[0] += f", {state.kept_for_critical:,} kept for critical"
+    if today.ended is not None:
+        fix = f"; fix: {today.ended.fix}" if today.ended.fix else ""
+        words.append(f"Twilio says it is over ({today.ended.error_code} {today.ended.reason}){fix}")
+    if state.waits_until is not None:
+        words.append(f"messages wait until {moment(state.waits_until)}")
+    if today.reopened is not None:
+        why = f": {today.reopened.reason}" if today.reopened.reason else ""
+        words.append(f"opened again at {moment(today.reopened.at)} by {today.reopened.by}{why}")
+    return "; ".join(words)
+
+
+def day_data(today: Day) -> dict[str, Any]:
+    """A day as plain values; segments, times in epoch milliseconds."""
+    return {
+        "budget": today.budget,
+        "carrier": today.carrier,
+        **asdict(today.state),
+        "ended": None if today.ended is None else _control(today.ended),
+        "reopened": None if today.reopened is None else _control(today.reopened),
+    }
+
+
 def eta(row: LaneRow) -> str:
     """Until what waits will have left; `never` while it is paused."""
     if row.pause is not None:
@@ -126,6 +156,9 @@ def notes(view: Overview) -> Iterator[str]:
         yield f"what waits in Kafka is not known: {view.unknown_waiting}"
     for record in view.others:
         yield f"{record.subject_kind.value} {record.subject}: {pause(record)}"
+    for each in view.days:
+        if each.state.waits_until is not None or each.reopened is not None:
+            yield f"budget {each.budget} at {each.carrier}: {day(each)}"
 
 
 def _details(row: LaneRow) -> Iterator[tuple[str, str]]:
@@ -136,6 +169,8 @@ def _details(row: LaneRow) -> Iterator[tuple[str, str]]:
     yield "rate", f"{row.rate:g} segments/s, configured {row.configured_rate:g}"
     for name, rate in row.budgets.items():
         yield "shares", f"{rate:g} segments/s of {name}"
+    for each in row.days:
+        yield f"day at {each.carrier}", day(each)
     if row.changed is not None:
         yield "changed", pause(row.changed)
     for found in row.troubles:

@@ -13,8 +13,8 @@ from .vocabulary import ControlAction, ControlSubject
 class Control(Record):
     """A switch of a lane, pacing group, account or app, how far a lane is behind, that its messages fail, or what a
     carrier takes of a brand a day (subject `budget@carrier`). Topic comms.control (compacted); key:
-    subject_kind:subject for a pause, with :rate, :trouble, :place, :backlog, :health or :count at its end for those,
-    so that none ends another."""
+    subject_kind:subject for a pause, with :rate, :trouble, :place, :backlog, :health, :count or :day at its end for
+    those, so that none ends another."""
 
     AVRO_NAME: ClassVar[str] = "commlayer.Control"
 

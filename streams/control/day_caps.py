@@ -41,12 +41,6 @@ def subject_of(capped: Capped) -> str:
     return "@".join(capped)
 
 
-def capped_of(record: Control) -> Capped | None:
-    """What a record names; None where it names something else."""
-    budget, at, carrier = record.subject.partition("@")
-    return (budget, carrier) if record.subject_kind is ControlSubject.BUDGET and at else None
-
-
 def day_cap_reached(capped: Capped, *, code: int, why: str, fix: str, at: int) -> Control:
     """The record that Twilio said it is used up, for the rest of the day."""
     return trouble(

@@ -26,6 +26,7 @@ class Aspect(StrEnum):
     BACKLOG = ":backlog"
     HEALTH = ":health"
     COUNT = ":count"
+    DAY = ":day"
 
 
 _BACKLOG = Aspect.BACKLOG.value.encode()

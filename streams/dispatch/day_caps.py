@@ -8,10 +8,10 @@ what others send in the brand's name.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
 
-from schemas.records import Attempt, AttemptKind, AttemptOutcome, Control, ControlAction, Dispatch, MessageClass
-from streams.control.day_caps import Capped, capped_of, day_count, day_end_ms, day_start_ms
+from schemas.records import Attempt, AttemptKind, AttemptOutcome, Control, Dispatch, MessageClass
+from streams.control.day_caps import Capped, day_count, day_end_ms, day_start_ms
+from streams.control.days import Days, DayState
 
 from .lanes import DayCap, LaneTable
 
@@ -20,24 +20,6 @@ TOLD_EVERY = 2_000
 from there."""
 _SENT = frozenset({AttemptOutcome.ACCEPTED, AttemptOutcome.IN_DOUBT})
 _Attempt = tuple[str, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class DayState:
-    """What a carrier takes of a brand today.
-
-    Attributes:
-        used: segments used up, as far as is known here.
-        per_day, kept_for_critical: as configured.
-        waits_until: all but what is critical waits until then, epoch milliseconds UTC; None: it need not.
-        said_by_twilio: Twilio has said that it is used up: then critical messages wait, too.
-    """
-
-    used: int
-    per_day: int
-    kept_for_critical: int
-    waits_until: int | None
-    said_by_twilio: bool
 
 
 class _Count:
@@ -67,8 +49,7 @@ class DayCaps:
             for budget in table.budgets.values()
             for carrier, cap in budget.day_caps.items()
         }
-        self._told: dict[Capped, Control] = {}
-        self._reached: dict[Capped, Control] = {}
+        self._said = Days()
 
     # -- what is known
 
@@ -78,15 +59,16 @@ class DayCaps:
         capped = self._capped(order.lane, order.carrier)
         if capped is None:
             return None
-        reached = self._reached.get(capped)
-        if reached is not None and reached.until is not None and reached.until > now_ms:
-            return reached.until
+        said = self._said.ended(capped, now_ms)
+        if said is not None:
+            return said.until
         count = self._counts.get(capped)
         if count is None:
             return None
         count.begin(now_ms)
         kept = 0 if order.message_class is MessageClass.CRITICAL else count.cap.kept_for_critical
-        return count.end_ms if count.used + segments + kept > count.cap.segments else None
+        used = self._said.left_of(count.used, capped, now_ms)
+        return count.end_ms if used + segments + kept > count.cap.segments else None
 
     def states(self, now_ms: int, served: Container[int] | None = None) -> dict[Capped, DayState]:
         """Everything that is counted, on these partitions of the log where some are named: who does not serve them
@@ -96,11 +78,10 @@ class DayCaps:
             if served is not None and not any(partition in served for partition in self._partitions(capped[0])):
                 continue
             count.begin(now_ms)
-            cap, reached = count.cap, self._reached.get(capped)
-            said = reached is not None and (reached.until or 0) > now_ms
-            full = said or count.used + cap.kept_for_critical >= cap.segments
-            until = count.end_ms if full else None
-            found[capped] = DayState(count.used, cap.segments, cap.kept_for_critical, until, said)
+            cap = count.cap
+            found[capped] = self._said.state(
+                capped, count.used, now_ms, per_day=cap.segments, kept_for_critical=cap.kept_for_critical
+            )
         return found
 
     # -- what happens
@@ -111,18 +92,9 @@ class DayCaps:
         if capped is not None and capped in self._counts:
             _fold(self._counts[capped], record)
 
-    def take(self, record: Control) -> bool:
-        """A record of comms.control. Whether it was one about a day of a carrier's."""
-        capped = capped_of(record)
-        if capped is None:
-            return False
-        if record.action is ControlAction.COUNT:
-            self._told[capped] = record
-        elif record.action is ControlAction.CLEAR:
-            self._reached.pop(capped, None)
-        else:
-            self._reached[capped] = record
-        return True
+    def take(self, key: bytes, record: Control | None) -> bool:
+        """A record of comms.control; None: a tombstone. Whether it was one about a day of a carrier's."""
+        return self._said.take(key, record)
 
     def restored_from(self, partition: int, now_ms: int) -> tuple[int | None, int] | None:
         """From where the log of a partition must be read to count on: a position, or, where a count was never told, a
@@ -131,7 +103,7 @@ class DayCaps:
         counted = [capped for capped in self._counts if partition in self._partitions(capped[0])]
         for capped in counted:
             self._counts[capped] = count = _Count(self._counts[capped].cap)
-            told = self._told.get(capped)
+            told = self._said.told(capped)
             if told is None or told.position is None:
                 continue
             count.used, count.end_ms = told.used or 0, told.until or 0

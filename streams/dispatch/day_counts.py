@@ -17,7 +17,6 @@ log = structlog.get_logger(__name__)
 
 EVERY_MS = 2_000
 """How often a count that changes is told: a successor reads so much more of the log than for the pace alone."""
-_KEYS = b"budget:"
 
 
 class DayCounts:
@@ -46,7 +45,7 @@ class DayCounts:
 
     def take(self, key: bytes, record: Control | None) -> bool:
         """A record of comms.control. Whether it was one about a day of a carrier's."""
-        return key.startswith(_KEYS) and (record is None or self._day_caps.take(record))
+        return self._day_caps.take(key, record)
 
     def turn(self) -> None:
         """Tell what has changed; called twice a second while this process may act."""
@@ -57,7 +56,16 @@ class DayCounts:
         for capped, record in self._day_caps.to_tell(self._ends(), now_ms):
             self._write(day_count_key(capped), record)
         for capped, state in self._day_caps.states(now_ms, self._ends()).items():
-            if state.waits_until is not None and self._logged.get(capped) != state.waits_until:
+            if state.waits_until is None:
+                if self._logged.pop(capped, 0) > now_ms:
+                    log.info(
+                        "a carrier takes a brand's messages again before its day ends",
+                        budget=capped[0],
+                        carrier=capped[1],
+                        used=state.used,
+                        reopened_at=state.reopened_at,
+                    )
+            elif self._logged.get(capped) != state.waits_until:
                 self._logged[capped] = state.waits_until
                 log.warning(
                     "a carrier takes no more of a brand today; its messages wait",
@@ -80,6 +88,7 @@ class DayCounts:
                 "kept_for_critical": state.kept_for_critical,
                 "waits_until": state.waits_until,
                 "said_by_twilio": state.said_by_twilio,
+                "reopened_at": state.reopened_at,
             }
             for (budget, carrier), state in self._day_caps.states(self._now_ms(), self._ends()).items()
         ]

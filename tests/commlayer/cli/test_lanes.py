@@ -13,6 +13,8 @@ import yaml
 from schemas.codec import SingleObjectCodec
 from schemas.records import Control, MessageClass
 from schemas.topics import CONTROL, dispatch_topic
+from streams.control.day_caps import day_cap_reached
+from streams.control.trouble import trouble_key
 from tests.commlayer.conftest import Commlayer
 from tests.commlayer.programs import Program
 from tests.streams.dispatch.simulation import order
@@ -51,6 +53,35 @@ def test_switches_are_written_under_their_keys_with_who_why_and_how_long(commlay
     assert commlayer("lanes", "pause", "--app", "shop", environment=ADA).exit_code == 0
     assert "paused (app shop) by ada" in commlayer("lanes", "show", "--app", "shop").stdout
     assert commlayer("lanes", "resume", "--app", "shop", environment=ADA).exit_code == 0
+
+
+def test_a_day_that_twilio_said_is_over_is_opened_again(
+    commlayer: Commlayer, on_kafka: Kafka, config_file: Path
+) -> None:
+    data: dict[str, Any] = yaml.safe_load(config_file.read_text())
+    data["budgets"] = {"acme": {"carriers": {"tmobile": {"per_day": 2000}}}}
+    data["groups"] = {"news": {"partition": data["senders"]["us"].pop("partition"), "budget": "acme"}}
+    data["senders"]["us"]["group"] = "news"
+    config_file.write_text(yaml.safe_dump(data))
+    said = day_cap_reached(("acme", "tmobile"), code=30023, why="reached", fix="wait", at=time.time_ns() // 1_000_000)
+    on_kafka.produce([Outgoing(CONTROL, SingleObjectCodec().encode(said), trouble_key(said), partition=0)])
+    before = commlayer("lanes", "day", "acme", "tmobile")
+    assert before.exit_code == 0, before.output
+    assert "budget acme at tmobile: 0 of 2,000 segments used; Twilio says it is over (30023 reached)" in before.stdout
+    assert "Twilio says it is over" in commlayer("lanes", "show", "us").stdout
+    opened = commlayer("lanes", "day", "acme", "tmobile", "--reopen", "--reason", "raised", environment=ADA)
+    assert opened.exit_code == 0, opened.output
+    assert "by ada: raised" in opened.stdout
+    key, record = latest(on_kafka)
+    assert (key, record.by, record.used) == (b"budget:acme@tmobile:day", "ada", 0)
+    shown = commlayer("lanes", "show", "us").stdout
+    assert "opened again at" in shown
+    assert "Twilio says it is over" not in shown
+    [day] = json.loads(commlayer("lanes", "list", "--json").stdout)["days"]
+    assert (day["waits_until"], day["reopened_at"]) == (None, record.at)
+    assert json.loads(commlayer("lanes", "day", "acme", "tmobile", "--json").stdout) == day
+    assert commlayer("lanes", "day", "acme", "tmobile", "--reopen", environment=ADA).exit_code == 2
+    assert "--used belongs to --reopen" in commlayer("lanes", "day", "acme", "tmobile", "--used", "5").stderr
 
 
 def test_without_dispatch_the_list_says_so_and_tells_what_waits(

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from schemas.reasons import Reason
 from schemas.records import (
@@ -21,7 +22,9 @@ from schemas.records import (
     Follows,
     MessageClass,
 )
-from streams.control.day_caps import day_cap_reached, day_end_ms, day_start_ms
+from streams.control.day_caps import day_cap_reached, day_count_key, day_end_ms, day_start_ms
+from streams.control.days import Days
+from streams.control.trouble import trouble_key
 from streams.dispatch.day_caps import TOLD_EVERY, DayCaps
 from streams.dispatch.day_counts import EVERY_MS, DayCounts
 from streams.dispatch.jobs import Job
@@ -128,14 +131,61 @@ def test_what_twilio_says_holds_the_carrier_until_its_next_day_critical_messages
     caps = DayCaps(brand(10))
     said = day_cap_reached(ACME, code=30023, why="reached", fix="wait", at=NOON)
     assert said.until == at("2026-11-30T00:00")
-    assert caps.take(said)
+    assert caps.take(trouble_key(said), said)
     assert waits(caps, message_class=MessageClass.CRITICAL) == at("2026-11-30T00:00")
     assert waits(caps, carrier="att") is None
     assert caps.states(NOON)[ACME].said_by_twilio
     assert waits(caps, at("2026-11-30T00:00")) is None
-    assert not caps.take(
-        Control(subject_kind=ControlSubject.LANE, subject="a", action=ControlAction.PAUSE, by="ada", at=NOON)
-    )
+    pause = Control(subject_kind=ControlSubject.LANE, subject="a", action=ControlAction.PAUSE, by="ada", at=NOON)
+    assert not caps.take(b"lane:a", pause)
+
+
+def reopened(log: _Log, at_ms: int, used: int = 0) -> tuple[bytes, Control]:
+    """As the command does it: from what stands on comms.control alone."""
+    said = Days()
+    for key, record in log.control.items():
+        said.take(key, record)
+    return said.reopening(ACME, used=used, by="ada", reason=None, at=at_ms)
+
+
+def test_a_day_that_an_operator_opens_again_is_open_for_every_owner_until_twilio_ends_it_anew() -> None:
+    lanes, log = brand(10, kept=2), _Log()
+    caps = log.successor(lanes, NOON)
+
+    def hear(key: bytes, record: Control) -> None:
+        log.control[key] = record
+        assert caps.take(key, record)
+
+    def send(segments: int, name: str) -> None:
+        each = intent(message_id=name, carrier="tmobile", at=NOON, segments=segments)
+        log.records.append(each)
+        caps.add(each)
+        for capped, record in caps.to_tell({PARTITION: len(log.records)}, NOON):
+            hear(day_count_key(capped), record)
+
+    send(8, "first")
+    said = day_cap_reached(ACME, code=30027, why="reached", fix="wait", at=NOON)
+    hear(trouble_key(said), said)
+    assert waits(caps, message_class=MessageClass.CRITICAL) is not None
+    hear(*reopened(log, NOON + 1))
+    for each in (caps, log.successor(lanes, NOON)):
+        assert waits(each, NOON + 2, segments=8) is None
+        assert waits(each, NOON + 2, segments=9) is not None, "the day is as long as another one"
+        state = each.states(NOON + 2)[ACME]
+        assert (state.used, state.said_by_twilio, state.reopened_at) == (0, False, NOON + 1)
+    send(5, "second")
+    for each in (caps, log.successor(lanes, NOON)):
+        assert each.states(NOON + 2)[ACME].used == 5
+        assert waits(each, NOON + 2, segments=4) is not None
+    hear(*reopened(log, NOON + 2, used=7))
+    for each in (caps, log.successor(lanes, NOON)):
+        assert each.states(NOON + 2)[ACME].used == 7
+    again = day_cap_reached(ACME, code=30023, why="reached", fix="wait", at=NOON + 3)
+    hear(trouble_key(again), again)
+    for each in (caps, log.successor(lanes, NOON)):
+        assert waits(each, NOON + 3, message_class=MessageClass.CRITICAL) == at("2026-11-30T00:00")
+        assert waits(each, at("2026-11-30T00:00"), segments=8) is None
+        assert each.states(at("2026-11-30T00:00"))[ACME].reopened_at is None
 
 
 class _Log:
@@ -147,8 +197,8 @@ class _Log:
 
     def successor(self, lanes: LaneTable, now_ms: int) -> DayCaps:
         caps = DayCaps(lanes)
-        for record in self.control.values():
-            caps.take(record)
+        for key, record in self.control.items():
+            assert caps.take(key, record)
         start = caps.restored_from(PARTITION, now_ms)
         assert start is not None
         position = start[0] or 0
@@ -223,8 +273,40 @@ def test_who_does_not_serve_a_brand_tells_nothing_of_its_days() -> None:
     [shown] = counts.show()
     assert (shown["budget"], shown["carrier"], shown["used"], shown["per_day"]) == ("acme", "tmobile", 10, 10)
     assert (shown["waits_until"], shown["said_by_twilio"]) == (at("2026-11-30T00:00"), False)
+    opened = Days().reopening(ACME, used=0, by="ada", reason=None, at=NOON)
+    assert shown["reopened_at"] is None
+    assert counts.take(*opened)
+    assert counts.show()[0]["reopened_at"] == NOON
     served.clear()
     assert counts.show() == []
+
+
+def test_the_log_tells_once_that_a_day_is_over_and_that_it_is_open_again() -> None:
+    caps, log, now_ms = DayCaps(brand(10)), _Log(), NOON
+    counts = DayCounts(caps, ends=lambda: {PARTITION: 7}, write=log.control.__setitem__, now_ms=lambda: now_ms)
+
+    def logged() -> list[str]:
+        nonlocal now_ms
+        with capture_logs() as entries:
+            for _ in range(2):
+                now_ms += EVERY_MS
+                counts.turn()
+        return [each["event"] for each in entries]
+
+    sent(caps, 10)
+    over, opened = (
+        "a carrier takes no more of a brand today; its messages wait",
+        "a carrier takes a brand's messages again",
+    )
+    assert logged() == [over]
+    for key, record in log.control.items():
+        assert counts.take(key, record)
+    assert counts.take(*reopened(log, now_ms))
+    assert logged() == [f"{opened} before its day ends"]
+    sent(caps, 10)
+    assert logged() == [over]
+    now_ms = at("2026-11-30T00:00")
+    assert logged() == [], "a new day is no news"
 
 
 def test_of_two_carriers_each_is_counted_on_from_where_it_was_told() -> None:
@@ -240,7 +322,7 @@ def test_of_two_carriers_each_is_counted_on_from_where_it_was_told() -> None:
         caps.add(each)
         if number in (9, 14):
             for capped, record in caps.to_tell({PARTITION: number + 1}, NOON):
-                log.control[capped[1].encode()] = record
+                log.control[day_count_key(capped)] = record
     assert [record.position for record in log.control.values()] == [10, 15]
     assert [state.used for state in log.successor(lanes, NOON).states(NOON).values()] == [10, 10]
 

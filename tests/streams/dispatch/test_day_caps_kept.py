@@ -1,4 +1,5 @@
-"""A brand's day at a carrier on a real broker: the next owner counts on, and what Twilio says of it is obeyed."""
+"""A brand's day at a carrier on a real broker: the next owner counts on, what Twilio says of it is obeyed, and an
+operator who opens it again."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from schemas.reasons import Reason
 from schemas.records import Control, Deferral, Dispatch
 from schemas.topics import ATTEMPTS, CONTROL
 from streams.control.day_caps import day_cap_reached
+from streams.control.days import Days
 from streams.control.trouble import trouble_key
 from streams.dispatch.lanes import Budget, DayCap, Group, Lane, LaneTable
 from tests.streams.cluster import CODEC, COUNTS, own_cluster, records
@@ -50,6 +52,15 @@ def texts(carrier: str, count: int) -> list[Outgoing]:
     return made
 
 
+def days(kafka: Kafka) -> Days:
+    said = Days()
+    for each in kafka.consume_all(CONTROL):
+        record = CODEC.decode(each.value or b"")
+        assert isinstance(record, Control)
+        said.take(each.key or b"", record)
+    return said
+
+
 def waiting(kafka: Kafka) -> list[Deferral]:
     return [each for each in records(kafka, "comms.deferred.1s") if isinstance(each, Deferral)]
 
@@ -77,8 +88,20 @@ async def test_a_new_owner_counts_on_and_nobody_sends_what_twilio_says_the_carri
             await asyncio.to_thread(
                 cluster.produce, [Outgoing(CONTROL, CODEC.encode(said), trouble_key(said), partition=0)]
             )
-            await asyncio.sleep(1.0)  # as long as a process may take to hear of it
+            of_att = order(lane="fast", carrier="att")
+            heard = lambda: stage.day_caps.waits_until(of_att, 1, wall_ms()) is not None  # noqa: E731
+            await until(heard, 60, "what Twilio says")
             await asyncio.to_thread(cluster.produce, texts("att", 3))
             await until(lambda: len(waiting(cluster)) == 5, 60, "what Twilio says nobody will take")
         assert len(twin.books.messages) == PER_DAY + 2
+        for carrier in ("att", "tmobile"):
+            key, opened = days(cluster).reopening(("acme", carrier), used=0, by="ada", reason=None, at=wall_ms())
+            await asyncio.to_thread(cluster.produce, [Outgoing(CONTROL, CODEC.encode(opened), key, partition=0)])
+        await asyncio.to_thread(cluster.produce, [*texts("tmobile", PER_DAY + 1), *texts("att", 2)])
+        async with dispatch(cluster, tmp_path / "three", group=group, twin_url=twin.url, table=brand()) as stage:
+            await until(lambda: len(twin.books.messages) == 2 * PER_DAY + 4, 60, "another day of one, all of the other")
+            await until(lambda: len(waiting(cluster)) == 6, 60, "what another day has no room for")
+            [state] = stage.view.show()["day_caps"]
+            assert (state["used"], state["reopened_at"]) == (PER_DAY, opened.at)
+        assert len(twin.books.messages) == 2 * PER_DAY + 4
     assert all(each.carrier in ("tmobile", "att") for each in records(cluster, ATTEMPTS))  # type: ignore[attr-defined]
