@@ -29,17 +29,16 @@ from functools import partial
 from typing import Any
 
 import structlog
-from aiokafka.errors import KafkaError
-from faust.events import Event
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
 from connectors.health import Health
 
 from . import metrics, retention
+from .agent_queues import AgentQueues
 from .commit_book import Commit
 from .commit_path import CommitPath
-from .consumer_thread import PARKED_BACKOFF_S, ConsumerThread, RebalanceListener
+from .consumer_thread import ConsumerThread, RebalanceListener
 from .delivery import Delivery
 from .fetch_wait import FetchWait
 from .finished import noted_as_finished, stage_note
@@ -47,7 +46,7 @@ from .lease import Lease
 from .ledger import NO_GENERATION, Ledger
 from .log_positions import LogPositions
 from .options import options_of
-from .received import Delivered, Received
+from .parked import PARKED_BACKOFF_S
 from .retention import RetentionWatch
 from .stream_sets import AckedOffsets, Forgetting
 from .topic_partition import TP
@@ -93,12 +92,19 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
         self._fetch_watch = FetchWatch()
         self._positions = LogPositions(self._thread, self.hooks)
         self._retention = RetentionWatch(self._thread, now_ms=lambda: time.time_ns() // 1_000_000)
+        queues = AgentQueues(
+            app,
+            batches=self.hooks.agents_take_batches,
+            to_message=self._to_message,
+            generation=lambda: self._generation,
+            finish=self._finish,
+        )
         self._delivery = Delivery(
             self._thread,
             self._ledger,
             self.options.windows,
             self._positions,
-            self._hand_over,
+            queues.put,
             most=self.options.settings.max_poll_records,
         )
         self._acked = AckedOffsets(self._finish_now)
@@ -323,23 +329,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
     def _flows(self, generation: int) -> bool:
         return bool(self.flow_active) and generation == self._generation
 
-    def _hand_over(self, tp: TP, records: list[Any]) -> None:
-        channels = self.app.topics._tp_index[tp]
-        if not channels:
-            raise RuntimeError(f"no agent reads {tp.topic}, which is subscribed")
-        if self.hooks.agents_take_batches:
-            batch = [Delivered(Received(tp, record, self._generation), self._finish) for record in records]
-            self._put(channels, self._to_message(tp, records[0]), batch)
-            return
-        for record in records:
-            self._put(channels, self._to_message(tp, record), record.value, record.key, record.headers)
-
-    def _put(self, channels: Collection[Any], message: Any, value: Any, key: Any = None, headers: Any = None) -> None:
-        message.refcount = len(channels)
-        event = Event(self.app, key, value, headers, message)
-        for channel in channels:
-            channel.queue.force_put_nowait(event)
-
     # Finish and commit ------------------------------------------------------------------------------------------------
 
     def ack(self, message: Any) -> bool:
@@ -382,10 +371,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are un
             await self.sleep(retention.LOOK_EVERY_S)
             finished = {tp: partition.committable() for tp, partition in self._ledger.partitions.items()}
             if finished and not self.should_stop:
-                try:
-                    await self._retention.look(finished)
-                except KafkaError as error:  # a partition that is being moved, for example: a minute later, then
-                    log.debug("cannot look back in the logs", error=repr(error))
+                await self._retention.look(finished)
 
     @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
     async def _observe(self) -> None:

@@ -15,10 +15,8 @@ from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import ConsumerStoppedError, KafkaError, KafkaTimeoutError
 from aiokafka.protocol.commit import OffsetCommitRequest
-from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
@@ -28,7 +26,9 @@ from .assignor import Assignor
 from .batches import read_patiently
 from .commit_book import Commit
 from .fetch_wait import FetchWait
+from .group_answers import takes_any, watched
 from .lease import Lease
+from .parked import PARKED_BACKOFF_S, take_parked, waiting
 from .sharing_out import Patience, SharingOut
 from .start_position import LogBounds
 from .topic_partition import TP
@@ -39,17 +39,8 @@ COMMIT_TIMEOUT_S = 10.0
 """How long one commit may take. Long enough for a change of coordinator; what is given up is committed at the next
 interval. aiokafka's own commit would try until the broker is back, past any rebalance."""
 
-PARKED_BACKOFF_S = 0.03
-"""How long what has arrived for one partition holds up the next fetch for the others, so that the partition can be
-part of it. Without any, a busy partition misses every other fetch (measured: 60 ms from producer to agent instead of
-4); with aiokafka's 0.1, partitions that are full hold up the free ones."""
-
 CLOSE_TIMEOUT_S = 2.0
 """How long leaving the group, and closing the connections after that, may take. A stop has 15 s in all."""
-
-_NO_ERROR = 0
-_REBALANCE_IN_PROGRESS = 27
-_NOT_A_MEMBER = frozenset({22, 25, 82})  # ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID
 
 _Result = TypeVar("_Result")
 
@@ -88,13 +79,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         consumer = self._ensure_consumer()
         fetcher = consumer._fetcher
         fetcher._prefetch_backoff = PARKED_BACKOFF_S
-        fetcher._get_actions_per_node = _waiting(fetcher, self.fetch_wait)
-        refuses = _takes_any
+        fetcher._get_actions_per_node = waiting(fetcher, self.fetch_wait)
+        refuses = takes_any
         if isinstance(self._assignor, Assignor):
             self._sharing_out = SharingOut(self._assignor, consumer, Patience(self.metadata_max_age_s))
             refuses = self._sharing_out.refuses
         coordinator = consumer._coordinator
-        coordinator._send_req = _watched(coordinator._send_req, self.lease, refuses)
+        coordinator._send_req = watched(coordinator._send_req, self.lease, refuses)
 
     async def on_thread_stop(self) -> None:
         """Leave the group and close the client, bounded. While the broker is away aiokafka ends its own stop with a
@@ -157,7 +148,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
                     raise ConsumerStoppedError()
                 if subscriptions.reassignment_in_progress or not wanted():
                     return {}
-                taken = _take_parked(fetcher, rooms, most, self.fetch_wait)
+                taken = take_parked(fetcher, rooms, most, self.fetch_wait)
                 left = deadline - time.monotonic()
                 if taken or left <= 0:
                     return taken
@@ -316,78 +307,3 @@ _NO_GENERATION: int = OffsetCommitRequest.DEFAULT_GENERATION_ID
 
 def _as_exception(error: Any) -> BaseException:
     return error if isinstance(error, BaseException) else KafkaError(repr(error))
-
-
-def _take_parked(
-    fetcher: Any, rooms: Mapping[TP, int], most: int, fetch_wait: FetchWait
-) -> dict[TP, list[ConsumerRecord]]:
-    """Records that have arrived already, round robin: a partition that still has some goes to the end of the queue.
-    Nothing is dropped of partitions without room; aiokafka keeps it parked."""
-    taken: dict[TP, list[ConsumerRecord]] = {}
-    for tp in list(fetcher._records):
-        room = rooms.get(tp, 0)
-        if room <= 0:
-            continue
-        parked = fetcher._records[tp]
-        if type(parked) is not FetchResult:
-            if taken:
-                break  # its turn comes with the next fetch
-            _drop(fetcher, tp)
-            parked.check_raise()
-            continue
-        records = parked.getall(min(room, most))
-        if parked.has_more():
-            fetcher._records.move_to_end(tp)
-        else:
-            fetch_wait.used_up(parked._created)
-            _drop(fetcher, tp)
-        if records:
-            taken[TP(*tp)] = records
-            most -= len(records)
-            if most <= 0:
-                break
-    return taken
-
-
-def _drop(fetcher: Any, tp: TopicPartition) -> None:
-    del fetcher._records[tp]
-    fetcher._notify(fetcher._wait_consume_future)  # lets the next fetch include it
-
-
-def _waiting(fetcher: Any, fetch_wait: FetchWait) -> Callable[[Any], Any]:
-    """The fetcher's making of requests, with the wait of those that it makes now; Faust passes a fixed 1,500 ms."""
-    make = fetcher._get_actions_per_node
-
-    def made(assignment: Any) -> Any:
-        fetcher._fetch_max_wait_ms = fetch_wait.ms(parked._created for parked in fetcher._records.values())
-        return make(assignment)
-
-    return made
-
-
-async def _takes_any(share: bytes) -> bool:
-    return False
-
-
-def _watched(
-    send: Callable[[Any], Coroutine[Any, Any, Any]],
-    lease: Lease,
-    refuses: Callable[[bytes], Coroutine[Any, Any, bool]] = _takes_any,
-) -> Callable[[Any], Coroutine[Any, Any, Any]]:
-    """The coordinator's way to the broker, with the lease told what heartbeats and joins were answered. A share that
-    `refuses` does not want looks like one that a rebalance has overtaken: the client joins again."""
-
-    async def watched(request: Any) -> Any:
-        requested_at = lease.now()
-        response = await send(request)
-        if not isinstance(request, HeartbeatRequest | SyncGroupRequest):
-            return response
-        if response.error_code == _NO_ERROR:
-            lease.renew(requested_at)
-            if isinstance(request, SyncGroupRequest) and await refuses(response.member_assignment):
-                response.error_code = _REBALANCE_IN_PROGRESS
-        elif response.error_code in _NOT_A_MEMBER:
-            lease.lose()
-        return response
-
-    return watched

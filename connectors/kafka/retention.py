@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Protocol
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from connectors.health import Health
 from schemas.topics import app_of, catalogue
@@ -48,10 +49,14 @@ class RetentionWatch:
 
     async def look(self, finished_to: Mapping[TP, int]) -> None:
         """Compare how far the served partitions are finished with what was written half a retention ago. Waits while
-        the broker is away."""
+        the broker is away; what the broker refuses changes nothing."""
         now_ms = self._now_ms()
         half = {tp: now_ms - kept_ms // 2 for tp in finished_to if (kept_ms := retention_ms(tp.topic)) is not None}
-        late = await self._behind(half, finished_to) if half else frozenset()
+        try:
+            late = await self._behind(half, finished_to) if half else frozenset()
+        except KafkaError as error:  # a partition that is being moved, for example: a minute later, then
+            log.debug("cannot look back in the logs", error=repr(error))
+            return
         for tp in late - self._late:
             log.error(
                 "half of the retention has passed over records that are not processed",
