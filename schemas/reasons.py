@@ -93,7 +93,7 @@ class Reason(StrEnum):
     )
     DAY_CAP_REACHED = (
         "day_cap_reached",
-        "The person's carrier takes no more of the brand today; it waits for 00:00 Pacific.",
+        "The person's carrier takes no more of the brand today; it waits for 00:00 Pacific, or for an operator's word.",
     )
     LANE_FULL = (
         "lane_full",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from schemas.records import Control, ControlSubject
 from streams.control.backlogs import Backlog, Backlogs
+from streams.control.days import is_reopening
 from streams.control.switches import Switches, is_backlog
 
 from .config import Sender
@@ -23,12 +24,15 @@ class Switched:
             They are avoided where another sender fits; otherwise their messages wait in dispatch.
         failing: lanes of which too many messages fail for the sender's sake, and what was counted.
         backlogs: how far lanes are behind, as dispatch told it lately.
+        days_reopened_at: when an operator last opened a brand's day at a carrier again, epoch milliseconds UTC; 0:
+            never.
     """
 
     paused_apps: Mapping[str, Control] = field(default_factory=dict)
     unhealthy: frozenset[str] = frozenset()
     failing: Mapping[str, str] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
+    days_reopened_at: int = 0
 
 
 class Switchboard:
@@ -46,12 +50,17 @@ class Switchboard:
         self._now_ms = now_ms
         self._in_force = Switched()
         self._next_ms: int | None = None
+        self._reopened_at = 0
 
     def take(self, key: bytes, record: Control | None) -> None:
         """A record of comms.control."""
         if is_backlog(key):
             self._backlogs.take(key, record)
             self._in_force = replace(self._in_force, backlogs=self._backlogs.by_lane)
+        elif is_reopening(key):
+            # Never less, and also when that day is over: who came again by it must do so if it is delivered once more.
+            self._reopened_at = max(self._reopened_at, 0 if record is None else record.at)
+            self._in_force = replace(self._in_force, days_reopened_at=self._reopened_at)
         else:
             self.switches.take(key, record)
             self._look()
@@ -70,6 +79,7 @@ class Switchboard:
             frozenset(sender.lane for sender in self._senders if self._is_held(sender, now_ms)),
             self._failing(now_ms),
             self._backlogs.by_lane,
+            self._reopened_at,
         )
 
     def _failing(self, now_ms: int) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from schemas.reasons import Reason
 from schemas.records import Channel, Deferral, MessageStatus, Stage
 from streams.rounds import request_of
-from tests.streams.policy.installation import MOBILE, NOW, config, request
+from tests.streams.policy.installation import HOUR, MINUTE, MOBILE, NOW, config, request
 from tests.streams.policy.test_desk import Counter, asked
 from tests.streams.policy.test_rounds_at_the_desk import KEYED, again, orders, told, wheel_record
 
@@ -95,3 +95,48 @@ async def test_the_next_message_leaves_by_another_sender_when_too_many_of_the_fi
     assert {order.lane for order in orders(counter)} == {"promo-a", "promo-b"}
     [_, second] = told(counter)
     assert second.facts["avoided"] == f"{first.lane}: 24% of 50 messages failed"
+
+
+@pytest.mark.parametrize(
+    ("reason", "reopened_after_ms", "tier"),
+    [
+        (Reason.DAY_CAP_REACHED, None, "1h"),
+        (Reason.DAY_CAP_REACHED, 0, "1h"),
+        (Reason.DAY_CAP_REACHED, 1, None),
+        (Reason.LANE_FULL, 1, "6h"),
+    ],
+)
+async def test_what_waits_for_a_carriers_next_day_looks_every_hour_whether_the_day_is_open_again(
+    reason: Reason, reopened_after_ms: int | None, tier: str | None
+) -> None:
+    counter = Counter()
+    await counter.serve(asked(request(category="service", **KEYED), topic="comms.requests.shop"))
+    [first] = orders(counter)
+    counter.now += HOUR
+    back = Deferral(
+        message_id=first.message_id,
+        round=1,
+        app="shop",
+        due_at=counter.now + 7 * HOUR,
+        reason=reason,
+        by=Stage.DISPATCH,
+        request=request_of(first),
+        deadline=first.deadline + 9 * HOUR,
+        at=counter.now,
+    )
+    if reopened_after_ms is not None:
+        counter.switched = replace(counter.switched, days_reopened_at=back.at + reopened_after_ms)
+    counter.now += MINUTE
+    event = asked(back, topic="comms.deferred.10s", key=MOBILE.encode())
+    assert await counter.serve(event) is None
+    assert event.acked
+    assert [each.round for each in orders(counter)] == ([0, 1] if tier is None else [0])
+    hops = [topic for topic, record in counter.written if record == back]
+    assert hops == ([] if tier is None else [f"comms.deferred.{tier}"])
+
+
+async def test_what_waits_less_than_an_hour_for_a_carriers_next_day_is_not_late_for_it() -> None:
+    counter = Counter()
+    back = replace(wheel_record(), reason=Reason.DAY_CAP_REACHED, by=Stage.DISPATCH, due_at=NOW + 11 * MINUTE)
+    await counter.serve(asked(back, topic="comms.deferred.1s", key=MOBILE.encode()))
+    assert [topic for topic, _ in counter.written] == ["comms.deferred.10m"]

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.records import Control, ControlAction, ControlSubject, MessageClass
 from streams.control.backlogs import backlog, backlog_key
+from streams.control.days import Days
 from streams.control.health import failing, health_key, healthy
 from streams.control.switches import Aspect, control_key
 from streams.policy.switchboard import Switchboard, Switched
@@ -42,6 +43,18 @@ class Board:
 
     def now(self) -> Switched:
         return self.board.in_force()
+
+
+def test_the_last_moment_at_which_a_day_was_opened_again_stays_known() -> None:
+    board = Board()
+    for carrier, at in (("tmobile", NOW), ("att", NOW - 5)):
+        board.board.take(*Days().reopening(("acme", carrier), used=0, by="ada", reason=None, at=at))
+        assert board.now() == Switched(days_reopened_at=NOW)
+    board.write(APP, "shop")
+    board.now_ms += 10 * 86_400_000
+    assert board.now().days_reopened_at == NOW
+    board.board.take(b"budget:acme@tmobile:day", None)
+    assert board.now().days_reopened_at == NOW
 
 
 @pytest.mark.parametrize("aspect", [Aspect.PAUSE, Aspect.TROUBLE])
