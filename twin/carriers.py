@@ -143,5 +143,7 @@ class Carriers:
 
 
 def _day_end(at: float) -> float:
+    # Worked out once more in streams/control/day_caps.py, and not shared: the twin imports nothing of ours, or a day
+    # that both took for too long would look right.
     day = datetime.fromtimestamp(at, _PACIFIC).date() + timedelta(days=1)
     return datetime.combine(day, time.min, _PACIFIC).timestamp()

@@ -8,6 +8,8 @@ from itertools import permutations
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.records import Control, ControlAction, ControlSubject
 from streams.control.backlogs import backlog, backlog_key
@@ -15,6 +17,7 @@ from streams.control.day_caps import day_cap_reached, day_count, day_count_key, 
 from streams.control.days import Days, is_reopening
 from streams.control.switches import Aspect, Switches, control_key
 from streams.control.trouble import trouble_key
+from twin.carriers import _day_end
 
 ACME = ("acme", "tmobile")
 NOON = int(datetime(2026, 11, 29, 12, tzinfo=ZoneInfo("America/Los_Angeles")).timestamp() * 1000)
@@ -41,6 +44,11 @@ def folded(*written: Written) -> Days:
     for key, record in written:
         assert days.take(key, record)
     return days
+
+
+@given(at=st.integers(1_577_836_800, 2_208_988_800))
+def test_the_twins_day_ends_when_ours_does(at: int) -> None:
+    assert _day_end(at) * 1000 == day_end_ms(at * 1000)
 
 
 def test_the_last_word_holds_in_whatever_order_it_is_read() -> None:
