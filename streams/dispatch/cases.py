@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from connectors.twilio.addresses import format_address
 from connectors.twilio.answers import Listing
 from schemas.records import Callback
 
@@ -14,6 +15,8 @@ from .correspondence import Address, Watch
 from .jobs import Job
 from .matching import OpenAttempt, match
 
+Road = tuple[str, str]
+"""(account, address with its channel's prefix): what one list of Twilio's is about."""
 Proofs = Mapping[tuple[Key, int], Callback]
 """Callbacks by the attempt they tell of: only an accepted message has any."""
 
@@ -25,6 +28,7 @@ class Doubt:
     Attributes:
         job: the message.
         intents: time of the INTENT by attempt number, of its open attempts; epoch milliseconds.
+        account: by which they were sent; the lane may have been given another one since.
         partition: of the attempts log.
         look_at: when it is looked at next, epoch milliseconds.
         first_look: when it could first be looked at, likewise.
@@ -33,6 +37,7 @@ class Doubt:
 
     job: Job
     intents: dict[int, int]
+    account: str
     partition: int
     look_at: int
     first_look: int
@@ -42,6 +47,12 @@ class Doubt:
     def address(self) -> Address:
         """Whom it is for, by which lane."""
         return self.job.order.lane, self.job.order.recipient
+
+    @property
+    def road(self) -> Road:
+        """Which list shows it."""
+        order = self.job.order
+        return self.account, format_address(order.channel, order.recipient)
 
     @property
     def since(self) -> int:
@@ -57,7 +68,7 @@ class Case:
         group: the doubts; those that the log settles leave it.
         histories: what the log says.
         watch: whether anything to them was begun since before the log was read.
-        listing: Twilio's list; None where it cannot be had.
+        listed: which of Twilio's lists could be had.
         found: what the list shows of each message, with the attempt that made it.
         again: all of it must be done again.
     """
@@ -65,24 +76,32 @@ class Case:
     group: list[Doubt]
     histories: Histories
     watch: Watch
-    listing: Listing | None = None
+    listed: set[Road] = field(default_factory=set)
     found: dict[Key, list[tuple[int, Made]]] = field(default_factory=dict)
     again: bool = False
 
-    def match(self, listing: Listing, now_ms: int) -> None:
-        """Pair all doubts with what Twilio's list shows; `now_ms`: epoch milliseconds, as the INTENTs are dated."""
-        self.listing = listing
+    def roads(self) -> dict[Road, list[Doubt]]:
+        """The doubts by the list that shows them: a lane may have several channels, and a person an address on each."""
+        roads: dict[Road, list[Doubt]] = {}
+        for doubt in self.group:
+            roads.setdefault(doubt.road, []).append(doubt)
+        return roads
+
+    def match(self, doubts: Sequence[Doubt], listing: Listing, now_ms: int) -> None:
+        """Pair all doubts of one road with what its list shows; `now_ms`: epoch milliseconds, as the INTENTs are
+        dated."""
+        self.listed.add(doubts[0].road)
         ahead_ms = listing.date_ms - now_ms if listing.date_ms is not None else 0
         attempts = [
             OpenAttempt((doubt, attempt), doubt.job.order, intent_at + ahead_ms)
-            for doubt in self.group
+            for doubt in doubts
             for attempt, intent_at in doubt.intents.items()
         ]
         for paired, message in match(attempts, listing.messages, self.histories.claims.taken()):
             doubt, attempt = paired.owner
             made = Made(message.sid, message.status, message.num_segments)
             self.found.setdefault(doubt.job.key, []).append((attempt, made))
-        for doubt in self.group:
+        for doubt in doubts:
             if doubt.job.key not in self.found:
                 doubt.missing += listing.complete
 

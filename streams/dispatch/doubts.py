@@ -111,11 +111,11 @@ class DoubtDesk:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, job: Job, intents: Mapping[int, int]) -> None:
-        """A message is in doubt by these attempts (number → epoch milliseconds of the INTENT)."""
+    def add(self, job: Job, intents: Mapping[int, int], account: str) -> None:
+        """A message is in doubt by these attempts of an account (number → epoch milliseconds of the INTENT)."""
         ready_at = max(intents.values()) + INTENT_VALID_MS + int(self.settle_s * 1000)
         first_look = max(ready_at, self.now_ms())
-        self._open[job.key] = Doubt(job, dict(intents), job.records[0].message.partition, ready_at, first_look)
+        self._open[job.key] = Doubt(job, dict(intents), account, job.records[0].message.partition, ready_at, first_look)
         metrics.doubts_open.set(len(self._open))
 
     def clear(self) -> None:
@@ -213,14 +213,18 @@ class DoubtDesk:
         if not case.group:
             return
         address = case.watch.address
-        listing = await self.lister.list(case.group[0].job.order, min(doubt.since for doubt in case.group))
+        asked = [
+            (doubts, await self.lister.list(doubts[0].job.order, min(doubt.since for doubt in doubts), account))
+            for (account, _), doubts in case.roads().items()
+        ]
         case.again = case.watch.disturbed
         if case.again:
             self._kept_waiting.setdefault(address, self.now_ms())
             return
         self._kept_waiting.pop(address, None)
-        if listing is not None:
-            case.match(listing, self.now_ms())
+        for doubts, listing in asked:
+            if listing is not None:
+                case.match(doubts, listing, self.now_ms())
 
     async def _proofs(self, cases: list[Case]) -> Proofs:
         """Callbacks for attempts of messages that would be given up now: only an accepted message has any."""
@@ -261,7 +265,7 @@ class DoubtDesk:
                     log.error("a message was sent twice", message_id=doubt.job.order.message_id, times=len(found))
                 await self._found(doubt, *found[0], "found_in_list")
             elif not self._is_over(doubt):
-                self._later([doubt], TRY_AGAIN_S if case.listing is None else LIST_AGAIN_S)
+                self._later([doubt], LIST_AGAIN_S if doubt.road in case.listed else TRY_AGAIN_S)
             elif proof := case.prove(doubt, proofs):
                 await self._found(doubt, *proof, "told_by_callback")
             else:

@@ -49,14 +49,15 @@ class Lister:
     _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LISTS_AT_ONCE))
     _trouble: Outage = field(default_factory=lambda: Outage("Twilio's message list"))
 
-    async def list(self, order: Dispatch, since_ms: int) -> Listing | None:
-        """Messages to the recipient of this one since then, and somewhat earlier; None where they cannot be had."""
-        account = self.accounts.get(order.account)
+    async def list(self, order: Dispatch, since_ms: int, account_name: str) -> Listing | None:
+        """Messages of an account to the recipient of this one, on its channel, since then, and somewhat earlier; None
+        where they cannot be had."""
+        account = self.accounts.get(account_name)
         if account is None:
-            self._trouble.began(f"account {order.account} is not configured")
+            self._trouble.began(f"account {account_name} is not configured")
             return None
         async with self._at_once:
-            await self._turn(order.account)
+            await self._turn(account_name)
             answer = await self.lists.list_to(
                 account, order.recipient, since_ms - LISTING_MARGIN_MS, channel=order.channel
             )

@@ -99,7 +99,8 @@ class Reception:
         else:
             assert isinstance(state, Doubtful)
             job.attempt = history.last_attempt
-            self._doubts.add(job, {intent.attempt: intent.at for intent in state.intents})
+            intents = {intent.attempt: intent.at for intent in state.intents}
+            self._doubts.add(job, intents, state.intents[-1].account)
 
     async def _look_up(self, job: Job) -> None:
         """An earlier copy of this record may be in the log, sent or not, from before what was read at assignment."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from connectors.twilio.account import Account
 from connectors.twilio.answers import Answer, InDoubt, Unavailable
 from schemas.reasons import Reason
 from schemas.records import (
@@ -18,6 +19,7 @@ from schemas.records import (
     AttemptOutcome,
     Callback,
     CallbackSource,
+    Channel,
     Dispatch,
     DoubtPolicy,
     Follows,
@@ -28,7 +30,7 @@ from streams.dispatch.doubts import TICK_S
 from streams.dispatch.listing import LISTS_AT_ONCE, LISTS_PER_S
 from tests.support.published import RecordingPublisher
 
-from .simulation import order
+from .simulation import lane, order
 from .test_woken_process import write
 from .world import CODEC, PARTITION, Consumed, FakeTwilio, sent_message, sid, wall_ms, world
 
@@ -314,3 +316,43 @@ async def test_the_metrics_tell_how_many_are_in_doubt_for_how_long_and_what_sett
         await here.until(lambda: all(record.finished for record in records))
         await here.until(lambda: not shown("doubts_open") and not shown("oldest_doubt_seconds"))
     assert settled() - before == Counter(found_in_list=1, told_by_callback=1, sent_again=1, unknown=1)
+
+
+@pytest.mark.parametrize("came", [Channel.SMS, Channel.WHATSAPP])
+async def test_of_two_channels_of_one_messaging_service_each_is_looked_up_in_its_own_list(came: Channel) -> None:
+    """A text to one person and a WhatsApp message to the same, of which one arrived."""
+    sent = [order(doubt_policy=DoubtPolicy.RESEND) for _ in range(2)]
+    for each, channel in zip(sent, (Channel.SMS, Channel.WHATSAPP), strict=True):
+        each.channel, each.messaging_service_sid, each.sender = channel, "MG" + "0" * 32, None
+
+    def answer(each: Dispatch, attempt: int, number: int) -> Answer:
+        if attempt > 1:
+            return here.twilio.accepted(each, number)
+        if each.channel is came:
+            here.twilio.kept.append(sent_message(each, number))
+        return InDoubt("timeout")
+
+    async with world() as here:
+        here.twilio.answer = answer
+        records = [here.take(each) for each in sent]
+        await here.until(lambda: all(record.finished for record in records))
+        again = [each.channel for each, attempt, _ in here.twilio.posts if attempt == 2]
+        assert again == [each.channel for each in sent if each.channel is not came]
+        assert Counter(each.to for each in here.twilio.kept).most_common(1)[0][1] == 1, "each has one"
+
+
+async def test_a_message_sent_by_the_account_that_its_lane_had_before_is_looked_for_there() -> None:
+    class TwoAccounts(FakeTwilio):
+        async def list_to(self, account: Account, to: str, since_ms: int, **more: Any) -> Any:
+            listing = await super().list_to(account, to, since_ms, **more)
+            return listing if account.name == "main" else replace(listing, messages=())
+
+    sent, twilio, kafka = order(doubt_policy=DoubtPolicy.RESEND), TwoAccounts(), RecordingPublisher()
+    write(kafka, sent, AttemptKind.INTENT, "dead")
+    twilio.kept.append(sent_message(sent, 1))
+    lanes = [lane("a", 1e6, account="other"), lane("b", 1e6, account="main")]
+    async with world(*lanes, kafka=kafka, twilio=twilio) as here:
+        record = here.take(replace(sent, account="other"))
+        await here.until(lambda: record.finished)
+        assert twilio.posts == []
+        assert [event.sid for event in here.told()] == [sid(1)]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from connectors.kafka.topic_partition import TP
 from connectors.twilio.account import Account
+from connectors.twilio.addresses import format_address
 from connectors.twilio.answers import Accepted, Answer, Listing, NotSent, Rejected, SentMessage, Unavailable
 from schemas.codec import SingleObjectCodec
 from schemas.reasons import Reason
@@ -51,7 +52,7 @@ def sent_message(order: Dispatch, number: int, *, at_ms: int | None = None) -> S
         sid=sid(number),
         status="queued",
         direction="outbound-api",
-        to=order.recipient,
+        to=format_address(order.channel, order.recipient),
         sender=order.sender,
         messaging_service_sid=order.messaging_service_sid,
         body=order.body or "",
@@ -122,7 +123,7 @@ class FakeTwilio:
         await (self.listing.wait() if self.listing is not None else asyncio.sleep(0))
         if self.unlisted is not None:
             return self.unlisted
-        kept = tuple(each for each in self.kept if each.to == to)
+        kept = tuple(each for each in self.kept if each.to == format_address(channel, to))
         return Listing(kept, complete=self.complete, date_ms=wall_ms() - self.late_ms)
 
 
