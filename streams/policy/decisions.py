@@ -14,18 +14,14 @@ from typing import Any
 
 import structlog
 
-from connectors.kafka.intake import Intake
-from connectors.kafka.publisher import DurablePublisher
 from connectors.values import value
 from schemas import ids
-from schemas.codec import Codec
 from schemas.reasons import Reason
 from schemas.records import Channel, Dispatch, LifecycleEvent, MessageRequest, PolicyDecision, PolicyOutcome
 from schemas.topics import LIFECYCLE
 
 from . import metrics
 from .case import Entry, Origin
-from .config import PolicyConfig
 from .decide import decide
 from .defect import denial, frames
 from .enrichment import EnrichmentUnavailable
@@ -39,6 +35,7 @@ from .profile_sources import merged, profile_of_record
 from .quotas import NOW, Quotas, Turn
 from .rounds import Meeting, meet
 from .story import tell_repeat
+from .surroundings import Surroundings
 from .switchboard import Switched
 from .trace import trace_headers
 from .verdict import Admitted, Decision, Denied
@@ -70,9 +67,7 @@ class Decisions:
     """See the module.
 
     Args:
-        may_act: asked with the event before whatever is published; False: the record is another owner's by now. No
-            await lies between its answer and the act.
-        holds: whether `may_act` would say yes at once: nearly always, and then nothing need be awaited.
+        memory: what is remembered of people.
         look_up: customer data; nothing is known of anybody where it is None.
         switched: what operators and trouble have switched off at this moment.
         quotas: what apps have used up; nobody is limited where it is None.
@@ -81,29 +76,23 @@ class Decisions:
 
     def __init__(
         self,
-        config: PolicyConfig,
+        world: Surroundings,
         memory: Memory,
         *,
-        intake: Intake,
-        codec: Codec,
-        publisher: DurablePublisher,
-        now_ms: Callable[[], int],
-        may_act: Callable[[Any], Awaitable[bool]],
-        holds: Callable[[Any], bool] = lambda event: False,
         look_up: LookUp | None = None,
         switched: Callable[[], Switched] = Switched,
         quotas: Quotas | None = None,
         openings: Openings | None = None,
     ) -> None:
-        self._config = config
+        self._config = world.config
         self._memory = memory
-        self._intake = intake
-        self._codec = codec
-        self._writing = Writing(config, codec)
-        self._publisher = publisher
-        self._now_ms = now_ms
-        self._may_act = may_act
-        self._holds = holds
+        self._intake = world.intake
+        self._codec = world.codec
+        self._writing = Writing(world.config, world.codec)
+        self._publisher = world.publisher
+        self._now_ms = world.now_ms
+        self._may_act = world.may_act
+        self._holds = world.holds
         self._look_up = look_up
         self._switched = switched
         self._quotas = quotas

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.kafka.intake import Intake
 from connectors.kafka.origin import headers_of, origin_of, republish_to_right_partition, time_in, written_at
 from connectors.kafka.partitioning import partition_of
-from connectors.kafka.publisher import DurablePublisher
-from schemas.codec import Codec
 from schemas.reasons import Reason
 from schemas.records import Cancellation, Deferral, MessageRequest, Stage
 from schemas.topics import CANCELLATIONS, CONSENT, INBOUND, LIFECYCLE, PROFILES, app_of, deferral_topic, is_urgent
@@ -18,7 +15,6 @@ from schemas.topics import CANCELLATIONS, CONSENT, INBOUND, LIFECYCLE, PROFILES,
 from . import metrics
 from .cancellations import passed_on
 from .case import Entry, Origin, message_id_of
-from .config import PolicyConfig
 from .decisions import Decisions, LookUp
 from .fallback import next_request
 from .memory import Memory
@@ -27,6 +23,7 @@ from .openings import Openings
 from .people import People
 from .quotas import Quotas
 from .story import tell_lost_request
+from .surroundings import Surroundings
 from .switchboard import Switched
 from .trace import trace_headers, traceparent_of
 from .verdict import Deny
@@ -59,9 +56,7 @@ class Desk:
     """Serves one record of a recipient at a time; the stage sees to that.
 
     Args:
-        may_act: asked with the event before whatever is decided or published; False: the record is another owner's by
-            now. No await lies between its answer and the act.
-        holds: as in `Decisions`.
+        memory: what is remembered of people.
         look_up: customer data; nothing is known of anybody where it is None.
         switched: what operators and trouble have switched off at this moment.
         quotas: what apps have used up.
@@ -70,45 +65,25 @@ class Desk:
 
     def __init__(
         self,
-        config: PolicyConfig,
+        world: Surroundings,
         memory: Memory,
         *,
-        intake: Intake,
-        codec: Codec,
-        publisher: DurablePublisher,
-        partitions: int,
-        now_ms: Callable[[], int],
-        may_act: Callable[[Any], Awaitable[bool]],
-        holds: Callable[[Any], bool] = lambda event: False,
         look_up: LookUp | None = None,
         switched: Callable[[], Switched] = Switched,
         quotas: Quotas | None = None,
         openings: Openings | None = None,
     ) -> None:
-        self._config = config
+        self._config = world.config
         self._memory = memory
-        self._intake = intake
-        self._codec = codec
-        self._publisher = publisher
-        self._partitions = partitions
-        self._now_ms = now_ms
-        self._may_act = may_act
+        self._intake = world.intake
+        self._codec = world.codec
+        self._publisher = world.publisher
+        self._partitions = world.partitions
+        self._now_ms = world.now_ms
+        self._may_act = world.may_act
         self._switched = switched
-        self._people = People(memory, intake=intake)
-        self._decisions = Decisions(
-            config,
-            memory,
-            intake=intake,
-            codec=codec,
-            publisher=publisher,
-            now_ms=now_ms,
-            may_act=may_act,
-            holds=holds,
-            look_up=look_up,
-            switched=switched,
-            quotas=quotas,
-            openings=openings,
-        )
+        self._people = People(memory, intake=world.intake)
+        self._decisions = Decisions(world, memory, look_up=look_up, switched=switched, quotas=quotas, openings=openings)
 
     async def serve(self, event: Any, turn: object) -> HoldUntil | TakeTurnAs | None:
         """Decide on a record, write that down, finish it. `turn` is the key under which it has its turn. Returns what

@@ -6,14 +6,10 @@ copy that a crash leaves behind is met like any record that is delivered twice (
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from connectors.kafka.intake import Intake
 from connectors.kafka.origin import headers_of, origin_of, time_headers, written_at
 from connectors.kafka.partitioning import partition_of
-from connectors.kafka.publisher import DurablePublisher
-from schemas.codec import Codec
 from schemas.reasons import Reason
 from schemas.records import Cancellation, Deferral, MessageRequest, Stage
 from schemas.topics import app_of, deferral_topic, is_urgent
@@ -21,37 +17,23 @@ from streams.rounds import URGENT_HEADERS
 
 from . import metrics
 from .case import Origin, message_id_of
-from .config import PolicyConfig
 from .numbers import E164
+from .surroundings import Surroundings
 from .trace import trace_headers, traceparent_of
 from .wheel import COMES_AGAIN_HEADER, TIER_OF_TOPIC, tier_for
 
 
 class PuttingOff:
-    """All methods belong to the stage's event loop.
+    """All methods belong to the stage's event loop."""
 
-    Args:
-        may_act: as for `Desk`.
-    """
-
-    def __init__(
-        self,
-        config: PolicyConfig,
-        *,
-        intake: Intake,
-        codec: Codec,
-        publisher: DurablePublisher,
-        partitions: int,
-        now_ms: Callable[[], int],
-        may_act: Callable[[Any], Awaitable[bool]],
-    ) -> None:
-        self._config = config
-        self._intake = intake
-        self._codec = codec
-        self._publisher = publisher
-        self._partitions = partitions
-        self._now_ms = now_ms
-        self._may_act = may_act
+    def __init__(self, world: Surroundings) -> None:
+        self._config = world.config
+        self._intake = world.intake
+        self._codec = world.codec
+        self._publisher = world.publisher
+        self._partitions = world.partitions
+        self._now_ms = world.now_ms
+        self._may_act = world.may_act
 
     async def put_off(self, event: Any, until: int) -> bool:
         """Let a record come again at this moment (epoch milliseconds UTC), and finish it. False: it is nothing that

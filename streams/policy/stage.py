@@ -44,6 +44,7 @@ from .profile import Profile
 from .putting_off import PuttingOff
 from .quotas import Quotas
 from .serving import WHEEL_TICK_S, Serving
+from .surroundings import Surroundings
 from .sweep import Sweeper
 from .switchboard import Switchboard
 
@@ -119,9 +120,8 @@ class PolicyStage:
         self._memory = Memory(states)
         self._consent_log = ConsentLog(states, self._memory, partial(topic_id, kafka, CONSENT))
         self._openings = Openings(config.senders.values())
-        desk = Desk(
-            config,
-            self._memory,
+        world = Surroundings(
+            config=config,
             intake=self._intake,
             codec=codec,
             publisher=publisher,
@@ -129,24 +129,19 @@ class PolicyStage:
             now_ms=now_ms,
             may_act=self._may_act,
             holds=self._holds,
+        )
+        desk = Desk(
+            world,
+            self._memory,
             look_up=None if customer_data is None else customer_data.profile_of,
             switched=self._switchboard.in_force,
             quotas=self._quotas,
             openings=self._openings,
         )
-        putting_off = PuttingOff(
-            config,
-            intake=self._intake,
-            codec=codec,
-            publisher=publisher,
-            partitions=partitions,
-            now_ms=now_ms,
-            may_act=self._may_act,
-        )
         self._serving = Serving(
             desk,
             crowds=Crowds(line_limits(len(config.apps), partitions)),
-            putting_off=putting_off,
+            putting_off=PuttingOff(world),
             max_under_way=max_under_way,
             now_ms=now_ms,
             crash=self._broken,
@@ -352,8 +347,7 @@ class PolicyStage:
 
     def _live(self) -> Health:
         if not (self._publisher.health().ok and self._intake.health().ok):
-            self._serving.progress.runnable(
-                0
-            )  # what waits for Kafka or the registry could not go on after a restart either
+            # What waits for Kafka or the registry could not go on after a restart either.
+            self._serving.progress.runnable(0)
             self._serving.tell_progress()
         return self._serving.progress.check()

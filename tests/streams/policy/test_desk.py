@@ -29,6 +29,7 @@ from streams.policy.desk import Desk, HoldUntil, TakeTurnAs
 from streams.policy.memory import Memory
 from streams.policy.openings import Openings
 from streams.policy.quotas import Quotas
+from streams.policy.surroundings import Surroundings
 from streams.policy.switchboard import Switched
 from tests.streams.policy.installation import AMERICAN, HOUR, MINUTE, MOBILE, NOW, config, request
 from tests.streams.policy.remembering import DictState
@@ -87,15 +88,18 @@ class Counter:
         memory, self.openings = Memory(self.state), Openings(self.configured.senders.values())
         for home in range(PARTITIONS):
             self.openings.restore(home, memory.openings(home))
-        self.desk = Desk(
-            self.configured,
-            memory,
+        self.world = Surroundings(
+            config=self.configured,
             intake=intake,
             codec=CODEC,
             publisher=self.publisher,
             partitions=PARTITIONS,
             now_ms=lambda: self.now,
             may_act=self.may_act,
+        )
+        self.desk = Desk(
+            self.world,
+            memory,
             quotas=self.quotas,
             openings=self.openings,
             look_up=self.look_up,

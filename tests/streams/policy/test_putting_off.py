@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from connectors.kafka.intake import Intake
 from connectors.kafka.partitioning import partition_of
 from schemas.reasons import Reason
 from schemas.records import Cancellation, DeadLetter, Deferral, Dispatch, LifecycleEvent, Stage
@@ -23,15 +22,7 @@ UNTIL = NOW + 12_000
 
 
 def putting_off(counter: Counter) -> PuttingOff:
-    return PuttingOff(
-        counter.configured,
-        intake=Intake(stage=Stage.POLICY, codec=CODEC, publisher=counter.publisher, now_ms=lambda: counter.now),
-        codec=CODEC,
-        publisher=counter.publisher,
-        partitions=PARTITIONS,
-        now_ms=lambda: counter.now,
-        may_act=counter.may_act,
-    )
+    return PuttingOff(counter.world)
 
 
 def returned(written: Outgoing, offset: int = 7) -> Event:
