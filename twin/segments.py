@@ -27,6 +27,8 @@ _PLAIN = re.compile(f"[{re.escape(_BASIC)}]*")
 _GSM = re.compile(f"[{re.escape(_BASIC + ''.join(sorted(_EXTENSION)))}]*")
 _ONE_UNIT_EACH = re.compile("[\x00-\x7f\xa0-\u02ff\u0370-\u0482\u048a-\u058f]*")  # no combining marks in these blocks
 _GRAPHEME = regex.compile(r"\X")
+_BEFORE_JOINED_LETTER = regex.compile(r"(?V1)(?<=[\p{M}\u200d])(?=\p{Lo})(?![\u0e33\u0eb3])")
+"""Letters after a mark, joined to it by Unicode 15.1 (Indic conjuncts) and not yet by 10, by which Twilio counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def utf16_units(text: str) -> int:
 
 
 def _graphemes(text: str) -> list[str]:
-    return [part for cluster in _GRAPHEME.findall(text) for part in (cluster if cluster == "\r\n" else (cluster,))]
+    clusters = (part for cluster in _GRAPHEME.findall(text) for part in (cluster if cluster == "\r\n" else (cluster,)))
+    return [part for cluster in clusters for part in _BEFORE_JOINED_LETTER.split(cluster)]
 
 
 def _even(encoding: str, length: int, bits: int) -> Segments:

@@ -25,6 +25,11 @@ def test_counts_as_twilios_calculator_does(vector: dict[str, Any]) -> None:
     )
 
 
+def test_an_indic_conjunct_may_be_parted_and_a_thai_vowel_may_not() -> None:
+    assert count("अ" * 65 + "क्ष" + "अ" * 66).segments == 2
+    assert count("อ" * 65 + "ก็ำ" + "อ" * 66).segments == 3
+
+
 def test_smart_encoding_can_lengthen_a_text() -> None:
     assert smart_encode("a\t½…‹") == "a       1/2...>"
 

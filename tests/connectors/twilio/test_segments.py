@@ -46,6 +46,8 @@ def test_all_forty_seven_vectors_are_here() -> None:
         ("a" * 66 + "e\u0301" * 3, Segments(Encoding.UCS2, 2, 72)),  # e and its accent do not fit the 67th place
         ("á\r\n" * 23, Segments(Encoding.UCS2, 1, 69)),
         ("á" * 66 + "\r\n" + "á" * 66, Segments(Encoding.UCS2, 2, 134)),  # CR and LF may part
+        ("अ" * 65 + "क्ष" + "अ" * 66, Segments(Encoding.UCS2, 2, 134)),  # a conjunct's letters may part
+        ("อ" * 65 + "ก็ำ" + "อ" * 66, Segments(Encoding.UCS2, 3, 134)),  # a Thai vowel stays with its letter
         ("\ud83d", Segments(Encoding.UCS2, 1, 1)),  # half a surrogate pair
         ("Straße für 5 € [x]", Segments(Encoding.GSM7, 1, 21)),
     ],
