@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from schemas.records import Attempt, AttemptKind
+from streams.control.switches import LOWEST_RATE
 
 from .bucket import Bucket
 from .lanes import LaneTable
@@ -19,7 +20,7 @@ from .scheduler import Scheduler
 
 LARGEST_MESSAGE = 24
 """Segments of the largest text that Twilio takes: 1,600 UCS-2 characters, 67 in each segment."""
-LOOK_BACK_MIN_S, LOOK_BACK_MAX_S = 60.0, 900.0
+LOOK_BACK_MIN_S, LOOK_BACK_MAX_S = 60.0, LARGEST_MESSAGE / LOWEST_RATE
 """How far the log is read back for this. Far enough for the largest message of the slowest lane, so that where no
 INTENT is found nothing is owed."""
 

@@ -98,6 +98,8 @@ def test_the_log_is_read_back_as_far_as_the_largest_message_of_the_slowest_lane_
     assert look_back_s(lanes, rates, lanes.partition_of("fast")) == 60.0
     assert look_back_s(lanes, rates, lanes.partition_of("slow")) == pytest.approx(241.0)
     assert look_back_s(lanes, rates, 9) == 60.0, "a partition without lanes"
+    plan.lanes["fast"].pace.bucket.rate = 0.01
+    assert look_back_s(lanes, Rates.in_force(plan), lanes.partition_of("fast")) == pytest.approx(2_401.0)
     plan.lanes["fast"].pace.bucket.rate = 0.2
     assert look_back_s(lanes, Rates.in_force(plan), lanes.partition_of("fast")) == pytest.approx(121.0)
 
