@@ -9,6 +9,7 @@ import pytest
 
 from schemas.reasons import Reason
 from schemas.records import Channel, Deferral, MessageStatus, Stage
+from streams.policy.desk import REOPENING_HEARD_MS
 from streams.rounds import request_of
 from tests.streams.policy.installation import HOUR, MINUTE, MOBILE, NOW, config, request
 from tests.streams.policy.test_desk import Counter, asked
@@ -101,7 +102,8 @@ async def test_the_next_message_leaves_by_another_sender_when_too_many_of_the_fi
     ("reason", "reopened_after_ms", "tier"),
     [
         (Reason.DAY_CAP_REACHED, None, "1h"),
-        (Reason.DAY_CAP_REACHED, 0, "1h"),
+        (Reason.DAY_CAP_REACHED, -REOPENING_HEARD_MS, "1h"),
+        (Reason.DAY_CAP_REACHED, 1 - REOPENING_HEARD_MS, None),
         (Reason.DAY_CAP_REACHED, 1, None),
         (Reason.LANE_FULL, 1, "6h"),
     ],
