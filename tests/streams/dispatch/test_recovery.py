@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -159,7 +160,7 @@ async def test_between_the_story_and_the_commit_the_story_is_told_again_under_th
     _once(MessageStatus.ACCEPTED, here, sent.message_id)
 
 
-async def test_between_a_result_that_says_retry_and_the_retry_the_next_attempt_is_made_at_its_time() -> None:
+async def test_between_a_result_that_says_retry_and_the_retry_the_next_attempt_is_made() -> None:
     sent, twilio = order(), FakeTwilio()
     twilio.answer = lambda each, attempt, number: (
         rejected(20429, 429, retry_after_s=0.5) if attempt == 1 else twilio.accepted(each, number)
@@ -176,6 +177,21 @@ async def test_between_a_result_that_says_retry_and_the_retry_the_next_attempt_i
         await here.until(lambda: record.finished)
         assert [attempt for _, attempt, _ in twilio.posts] == [1, 2]
         assert twilio.lists == []
+
+
+async def test_after_a_crash_a_retry_is_not_made_before_its_time() -> None:
+    sent, twilio, kafka = order(), FakeTwilio(), DyingKafka()
+    twilio.answer = lambda *_: rejected(20429, 429, retry_after_s=30.0)
+    async with world(kafka=kafka, twilio=twilio) as here:
+        here.take(sent)
+        await here.until(lambda: any(kind == "result" for kind, _, _ in here.attempts()))
+        here.engine.drop()
+    async with world(kafka=kafka, twilio=twilio) as here:
+        here.take(sent)
+        await here.until(lambda: here.scheduler.held)
+        await asyncio.sleep(0.1)
+        assert len(twilio.posts) == 1
+        assert here.scheduler.next_at() > time.monotonic() + 10.0
 
 
 async def test_throttled_retried_accepted_crash_is_not_sent_a_third_time() -> None:
