@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 
@@ -93,7 +92,7 @@ class Progress:
         return Health(stuck_s < self._limit_s, f"runnable records, none finished for {stuck_s:.0f} s")
 
 
-def add_routes(app: web.Application, board: HealthBoard, registry: CollectorRegistry = REGISTRY) -> None:
+def add_routes(app: web.Application, board: HealthBoard) -> None:
     """Serve `/health/live`, `/health/ready`, Prometheus `/metrics`, and the views that the board has by now."""
 
     async def answer(evaluate: Callable[[], tuple[bool, dict[str, Health]]]) -> web.Response:
@@ -108,7 +107,7 @@ def add_routes(app: web.Application, board: HealthBoard, registry: CollectorRegi
         return await answer(board.ready)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app.router.add_get("/health/live", live)
     app.router.add_get("/health/ready", ready)

@@ -54,7 +54,6 @@ class Intake:
         codec: reads and writes records.
         publisher: writes dead letters.
         now_ms: wall clock, epoch milliseconds UTC.
-        max_value_bytes: larger values are dead-lettered undecoded.
     """
 
     def __init__(
@@ -64,13 +63,11 @@ class Intake:
         codec: Codec,
         publisher: DurablePublisher,
         now_ms: Callable[[], int],
-        max_value_bytes: int = MAX_VALUE_BYTES,
     ) -> None:
         self._stage = stage
         self._codec = codec
         self._publisher = publisher
         self._now_ms = now_ms
-        self._max_value_bytes = max_value_bytes
         self._registry = Outage("schema registry")
         self._asking = asyncio.Lock()
         self._said: dict[tuple[str, Reason], _Said] = {}
@@ -87,11 +84,11 @@ class Intake:
             PublishRejected, PublisherClosed: the dead letter could not be written (see DurablePublisher).
         """
         data = message.value or b""
-        if len(data) > self._max_value_bytes:
+        if len(data) > MAX_VALUE_BYTES:
             await self.dead(
                 message,
                 reason=Reason.OVERSIZED,
-                detail=f"the value has {len(data)} bytes, and {self._max_value_bytes} are accepted",
+                detail=f"the value has {len(data)} bytes, and {MAX_VALUE_BYTES} are accepted",
                 fix="pass large media by URL",
             )
             return None

@@ -66,7 +66,3 @@ class Lease:
     def age_s(self) -> float:
         """Seconds since the last confirmed request; infinite before the first one."""
         return self._clock() - self._renewed_at
-
-    def loop_lag_s(self) -> float:
-        """Seconds since the main loop last reported."""
-        return self._clock() - self._loop_turned_at

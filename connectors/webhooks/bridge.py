@@ -54,8 +54,6 @@ def create_bridge(
     codec: Codec,
     board: HealthBoard,
     now_ms: Callable[[], int],
-    *,
-    clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """The bridge as an aiohttp application, with health and metrics.
 
@@ -65,12 +63,11 @@ def create_bridge(
         codec: encodes them.
         board: health of the process.
         now_ms: wall clock, epoch milliseconds UTC.
-        clock: monotonic seconds, for deadlines.
 
     Raises:
         ValueError: an account has no signing token.
     """
-    bridge = _Bridge(settings, publisher, codec, now_ms, clock)
+    bridge = _Bridge(settings, publisher, codec, now_ms)
     # Bodies are limited by the bridge itself: a hostile one shall not be read to its end first.
     app = web.Application(client_max_size=settings.max_body)
     app.router.add_post(STATUS_PATH, bridge.handler("status", bridge.status))
@@ -89,12 +86,10 @@ class _Bridge:
         publisher: Publisher,
         codec: Codec,
         now_ms: Callable[[], int],
-        clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._now_ms = now_ms
-        self._clock = clock
-        self._delivery = Delivery(publisher, codec, limit=settings.max_in_flight, now_s=clock)
+        self._delivery = Delivery(publisher, codec, limit=settings.max_in_flight)
         tokens: dict[str, tuple[str, ...]] = {}
         self._names: dict[str, str] = {}
         for account in settings.accounts:
@@ -113,7 +108,7 @@ class _Bridge:
         answered = _seconds.labels(webhook)
 
         async def answer(request: web.Request) -> web.Response:
-            began_s = self._clock()
+            began_s = time.monotonic()
             if self._in_flight >= self._settings.max_in_flight or self._delivery.full:
                 return self._refuse(request, webhook, Refused(503, "busy"))
             self._in_flight += 1
@@ -125,7 +120,7 @@ class _Bridge:
             finally:
                 self._in_flight -= 1
                 _handling.set(self._in_flight)
-                answered.observe(self._clock() - began_s)
+                answered.observe(time.monotonic() - began_s)
             _webhooks.labels(webhook, _STORED).inc()
             return response
 

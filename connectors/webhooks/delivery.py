@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from prometheus_client import Gauge
@@ -44,11 +45,10 @@ class Delivery:
     it is acknowledged, and an outage cannot fill the memory.
     """
 
-    def __init__(self, publisher: Publisher, codec: Codec, *, limit: int, now_s: Callable[[], float]) -> None:
+    def __init__(self, publisher: Publisher, codec: Codec, *, limit: int) -> None:
         self._publisher = publisher
         self._codec = codec
         self._limit = limit
-        self._now_s = now_s
         self._unacknowledged = 0
         self._unwritable = Burst("webhooks cannot be written as records")
         self._refused = Burst("records of webhooks refused by Kafka")
@@ -74,7 +74,7 @@ class Delivery:
         self._unacknowledged += 1
         _unacknowledged.set(self._unacknowledged)
         future.add_done_callback(self._done)
-        await asyncio.wait([future], timeout=max(until_s - self._now_s(), 0))
+        await asyncio.wait([future], timeout=max(until_s - time.monotonic(), 0))
         return future.done() and not future.cancelled() and future.exception() is None
 
     def _done(self, future: asyncio.Future[Position]) -> None:

@@ -49,7 +49,7 @@ def conflict(group: str, record: Control | None, configured: int) -> str | None:
     )
 
 
-def moved(group: str, to: int, *, by: str, at: int, since: int | None = None, reason: str | None = None) -> Control:
+def moved(group: str, to: int, *, by: str, at: int, since: int | None = None) -> Control:
     """The record that a group lies on a partition from now on."""
     return Control(
         subject_kind=ControlSubject.GROUP,
@@ -57,7 +57,6 @@ def moved(group: str, to: int, *, by: str, at: int, since: int | None = None, re
         action=ControlAction.MOVE_DONE,
         from_partition=since,
         to_partition=to,
-        reason=reason,
         by=by,
         at=at,
     )

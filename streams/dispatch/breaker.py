@@ -38,7 +38,7 @@ class Breaker:
     """Closed: work flows. Open until a moment: nothing starts. After that moment half-open: one message at a time,
     until a success closes it or trouble opens it for longer.
 
-    An operator's pause is kept apart: it ends by `resume` only.
+    An operator's pause is kept apart: nothing here ends it.
 
     Attributes:
         open_until: monotonic seconds; 0 while closed.
@@ -67,7 +67,7 @@ class Breaker:
         """When something may start again; in the past when it may at once."""
         return FOREVER if self.paused else self.open_until
 
-    def trip(self, now: float, why: str, *, backoff: Backoff | None = None, at_least_s: float = 0.0) -> float:
+    def trip(self, now: float, why: str, *, at_least_s: float = 0.0) -> float:
         """Trouble: open for the backoff's next wait. Returns the seconds. Trouble that comes while it is open (from
         messages that were under way) does not lengthen the wait."""
         if self.open_until > now:
@@ -76,7 +76,7 @@ class Breaker:
             return self.open_until - now
         self.troubles += 1
         self.why = why
-        wait = max(at_least_s, (backoff or self._backoff).wait_s(self.troubles, self._random))
+        wait = max(at_least_s, self._backoff.wait_s(self.troubles, self._random))
         self.open_until = now + wait
         return wait
 

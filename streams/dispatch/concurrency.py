@@ -71,10 +71,6 @@ class Concurrency:
         self._ended(reported)
         return cut
 
-    def abandoned(self) -> None:
-        """A request ended without an answer."""
-        self._ended(None)
-
     def _near(self, now: float, reported: int | None) -> bool:
         if reported is None or not self.refused_at or now - self._cut_at > REMEMBERED_S:
             return False

@@ -58,11 +58,10 @@ class Scheduler:
         *,
         random: Callable[[], float],
         settings: SchedulerSettings | None = None,
-        look: Callable[[Job], bool] = _always,
     ) -> None:
         settings = settings or SchedulerSettings()
         self.table = table
-        self.look = look
+        self.look: Callable[[Job], bool] = _always
         self.refused: list[Job] = []
         self.held = 0
         self._sequence = 0

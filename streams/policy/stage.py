@@ -99,7 +99,6 @@ class PolicyStage:
         partitions: int,
         now_ms: Callable[[], int],
         customer_data: CustomerData | None = None,
-        max_under_way: int = MAX_UNDER_WAY,
     ) -> None:
         self._config = config
         self._publisher = publisher
@@ -142,7 +141,7 @@ class PolicyStage:
             desk,
             crowds=Crowds(line_limits(len(config.apps), partitions)),
             putting_off=PuttingOff(world),
-            max_under_way=max_under_way,
+            max_under_way=MAX_UNDER_WAY,
             now_ms=now_ms,
             crash=self._broken,
         )

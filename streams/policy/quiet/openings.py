@@ -25,12 +25,6 @@ class Local(NamedTuple):
     hours: Hours
 
 
-def is_open(places: frozenset[Local], moment_ms: int) -> bool:
-    """Whether all places are open at a moment, epoch milliseconds UTC."""
-    moment_s = moment_ms // 1000
-    return any(start <= moment_s < end for start, end in _open_on(places, moment_s // DAY_S))
-
-
 def opens_at(places: frozenset[Local], moment_ms: int, until_ms: int) -> int | None:
     """The first moment from `moment_ms` on and before `until_ms` at which all places are open; epoch milliseconds UTC.
     None when there is none."""

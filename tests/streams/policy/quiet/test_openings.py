@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.policy.quiet.hours import Hours, Opening
-from streams.policy.quiet.openings import Local, closes_at, is_open, opens_at
+from streams.policy.quiet.openings import Local, closes_at, opens_at
 from streams.policy.quiet.places import zone_names
 from tests.streams.policy.quiet.wall_clock import BEGIN, DAYS, END, MINUTE, Week, open_on_the_wall, transitions
 
@@ -28,6 +28,10 @@ NIGHT: Week = {
 
 def hours(week: Week) -> Hours:
     return Hours(tuple(Opening.parse(start, end, [day]) for day, openings in week.items() for start, end in openings))
+
+
+def is_open(places: frozenset[Local], moment_ms: int) -> bool:
+    return opens_at(places, moment_ms, moment_ms + 1) is not None
 
 
 def distinct_zones() -> list[str]:
