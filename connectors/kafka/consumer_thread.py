@@ -1,8 +1,8 @@
 """The half of the consumer that talks to the broker: aiokafka on an event loop of its own, so that heartbeats go on
 whatever the stage does.
 
-Methods named `call…` here are called from the main loop and run their work on the thread's loop. Everything private of
-aiokafka that is used is listed in tests/connectors/kafka/test_overrides.py.
+What is called from the main loop says so, and has its work done on the thread's loop. Everything private of aiokafka
+that is used is listed in tests/connectors/kafka/test_overrides.py.
 """
 
 from __future__ import annotations
