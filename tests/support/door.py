@@ -17,7 +17,7 @@ _CHUNK = 65_536
 
 class Door:
     """Listens on 127.0.0.1 and passes every byte on to the server behind it. Shut: refuses new connections and cuts
-    those that exist.
+    those that exist. Keeping answers: the server gets what it is sent, and what it says waits here.
 
     Args:
         host, port: the server behind.
@@ -30,6 +30,9 @@ class Door:
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._asking, self._answering = asyncio.Event(), asyncio.Event()
+        self._asking.set()
+        self._answering.set()
 
     @classmethod
     def to(cls, url: str) -> Door:
@@ -59,6 +62,14 @@ class Door:
         """Refuse and cut from now on."""
         self._run(self._shut())
 
+    def keep_answers(self) -> None:
+        """Let nothing through that the server says from now on."""
+        self._loop.call_soon_threadsafe(self._answering.clear)
+
+    def let_answers_go(self) -> None:
+        """Let it through."""
+        self._loop.call_soon_threadsafe(self._answering.set)
+
     def _run(self, what: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(what, self._loop).result(10)
 
@@ -80,16 +91,19 @@ class Door:
             with contextlib.suppress(OSError):
                 behind_reader, behind_writer = await asyncio.open_connection(*self._behind)
                 self._writers.add(behind_writer)
-                await asyncio.gather(_copy(reader, behind_writer), _copy(behind_reader, writer))
+                await asyncio.gather(
+                    _copy(reader, behind_writer, self._asking), _copy(behind_reader, writer, self._answering)
+                )
                 self._writers.discard(behind_writer)
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may: asyncio.Event) -> None:
     try:
         while chunk := await reader.read(_CHUNK):
+            await may.wait()
             writer.write(chunk)
             await writer.drain()
     except OSError:

@@ -29,6 +29,7 @@ from twin.settings import AccountSettings, FaultSettings, OutcomeSettings, Sende
 ACCOUNT_SID = "AC" + "7" * 32
 TOKEN = "twin-primary-token"
 WAIT_S = 60.0
+QUICK_HTTP = HttpSettings(total_timeout_s=1.5, connect_timeout_s=1.0)
 
 ADDRESSES = {"fast": "+15005551001", "second": "+15005551002", "slow": "+15005551003"}
 RATES = {"fast": 2000.0, "second": 200.0, "slow": 2.0}
@@ -111,9 +112,16 @@ async def dispatch(
     token: str = TOKEN,
     settings: Mapping[str, Any] | None = None,
     make_publisher: type[DurablePublisher] = DurablePublisher,
+    instance_id: str | None = None,
+    times: Mapping[str, float] | None = None,
 ) -> AsyncIterator[DispatchStage]:
-    """A stage in the test's own loop."""
-    kafka_settings = quick_settings(kafka.bootstrap)
+    """A stage in the test's own loop.
+
+    Args:
+        instance_id: of a static member.
+        times: of Kafka's settings, where they are not to be quick.
+    """
+    kafka_settings = quick_settings(kafka.bootstrap, **(times or {}))
     publisher = make_publisher(kafka_settings, name=f"dispatch-{group}")
     await publisher.start()
     stage = DispatchStage(
@@ -124,13 +132,19 @@ async def dispatch(
         publisher=publisher,
         settings=DispatchSettings(
             public_url=None,
-            http=HttpSettings(total_timeout_s=1.5, connect_timeout_s=1.0),
-            **({"settle_s": 2.0} | dict(settings or {})),
+            **({"settle_s": 2.0, "http": QUICK_HTTP} | dict(settings or {})),
         ),
         now_ms=wall_ms,
         registry=CollectorRegistry(),
     )
-    app = create_app(kafka_settings, group=group, anchor=DISPATCH_ANCHOR, window=stage.window, datadir=datadir)
+    app = create_app(
+        kafka_settings,
+        group=group,
+        anchor=DISPATCH_ANCHOR,
+        window=stage.window,
+        instance_id=instance_id,
+        datadir=datadir,
+    )
     stage.register(app)
     await stage.start()
     try:
