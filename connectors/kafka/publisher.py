@@ -18,6 +18,7 @@ from connectors.health import Health
 from connectors.kafka import publish_metrics
 from connectors.kafka.publish_outcomes import Position, PublisherClosed, PublishRejected, is_refusal
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.unknown_partitions import UnknownPartitions
 from connectors.outage import Outage
 from schemas.topics import LIFECYCLE
 
@@ -98,6 +99,7 @@ class DurablePublisher:
             "partitioner": "murmur2_random",
             "linger.ms": LINGER_MS,
             "queue.buffering.max.messages": buffer_records,
+            "topic.metadata.refresh.interval.ms": int(settings.metadata_max_age_s * 1000),
             "topic.metadata.propagation.max.ms": int(UNKNOWN_TOPIC_AFTER_S * 1000),
             "request.timeout.ms": int(settings.request_timeout_s * 1000),
             "socket.timeout.ms": int(settings.request_timeout_s * 1000),
@@ -114,6 +116,7 @@ class DurablePublisher:
         self._backlog: deque[_Waiting] = deque()
         self._gathered: deque[_Waiting] = deque()  # of GATHERED topics
         self._gathered_until = 0.0
+        self._unknown = UnknownPartitions[_Waiting](count=self._count, again=self._found, refuse=self._not_found)
         self._reports: list[tuple[asyncio.Future[Position], KafkaError | None, int, int]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._expects_acks = False
@@ -234,6 +237,9 @@ class DurablePublisher:
         headers: Sequence[tuple[str, bytes]],
     ) -> bool:
         """False when librdkafka's queue is full."""
+        if self._unknown and (topic, partition) in self._unknown:
+            self._unknown.keep(topic, partition, (future, topic, value, key, partition, headers))
+            return True
         report = functools.partial(self._on_delivery, future)
         try:
             if headers:
@@ -243,11 +249,26 @@ class DurablePublisher:
         except BufferError:
             return False
         except KafkaException as error:
-            self._failed(future, topic, error.args[0])
+            if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
+                self._unknown.keep(topic, partition, (future, topic, value, key, partition, headers))
+            else:
+                self._failed(future, topic, error.args[0])
         except Exception as error:  # not ours to judge (a key that is no bytes), but it waits for nothing any more
             del self._pending[future]
             future.set_exception(error)
         return True
+
+    async def _count(self, topic: str) -> int:
+        ask = functools.partial(self._producer.list_topics, topic, timeout=PROBE_TIMEOUT_S)
+        cluster = await self._loop.run_in_executor(self._probes, ask)
+        return len(cluster.topics[topic].partitions)
+
+    def _found(self, records: list[_Waiting]) -> None:
+        self._backlog.extendleft(reversed(records))
+
+    def _not_found(self, record: _Waiting) -> None:
+        future, topic = record[:2]
+        self._failed(future, topic, KafkaError(KafkaError._UNKNOWN_PARTITION))
 
     def _look_after(self, seconds: float) -> None:
         self._timer = self._loop.call_later(seconds, self._look)
@@ -329,6 +350,7 @@ class DurablePublisher:
         self._closed = self._closed or why
         self._backlog.clear()
         self._gathered.clear()
+        self._unknown.clear()
         left = [future for future in self._pending if not future.done()]
         self._pending.clear()
         for future in left:

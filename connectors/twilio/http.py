@@ -181,7 +181,7 @@ class LeanHttpClient(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no t
             AnswerLost: anything else without a complete answer.
         """
         place = self._place(f"{url}?{urlencode(params, doseq=True)}" if params else url)
-        form = Form(_fields(data)) if isinstance(data, Mapping) else data
+        form = data if data is None or isinstance(data, Form) else Form(_fields(data))
         body, turn = (form.body, form.turn) if form is not None else (None, None)
         all_headers = tuple({**(headers or {}), **self._own_headers}.items())
         answered = await self._exchange.send(method, place, all_headers, body, turn, timeout)

@@ -216,6 +216,7 @@ class DispatchStage:
     def register(self, app: StageApp) -> None:
         """Add an agent for every class, and be told of assignments and commits."""
         self._app = app
+        app.hooks.agents_take_batches = True
         for topic in self.topics():
             app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name=f"dispatch {topic}")(self._agent)
         app.hooks.on_assigned(self._on_assigned)
@@ -282,8 +283,9 @@ class DispatchStage:
     # Records ----------------------------------------------------------------------------------------------------------
 
     async def _agent(self, stream: Any) -> None:
-        async for event in stream.noack().events():
-            self.offer(event)
+        async for batch in stream.noack():
+            for event in batch:
+                self.offer(event)
 
     def _take(self, order: Dispatch, event: Any) -> None:
         lane = self.table.lanes.get(order.lane)
