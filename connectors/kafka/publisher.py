@@ -8,7 +8,6 @@ import functools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 import structlog
@@ -16,22 +15,19 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.health import Health
 from connectors.kafka import publish_metrics
+from connectors.kafka.broker_watch import BrokerWatch
 from connectors.kafka.publish_outcomes import Position, PublisherClosed, PublishRejected, is_refusal
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.unknown_partitions import UnknownPartitions
-from connectors.outage import Outage
 from schemas.topics import LIFECYCLE
 
 __all__ = ["DurablePublisher", "Position", "PublishRejected", "PublisherClosed"]
 
 _log = structlog.get_logger(__name__)
 
-STALLED_S = 2.0
-"""A record unacknowledged for so long makes us ask whether the brokers still answer: an ack takes milliseconds."""
 OVERDUE_S = 10.0
 """A record unacknowledged for so long is shown in health even while brokers answer (no leader, too few replicas)."""
 PROBE_TIMEOUT_S = 2.0
-_PROBE_INTERVAL_S = 1.0
 ACKS_EVERY_S = 0.001
 """How often acknowledgements are fetched while some are due. A thread that waits for them would hear of each at once,
 and would fight a busy loop for the interpreter's lock over each."""
@@ -49,7 +45,6 @@ _NEWS_EVERY_S = 0.05
 LINGER_MS = 1
 """What is handed over together becomes one request; without it librdkafka sends the first record alone."""
 _NOT_STARTED = "not started"
-_SILENCE = "no answer"
 _STATISTICS_MS = 500
 """librdkafka tells only by its statistics when it holds the producer id that the first record waits for."""
 UNKNOWN_TOPIC_AFTER_S = 5.0
@@ -110,8 +105,7 @@ class DurablePublisher:
             "error_cb": self._on_error,
             "stats_cb": self._on_statistics,
         }
-        self._outage = Outage("Kafka")
-        self._last_error = _SILENCE
+        self._brokers = BrokerWatch(name, probe=self._probe, oldest_s=self._oldest_s)
         self._pending: dict[asyncio.Future[Position], _Pending] = {}
         self._backlog: deque[_Waiting] = deque()
         self._gathered: deque[_Waiting] = deque()  # of GATHERED topics
@@ -123,7 +117,6 @@ class DurablePublisher:
         self._stopping = False
         self._closed: str | None = _NOT_STARTED
         self._ready = asyncio.Event()
-        self._doubt = asyncio.Event()
         self._drained: asyncio.Event | None = None
 
     async def start(self) -> None:
@@ -135,9 +128,8 @@ class DurablePublisher:
         self._loop = asyncio.get_running_loop()
         self._producer = Producer(self._config)
         self._closed = None
-        self._probes = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{self._name}-probe")
         self._look_after(_NEWS_EVERY_S)
-        self._watcher = asyncio.create_task(self._watch(), name=f"{self._name}-watch")
+        self._brokers.start()
         publish_metrics.unacknowledged.labels(self._name).set_function(lambda: len(self._pending))
 
     async def warm(self) -> None:
@@ -147,7 +139,7 @@ class DurablePublisher:
         Raises:
             PublisherClosed: the producer broke meanwhile, or was stopped.
         """
-        self._doubt.set()
+        self._brokers.look()
         await self._ready.wait()
         if self._closed is not None:
             raise PublisherClosed(self._closed)
@@ -207,8 +199,7 @@ class DurablePublisher:
         self._stopping = True
         self._close("stopped")
         self._stop_looking()
-        self._watcher.cancel()
-        self._probes.shutdown(wait=False, cancel_futures=True)
+        self._brokers.stop()
         await asyncio.to_thread(self._destroy)
         publish_metrics.unacknowledged.remove(self._name)
 
@@ -216,10 +207,11 @@ class DurablePublisher:
         """Whether records can be written now."""
         if self._closed is not None:
             return Health(False, self._closed)
-        if not self._outage.over:
-            return self._outage.health()
+        brokers = self._brokers.health()
+        if not brokers.ok:
+            return brokers
         if not self._ready.is_set():
-            return Health(False, f"waiting for Kafka: {self._last_error}")
+            return Health(False, f"waiting for Kafka: {self._brokers.last_error}")
         waiting_s = self._oldest_s()
         if waiting_s > OVERDUE_S:
             return Health(False, f"{len(self._pending)} records unacknowledged, the oldest for {waiting_s:.0f} s")
@@ -259,8 +251,7 @@ class DurablePublisher:
         return True
 
     async def _count(self, topic: str) -> int:
-        ask = functools.partial(self._producer.list_topics, topic, timeout=PROBE_TIMEOUT_S)
-        cluster = await self._loop.run_in_executor(self._probes, ask)
+        cluster = await self._brokers.ask(functools.partial(self._producer.list_topics, topic, timeout=PROBE_TIMEOUT_S))
         return len(cluster.topics[topic].partitions)
 
     def _found(self, records: list[_Waiting]) -> None:
@@ -325,7 +316,7 @@ class DurablePublisher:
             publish_metrics.acknowledged(topic, size, now - since)
             acknowledged = True
         if acknowledged:
-            self._reached()
+            self._brokers.reached()
         if self._drained is not None and not self._pending:
             self._drained.set()
 
@@ -361,32 +352,6 @@ class DurablePublisher:
         oldest = next(iter(self._pending.values()), None)
         return time.monotonic() - oldest[0] if oldest else 0.0
 
-    async def _watch(self) -> None:
-        """Ask the brokers whether they are there: when something made us doubt it, and until they are back."""
-        while True:
-            try:
-                async with asyncio.timeout(_PROBE_INTERVAL_S):
-                    await self._doubt.wait()
-            except TimeoutError:
-                if self._outage.over and self._oldest_s() < STALLED_S:
-                    continue
-            self._doubt.clear()
-            try:
-                await self._loop.run_in_executor(self._probes, self._probe)
-            except KafkaException:  # says "transport failure" only; what we were told before is better
-                self._outage.began(self._last_error)
-                await asyncio.sleep(_PROBE_INTERVAL_S)
-            else:
-                self._reached()
-
-    def _reached(self) -> None:
-        self._last_error = _SILENCE
-        self._outage.ended()
-
-    def _trouble(self, why: str) -> None:
-        self._last_error = why
-        self._doubt.set()
-
     # Called by librdkafka inside `_look`; during `_destroy` in its thread, when nobody asks any more.
 
     def _on_delivery(self, future: asyncio.Future[Position], error: KafkaError | None, message: Message) -> None:
@@ -394,7 +359,7 @@ class DurablePublisher:
 
     def _on_error(self, error: KafkaError) -> None:
         if not self._stopping:
-            self._trouble(error.str())
+            self._brokers.trouble(error.str())
 
     def _on_statistics(self, statistics: str) -> None:
         if self._stopping or self._ready.is_set():
