@@ -14,6 +14,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -32,15 +33,15 @@ from connectors.twilio.errors import ErrorPolicy
 from connectors.twilio.http import TwilioSession
 from connectors.twilio.messages import Messages
 from schemas.codec import Codec
-from schemas.errors import DecodeError, SchemaNotLoaded
 from schemas.reasons import Reason
-from schemas.records import Control, Dispatch, MessageClass, Record, Stage
+from schemas.records import Control, MessageClass, Stage
 from schemas.topics import CANCELLATIONS, CONSENT, CONTROL, dispatch_topic
 from streams.control.places import places_of
 from streams.control.switches import Aspect
 from streams.control.tail import ControlTail
 
 from . import metrics
+from .arrivals import Arrivals
 from .backlog_watch import BacklogWatch
 from .changes import FRESH_S, KEPT_MS, Changes
 from .day_caps import DayCaps
@@ -152,7 +153,7 @@ class DispatchStage:
             table,
             self.scheduler,
             self.engine.tenure,
-            give_back=self._give_back,
+            give_back=partial(self._give_back, Reason.LANE_FULL),
             span=lambda tp: self._consumer.held(tp),
         )
         self.switching = Switching(
@@ -167,9 +168,19 @@ class DispatchStage:
             self.switching.switches,
             self.scheduler,
             self.engine.tenure,
-            give_back=self._give_back_moved,
+            give_back=partial(self._give_back, Reason.LANE_MOVED),
             serves=lambda partition: partition in self._served,
             clock=time.monotonic,
+            now_ms=now_ms,
+        )
+        self._arrivals = Arrivals(
+            table,
+            self.engine,
+            codec=codec,
+            intake=self._intake,
+            moving=self.moving,
+            day_caps=self.day_caps,
+            overflow=self.overflow,
             now_ms=now_ms,
         )
         self._backlog = BacklogWatch(
@@ -218,7 +229,8 @@ class DispatchStage:
         self._app = app
         app.hooks.agents_take_batches = True
         for topic in self.topics():
-            app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name=f"dispatch {topic}")(self._agent)
+            channel = app.topic(topic, value_type=bytes, value_serializer="raw")
+            app.agent(channel, name=f"dispatch {topic}")(self._arrivals.agent)
         app.hooks.on_assigned(self._on_assigned)
         app.hooks.on_revoked(self._on_revoked)
         app.hooks.on_released(self._on_released)
@@ -266,44 +278,7 @@ class DispatchStage:
         board.live_while("dispatch", self._live)
         board.show("lanes", self.view.show)
 
-    def offer(self, event: Any) -> None:
-        """Take a record; returns at once. It is finished when the message's end here is written down."""
-        if event.message.generation_id != self.engine.tenure.generation:
-            return  # of an assignment that is over: it comes again, here or elsewhere
-        try:
-            record = self._codec.decode(event.message.value or b"")
-        except (DecodeError, SchemaNotLoaded):
-            record = None
-        if isinstance(record, Dispatch):
-            self._take(record, event)
-        else:
-            # A dead letter, or one whose schema must be asked for.
-            self.engine.under_way.spawn(self._read_slowly(event))
-
-    # Records ----------------------------------------------------------------------------------------------------------
-
-    async def _agent(self, stream: Any) -> None:
-        async for batch in stream.noack():
-            for event in batch:
-                self.offer(event)
-
-    def _take(self, order: Dispatch, event: Any) -> None:
-        lane = self.table.lanes.get(order.lane)
-        if lane is None:
-            self.engine.take(order, event, Reason.UNKNOWN_LANE)
-            return
-        place = self.moving.place(lane.group)
-        order.account, order.group = lane.account, lane.group
-        tp = event.message.tp
-        astray: Reason | None = None
-        closed = tp.partition == place.opening
-        if tp.partition != place.home and not closed:
-            astray = Reason.LANE_MOVED  # only the process that serves the group's partition may pace its lanes
-        elif self.day_caps.waits_until(order, order.segments, self._now_ms()) is not None:
-            astray = Reason.DAY_CAP_REACHED
-        elif self.overflow.is_full(order, tp):
-            astray = Reason.LANE_FULL
-        self.engine.take(order, event, astray, closed=closed)
+    # Switches ---------------------------------------------------------------------------------------------------------
 
     def _switch(self, key: bytes, record: Control | None) -> None:
         if self._backlog.take(key, record) or self._day_counts.take(key, record):
@@ -313,19 +288,8 @@ class DispatchStage:
             self.moving.take(record)
             self.engine.sender.kick()
 
-    def _give_back_moved(self, job: Job) -> None:
-        self.engine.under_way.spawn(self.engine.settler.give_up(job, Reason.LANE_MOVED))
-
-    def _give_back(self, job: Job) -> None:
-        self.engine.under_way.spawn(self.engine.settler.give_up(job, Reason.LANE_FULL))
-
-    async def _read_slowly(self, event: Any) -> None:
-        record: Record | None = await self._intake.read(event.message, (Dispatch,))
-        if record is None:
-            event.ack()
-        elif event.message.generation_id == self.engine.tenure.generation:
-            assert isinstance(record, Dispatch)
-            self._take(record, event)
+    def _give_back(self, reason: Reason, job: Job) -> None:
+        self.engine.under_way.spawn(self.engine.settler.give_up(job, reason))
 
     # Ownership --------------------------------------------------------------------------------------------------------
 
