@@ -78,8 +78,6 @@ class DispatchStage:
         publisher: writes to Kafka.
         settings: see there.
         now_ms: wall clock, epoch milliseconds UTC.
-        owner: name of this process in the attempts log. No other process may have it, not even one that is thought to
-            be gone: some of what the log says counts for its writer only.
         policy: what Twilio's errors mean; the table as shipped when None.
         registry: where the gauges of the scheduler are shown; one stage per registry.
 
@@ -97,7 +95,6 @@ class DispatchStage:
         publisher: DurablePublisher,
         settings: DispatchSettings,
         now_ms: Callable[[], int],
-        owner: str = "",
         policy: ErrorPolicy | None = None,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
@@ -141,7 +138,9 @@ class DispatchStage:
                 changes=self.changes,
                 day_caps=self.day_caps,
             ),
-            owner=owner or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}",
+            # No other process may have it, not even one that is thought to be gone: some of what the log says counts
+            # for its writer only.
+            owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}",
             broken=self._broken,
             finished=self._progress.finished,
             settle_s=settings.settle_s,
