@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.records import MessageClass
 from streams.dispatch.bucket import RESOLUTION_S
 from streams.dispatch.company import APART_S, BUNCH_S, EARLY_S, WAITS_PART, Company, apart_s
+from streams.dispatch.jobs import Job
 from streams.dispatch.lanes import Group
 
 from .simulation import Simulation, job, lane, scheduler, table
@@ -105,3 +106,35 @@ def test_where_a_budget_is_shared_no_lane_lets_it_lie_to_wait_for_company() -> N
     simulation.run(60.0)
     starts = [start.at for start in simulation.starts]
     assert starts == pytest.approx([50.04 + number for number in range(8)], abs=0.002)
+
+
+def test_where_a_carrier_grants_a_rate_no_lane_lets_it_lie_to_wait_for_company() -> None:
+    group = Group("g", 0, carriers={"att": 1.0})
+    simulation = Simulation(scheduler(table([lane("a", 4.0, group="g"), lane("b", 4.0, group="g")], [group])), now=50.0)
+    simulation.scheduler.carriers["g", "att"].pace.bucket.hand_over(paid_at=50.041, largest=1)
+    for number in range(8):
+        simulation.arrive(50.0, job(lane="ab"[number % 2], carrier="att"))
+    simulation.run(60.0)
+    starts = [start.at for start in simulation.starts]
+    assert starts == pytest.approx([50.04 + number for number in range(8)], abs=0.002)
+
+
+def test_lanes_that_come_late_to_each_moment_use_their_pace_all_the_same() -> None:
+    simulation = _with_backlogs(1.0, lateness_s=0.06)
+    sent = sum(start.job.segments for start in simulation.starts)
+    assert sent / (60 * 60.0) >= 0.985, "0.5 % for company, the rest is what the timer is late"
+
+
+def test_what_starts_at_one_moment_is_planned_at_another() -> None:
+    simulation = _with_backlogs(1.0)
+    plan, moments = simulation.scheduler.plan, []
+
+    def noting(now: float) -> list[Job]:
+        planned = plan(now)
+        moments.extend([now] * len(planned))
+        return planned
+
+    simulation.scheduler.plan = noting  # type: ignore[method-assign]
+    simulation.run(simulation.now + 10.0)
+    assert len(moments) > 100
+    assert all((each + 1e-6) % apart_s(1.0) <= BUNCH_S for each in moments)
