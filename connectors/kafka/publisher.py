@@ -260,6 +260,7 @@ class DurablePublisher:
     def _not_found(self, record: _Waiting) -> None:
         future, topic = record[:2]
         self._failed(future, topic, KafkaError(KafkaError._UNKNOWN_PARTITION))
+        self._tell_if_drained()
 
     def _look_after(self, seconds: float) -> None:
         self._timer = self._loop.call_later(seconds, self._look)
@@ -317,6 +318,9 @@ class DurablePublisher:
             acknowledged = True
         if acknowledged:
             self._brokers.reached()
+        self._tell_if_drained()
+
+    def _tell_if_drained(self) -> None:
         if self._drained is not None and not self._pending:
             self._drained.set()
 

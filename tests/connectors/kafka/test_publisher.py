@@ -137,6 +137,18 @@ async def test_an_unknown_partition_is_refused(kafka: Kafka, publisher: DurableP
         await publisher.publish(topic, b"x", partition=2)
 
 
+async def test_a_stop_waits_for_a_record_that_is_refused_and_no_longer(
+    kafka: Kafka, publisher: DurablePublisher
+) -> None:
+    topic = make_topic(kafka, 2)
+    await publisher.publish(topic, b"x", partition=1)
+    lost = publisher.publish(topic, b"x", partition=2)
+    async with asyncio.timeout(30):
+        await publisher.stop(timeout_s=300)
+    with pytest.raises(PublishRejected, match="Unknown partition"):
+        await lost
+
+
 async def test_a_partition_that_its_topic_has_got_since_is_written_to_in_order(
     kafka: Kafka, publisher: DurablePublisher
 ) -> None:
