@@ -112,7 +112,7 @@ class JavaBroker:
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nothing answers."""
-        self._running().signal(signal.SIGSTOP)
+        self._running().stand_still()
 
     def resume(self) -> None:
         """SIGCONT."""

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from signal import Signals
 
+from tests.support.waiting import wait_until
+
 _WRAPPER = Path(__file__).with_name("die_with_parent.py")
 
 _launcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
@@ -72,6 +74,17 @@ class Child:
     def signal(self, number: Signals) -> None:
         if self._process.poll() is None:
             self._process.send_signal(number)
+
+    def stand_still(self) -> None:
+        """SIGSTOP, and wait until every thread stands (Linux only): on a busy machine some go on for a while."""
+        self.signal(Signals.SIGSTOP)
+        wait_until(self._stands_still, "all threads to stand still", within_s=10.0, every_s=0.002)
+
+    def _stands_still(self) -> bool:
+        with contextlib.suppress(OSError):
+            stats = [task.read_text() for task in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+            return all(stat.rsplit(")", 1)[1].split()[0] not in "RSD" for stat in stats)
+        return False  # a thread ended meanwhile: look again
 
     def catches(self, number: Signals) -> bool:
         """It has set up a handler for this signal. Until then the signal ends it (Linux only)."""

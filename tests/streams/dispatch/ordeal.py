@@ -44,6 +44,7 @@ LISTED_WITHIN_S = 1.0
 SETTLE_S = 4.0
 """More than both together, as the promise supposes: what the twin accepts or lists later may be sent twice. Where the
 machine stands still for seconds it does; `Books.too_late` counts that, by the twin's own clock."""
+LISTS_PER_S = 50.0
 LIST_AGAIN_S = 6.0
 LATE = "+1628"
 """Messages to these are missing from the list when it is first asked, and there at the second time. They are messages
@@ -173,6 +174,7 @@ class Ordeal:
             fleet=RATES,
             settle_s=self.settle_s,
             list_again_s=LIST_AGAIN_S,
+            lists_per_s=LISTS_PER_S,
             callbacks=self.callbacks.url(name),
             die_at=[step, self.rnd.randint(1, STEPS[step])] if step is not None else [],
         )

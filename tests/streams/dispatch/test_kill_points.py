@@ -24,6 +24,8 @@ from .fault_points import STEPS
 from .killing import doubts, ids_of, orders, sent_of, wanted_of, worker
 
 MESSAGES = 2_400
+QUICK = {"lists_per_s": 50.0}
+"""Half of all messages are in doubt in the end, and each takes a list."""
 TROUBLE = FaultSettings(
     requests=(
         RequestFault(kind="reset_after", share=0.004),
@@ -63,13 +65,13 @@ async def test_killed_at_every_step_of_the_send_loop_it_loses_nothing_and_sends_
     await asyncio.to_thread(cluster.produce, made)
     async with Twin(twin_settings(faults=TROUBLE)) as twin:
         for step, nth in STEPS.items():
-            process = worker(cluster, group, twin, tmp_path, instance="one", die_at=[step, nth])
+            process = worker(cluster, group, twin, tmp_path, instance="one", die_at=[step, nth], **QUICK)
             try:
                 await until(lambda: process.returncode is not None, 60, f"never came to {step!r}")  # noqa: B023
                 assert process.returncode == -signal.SIGKILL, process.output()
             finally:
                 await asyncio.to_thread(process.kill)
-        process = worker(cluster, group, twin, tmp_path, instance="one")
+        process = worker(cluster, group, twin, tmp_path, instance="one", **QUICK)
         try:
             await until_committed(cluster, group, 120)
         finally:

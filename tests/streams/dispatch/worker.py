@@ -7,6 +7,7 @@ The JSON: bootstrap, group, datadir, twin (URL), and optionally
 * die_at: a step of `fault_points.STEPS` and how often it is passed;
 * callbacks: base URL of status callbacks, which also tells the twin's books whose POST it was;
 * list_again_s: `doubts.LIST_AGAIN_S`;
+* lists_per_s: `listing.LISTS_PER_S`, where deaths follow one another within seconds and each leaves a hundred in doubt;
 * served: a file that gets a line with the time whenever this process begins to send for partitions.
 """
 
@@ -25,7 +26,7 @@ from connectors.health import HealthBoard
 from connectors.kafka.worker import StageWorker, create_app
 from connectors.twilio.http import HttpSettings
 from schemas.topics import ATTEMPTS, DISPATCH_ANCHOR
-from streams.dispatch import doubts
+from streams.dispatch import doubts, listing
 from streams.dispatch.stage import DispatchStage
 from streams.dispatch.stage_settings import DispatchSettings
 from tests.streams.cluster import CODEC, COUNTS
@@ -40,6 +41,7 @@ def main(config: dict[str, Any]) -> int:
     logging.basicConfig(level="WARNING", format="%(asctime)s %(name)s %(levelname)s %(message)s")
     settings = quick_settings(config["bootstrap"], **config.get("kafka", {}))
     doubts.LIST_AGAIN_S = config.get("list_again_s", doubts.LIST_AGAIN_S)
+    listing.LISTS_PER_S = config.get("lists_per_s", listing.LISTS_PER_S)
     points = FaultyPublisher.points = FaultPoints(*config.get("die_at", ()))
     publisher = FaultyPublisher(settings, name="dispatch")
     partitions = config.get("partitions", COUNTS.dispatch)
