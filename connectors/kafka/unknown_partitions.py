@@ -1,7 +1,7 @@
 """Records for partitions that librdkafka does not know: a topic may have grown since it last asked.
 
 A worker's consumer learns of new partitions by itself, and what comes from them is answered in the partition of the
-same number. A producer asks the brokers again after minutes only, and refuses such a record at once.
+same number. A producer asks the brokers again once in `metadata_max_age_s`, and refuses such a record until then.
 """
 
 from __future__ import annotations

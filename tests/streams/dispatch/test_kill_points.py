@@ -25,7 +25,7 @@ from .killing import doubts, ids_of, orders, sent_of, wanted_of, worker
 
 MESSAGES = 2_400
 QUICK = {"lists_per_s": 50.0}
-"""Half of all messages are in doubt in the end, and each takes a list."""
+"""Eighteen deaths in a row leave more people in doubt than ten lists a second clear in the time given below."""
 TROUBLE = FaultSettings(
     requests=(
         RequestFault(kind="reset_after", share=0.004),
