@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from commlayer.config import Loaded
+from commlayer.moments import epoch_ms, moment_words
 from schemas.records import Consent, ConsentChange, ConsentSource
 
 from .failures import EXIT_FAILED, Misconfigured
@@ -102,7 +102,7 @@ def set_(
     if not by:
         raise click.UsageError("nobody says who you are: --by NAME.")
     now_ms = time.time_ns() // 1_000_000
-    expires_at = _moment_ms(expires, now_ms)
+    expires_at = None if expires is None else epoch_ms(expires, now_ms)
     if expires_at is not None and expires_at <= now_ms:
         raise click.UsageError("--expires: that moment has passed.")
     recipient = number(to, default_region)
@@ -226,7 +226,6 @@ def _writing(path: Path) -> Iterator[tuple[Loaded, TopicReader, Any]]:
 
 
 def _told(change: Written, *, unmasked: bool) -> dict[str, Any]:
-    from commlayer.consents.lines import moment_words
     from commlayer.consents.scopes import scope_words
     from connectors.masking import mask_numbers
 
@@ -255,7 +254,6 @@ def _told(change: Written, *, unmasked: bool) -> dict[str, Any]:
 
 
 def _holding(ledger: Ledger) -> Iterator[dict[str, Any]]:
-    from commlayer.consents.lines import moment_words
     from commlayer.consents.scopes import scope_words
 
     if ledger.unreadable is not None:
@@ -273,13 +271,3 @@ def _words(told: dict[str, Any]) -> Iterator[str]:
     names = {"expires_at": "until", "error_code": "error"}
     for name, value in told.items():
         yield str(value) if name in plain else f"{names.get(name, name)} {value}"
-
-
-def _moment_ms(moment: datetime | timedelta | int | None, now_ms: int) -> int | None:
-    match moment:
-        case timedelta():
-            return now_ms + moment // timedelta(milliseconds=1)
-        case datetime():
-            return int(moment.timestamp() * 1000)
-        case _:
-            return moment

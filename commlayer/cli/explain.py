@@ -6,13 +6,13 @@ import json
 import re
 import time
 from collections.abc import Iterable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from commlayer.config import ConfigurationInvalid, load
+from commlayer.moments import epoch_ms
 
 from .failures import EXIT_DONE, EXIT_FAILED, EXIT_MISCONFIGURED, Failure
 from .kafka_access import open_reader, telling_progress
@@ -78,7 +78,9 @@ def command(
     if file is None and (app or profile or now is not None or offline):
         raise click.UsageError("--app, --profile, --now and --offline belong to --dry-run.")
     if file is not None:
-        ctx.exit(_dry_run(ctx.obj, file, app, profile, _now_ms(now), offline=offline, as_json=as_json))
+        real_ms = time.time_ns() // 1_000_000
+        now_ms = real_ms if now is None else epoch_ms(now, real_ms)
+        ctx.exit(_dry_run(ctx.obj, file, app, profile, now_ms, offline=offline, as_json=as_json))
     if message_id is not None:
         _message(ctx.obj, message_id, since, as_json=as_json)
     elif recipient is not None:
@@ -239,16 +241,3 @@ def _profile(file: IO[str]) -> Profile:
         raise click.UsageError("--profile: it is neither YAML nor JSON.") from error
     except BadProfile as error:
         raise click.UsageError(f"--profile: {error}.") from error
-
-
-def _now_ms(now: datetime | timedelta | int | None) -> int:
-    real = time.time_ns() // 1_000_000
-    match now:
-        case None:
-            return real
-        case timedelta():
-            return real + int(now.total_seconds() * 1000)
-        case datetime():
-            return int(now.timestamp() * 1000)
-        case _:
-            return now

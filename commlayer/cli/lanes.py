@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from commlayer.config import Loaded, Purpose, load
+from commlayer.moments import epoch_ms
 from schemas.records import ControlSubject
 
 from .failures import Failure, Misconfigured
@@ -346,14 +347,7 @@ def _word(by: str | None, reason: str | None, until: datetime | timedelta | int 
     if not by:
         raise click.UsageError("nobody says who you are: --by NAME.")
     now_ms = _now_ms()
-    ends: int | None
-    match until:
-        case timedelta():
-            ends = now_ms + int(until.total_seconds() * 1000)
-        case datetime():
-            ends = int(until.timestamp() * 1000)
-        case _:
-            ends = until
+    ends = None if until is None else epoch_ms(until, now_ms)
     if ends is not None and ends <= now_ms:
         raise click.UsageError("--for: that moment has passed.")
     return Word(by, reason, now_ms, ends)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .moments import moment
+from commlayer.moments import moment
 
 _MOMENTS = ("not_before", "deadline")
 

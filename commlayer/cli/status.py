@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from commlayer.moments import moment_words
 from connectors.masking import mask_number
 from schemas.records import StatusUpdate
 
@@ -62,7 +62,7 @@ def _updates(path: Path, message_id: str, waiting_s: float | None) -> Iterator[S
 
 def _line(update: StatusUpdate) -> str:
     reason = f"  {update.reason}" if update.reason else ""
-    return f"{_moment(update.updated_at)}  {update.status.value}{reason}{'  (final)' if update.is_final else ''}"
+    return f"{moment_words(update.updated_at)}  {update.status.value}{reason}{'  (final)' if update.is_final else ''}"
 
 
 def _json_line(update: StatusUpdate) -> str:
@@ -80,11 +80,9 @@ def _table(update: StatusUpdate) -> Iterator[str]:
         rows.append(("recipient", mask_number(update.recipient)))
     rows.append(("round, attempts", f"{update.round}, {update.attempts}"))
     rows += [(f"tag {key}", value) for key, value in sorted(update.tags.items())]
-    rows += [(name.removesuffix("_at"), _moment(at)) for name in _TIMES if (at := getattr(update, name)) is not None]
+    rows += [
+        (name.removesuffix("_at"), moment_words(at)) for name in _TIMES if (at := getattr(update, name)) is not None
+    ]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         yield f"{name:<{width}}  {value}"
-
-
-def _moment(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,14 +10,14 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from commlayer_client import InvalidRecipient, normalise
 
-from commlayer.cli.moments import moment
 from commlayer.config import Configuration
+from commlayer.moments import epoch_ms, moment, moment_words
 from schemas import ids
 from schemas.records import Consent, ConsentChange, ConsentSource
 
@@ -28,9 +28,9 @@ COLUMNS = (
     "error_code", "consent_id",
 )  # fmt: skip
 _TEXTS = ("evidence", "actor", "reason", "account", "keyword")
-_LATEST_MS = 253_402_300_799_999  # the end of the year 9999: further than datetime can say
 _Word = TypeVar("_Word", bound=StrEnum)
 _YES = (ConsentChange.OPT_IN, ConsentChange.UNSUPPRESS)
+_HOW = "write ISO 8601 with a time zone, or epoch milliseconds"
 _AS_IT_HAPPENS = (ConsentSource.KEYWORD, ConsentSource.FREE_TEXT)
 
 
@@ -182,14 +182,14 @@ def _word(value: Any, words: type[_Word]) -> _Word:
 
 
 def _time(value: Any) -> int:
-    meant = moment(str(value).strip())
+    try:
+        meant = moment(str(value).strip())
+    except ValueError as error:
+        what, _, _ = str(error).partition(": ")
+        raise ValueError(f"{what}: {_HOW}") from None
     if isinstance(meant, timedelta):
-        raise ValueError(f"`{value}` is no moment of its own: write ISO 8601 with a time zone, or epoch milliseconds")
-    if isinstance(meant, int):
-        if meant > _LATEST_MS:
-            raise ValueError("lies beyond the year 9999: write milliseconds, not smaller units")
-        return meant
-    return _ms(meant)
+        raise ValueError(f"`{value}` is no moment of its own: {_HOW}")
+    return epoch_ms(meant, now_ms=0)
 
 
 def _whole(value: Any) -> int:
@@ -219,21 +219,6 @@ def write_row(record: Consent, form: Form) -> str:
     if form is Form.JSONL:
         return json.dumps(fields, ensure_ascii=False) + "\n"
     return _csv(["" if name not in fields else str(fields[name]) for name in COLUMNS])
-
-
-def moment_words(at_ms: int) -> str:
-    """`2026-11-24T17:00:00.000Z`; as a number what no calendar holds."""
-    if not 0 <= at_ms <= _LATEST_MS:
-        return str(at_ms)
-    at = _EPOCH + timedelta(milliseconds=at_ms)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _ms(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _csv(cells: Iterable[str]) -> str:

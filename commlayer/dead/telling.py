@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from commlayer.explaining.advice import meaning
-from commlayer.explaining.telling import moment
+from commlayer.moments import moment_words
 from connectors.masking import mask_numbers, mask_within
 from schemas.records import Record
 
@@ -56,7 +56,7 @@ def table(letters: Iterable[Letter]) -> RenderableType:
         record = letter.record
         shown.add_row(
             letter.name,
-            moment(record.at),
+            moment_words(record.at),
             ", ".join(letter.stages),
             record.reason + (f" ({mask_numbers(record.field)})" if record.field else ""),
             record.app or "-",
@@ -105,7 +105,7 @@ def as_data(letter: Letter) -> dict[str, Any]:
 def lines(letter: Letter) -> Iterator[str]:
     """All of one letter, a line at a time; its value is not in it."""
     data = as_data(letter)
-    data["at"] = moment(letter.record.at)
+    data["at"] = moment_words(letter.record.at)
     for name in ("stages", "headers"):
         data[name] = ", ".join(data[name])
     data["replay"] = _outlook(letter)
@@ -135,7 +135,7 @@ def value_of(value: bytes | None, record: Record | None, *, whole: bool) -> Any:
 def _outlook(letter: Letter) -> str:
     handled = letter.handled
     if handled is not None:
-        return f"{handled.action.value} by {handled.by} at {moment(handled.at)}"
+        return f"{handled.action.value} by {handled.by} at {moment_words(handled.at)}"
     if letter.cut:
         return "no: cut"
     return "yes" if letter.record.replayable else "no: the record itself is at fault"

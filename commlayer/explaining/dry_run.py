@@ -9,6 +9,7 @@ from typing import Any
 from commlayer.config import Configuration
 from commlayer.config.conversions import policy_config
 from commlayer.config.suggest import instead
+from commlayer.moments import moment_words
 from connectors.kafka.partitioning import partition_of
 from connectors.masking import mask_within
 from schemas.records import Channel, MessageClass, MessageRequest
@@ -26,7 +27,6 @@ from streams.policy.verdict import Allow, Deny
 
 from .advice import meaning
 from .known import NEVER_READ, SEGMENT_NOT_ASKED, Known, with_profile
-from .telling import moment
 
 READ = "consent, earlier messages, cancellations, when the person wrote to us, pauses, troubles and backlogs"
 NOT_READ = f"{READ}: Kafka was not read"
@@ -121,13 +121,14 @@ def is_urgent(config: Configuration, app: str, category: str, wish: bool | None)
 
 def lines(told: Mapping[str, Any]) -> Iterator[str]:
     """The same for people."""
-    yield f"{told['app']}: {told['category']} to {told['to']} at {moment(told['at'])}, rules {told['rule_version']}"
+    at = moment_words(told["at"])
+    yield f"{told['app']}: {told['category']} to {told['to']} at {at}, rules {told['rule_version']}"
     for each in told["rules"]:
         yield f"  {each['verdict']:<9}  {each['rule']}"
         if "reason" in each:
             yield f"{' ' * 13}{each['reason']}: {each['meaning']}"
         if "until" in each:
-            yield f"{' ' * 13}until {moment(each['until'])}"
+            yield f"{' ' * 13}until {moment_words(each['until'])}"
         if "detail" in each:
             field = f"{each['field']}: " if each.get("field") else ""
             yield f"{' ' * 13}{field}{each['detail']}"
@@ -143,7 +144,7 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     if "repeats" in told:
         earlier = told["repeats"]
         yield (
-            f"repeats message {earlier['message_id']}, {earlier['outcome']} at {moment(earlier['at'])}: "
+            f"repeats message {earlier['message_id']}, {earlier['outcome']} at {moment_words(earlier['at'])}: "
             "policy would finish it without another word"
         )
     by = (
@@ -152,7 +153,7 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         else ""
     )
     why = f" by rule {told['rule']}: {told['reason']}" if "rule" in told else ""
-    until = f" until {moment(told['until'])}" if "until" in told else ""
+    until = f" until {moment_words(told['until'])}" if "until" in told else ""
     yield f"would be {told['decision']}{by}{why}{until}"
 
 
@@ -187,7 +188,7 @@ def _person_facts(facts: Facts, now_ms: int) -> dict[str, str]:
         "messages.admitted": str(sum(past.admitted for past in facts.past)),
     }
     for address, at in facts.last_inbound.items():
-        told[f"last_inbound.{address}"] = moment(at)
+        told[f"last_inbound.{address}"] = moment_words(at)
     if facts.ledger.unreadable is not None:
         told["consent.unreadable"] = "a record of the person cannot be read: opted out of everything until repaired"
     for lane in sorted(facts.unhealthy):

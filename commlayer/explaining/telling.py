@@ -4,9 +4,9 @@ tickets and chats. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
+from commlayer.moments import moment_words
 from connectors.masking import mask_numbers, mask_within
 from connectors.twilio.errors import ErrorPolicy
 from schemas.records import Attempt, AttemptKind, Callback, Follows, LifecycleEvent, Stage
@@ -72,13 +72,8 @@ def summary(story: Story) -> str:
     """One line: when it began, id, app, what it was, how it stands."""
     now = story.now
     why = now.reason or (str(now.error_code) if now.error_code is not None else "")
-    words = [moment(story.began_at), story.message_id, now.app, now.category or "", now.status.value, why]
+    words = [moment_words(story.began_at), story.message_id, now.app, now.category or "", now.status.value, why]
     return mask_numbers("  ".join(word for word in words if word))
-
-
-def moment(at_ms: int) -> str:
-    """A moment as people read it: UTC with milliseconds."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _lines(story: Story, errors: ErrorPolicy) -> Iterator[str]:
@@ -98,7 +93,7 @@ def _lines(story: Story, errors: ErrorPolicy) -> Iterator[str]:
     if story.unreadable:
         yield f"({story.unreadable} records under this id could not be read)"
     final = "final" if story.now.is_final else "not final"
-    yield f"now: {story.now.status.value} ({final}) since {moment(story.now.updated_at)}"
+    yield f"now: {story.now.status.value} ({final}) since {moment_words(story.now.updated_at)}"
     yield f"what can be done: {advice(story.now, errors)}"
 
 
@@ -112,14 +107,14 @@ def _about(story: Story) -> Iterator[tuple[str, str]]:
         ("channel", now.channel),
         ("campaign", now.campaign),
         ("correlation id", now.correlation_id),
-        ("requested", None if now.requested_at is None else moment(now.requested_at)),
+        ("requested", None if now.requested_at is None else moment_words(now.requested_at)),
     ]
     yield from ((name, str(value)) for name, value in named if value)
 
 
 def _step_lines(step: Step, errors: ErrorPolicy) -> Iterator[str]:
     told = _step(step, errors)
-    yield f"    {moment(moment_of(step))}  {told['by']:<8}  {told['status']}"
+    yield f"    {moment_words(moment_of(step))}  {told['by']:<8}  {told['status']}"
     reason = told.get("reason")
     if reason is not None:
         yield f"{_INDENT}why: {reason}: {told.get('meaning') or 'no reason of this version'}"
@@ -129,10 +124,10 @@ def _step_lines(step: Step, errors: ErrorPolicy) -> Iterator[str]:
         what, fix = sentence(told["error"]), sentence(told["fix"])
         yield f"{_INDENT}error {told['error_code']} ({told['error_class']}): {what} Fix: {fix}"
     if "follows" in told:
-        at = f", not before {moment(told['follows_at'])}" if "follows_at" in told else ""
+        at = f", not before {moment_words(told['follows_at'])}" if "follows_at" in told else ""
         yield f"{_INDENT}then: {told['follows_in_words']}{at}"
     shown = [
-        f"{_WORDS.get(name, name)} {moment(told[name]) if name in _MOMENTS else told[name]}"
+        f"{_WORDS.get(name, name)} {moment_words(told[name]) if name in _MOMENTS else told[name]}"
         for name in _SHOWN_WITH_STEP
         if name in told
     ]

@@ -11,12 +11,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from commlayer.moments import LAST_MS
 from schemas.records import Control, ControlAction
 
 from .days import Day
 from .overview import CLASSES, LaneRow, Overview, Trouble
 
-_LAST_MS = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _STYLES = {"open": "green", "paused": "yellow", "trouble": "red", "failing": "red"}
 
 
@@ -139,7 +139,7 @@ def eta(row: LaneRow) -> str:
 
 def moment(at_ms: int) -> str:
     """Local to nobody: UTC. A record may hold a number that is no date."""
-    if not 0 <= at_ms < _LAST_MS:
+    if not 0 <= at_ms <= LAST_MS:
         return f"{at_ms} ms"
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 

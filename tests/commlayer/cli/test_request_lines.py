@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from commlayer.cli.moments import moment
 from commlayer.cli.request_lines import BadLine, RequestLine, read_lines
+from commlayer.moments import moment
 
 
 def test_a_line_becomes_fields_and_its_app() -> None:

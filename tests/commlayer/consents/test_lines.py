@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from commlayer.config import Configuration
 from commlayer.consents.lines import BadRow, Form, Row, header, imported, read_consent, read_rows, write_row
+from commlayer.moments import LAST_MS
 from schemas.records import Consent, ConsentChange, ConsentScope, ConsentSource
 
 SERVICE = "MG" + "5" * 32
@@ -31,7 +32,7 @@ _SCOPES = st.sampled_from(
 @st.composite
 def consents(draw: st.DrawFn) -> Consent:
     scope, value = draw(_SCOPES)
-    at = draw(st.integers(0, 253_402_300_000_000))
+    at = draw(st.integers(0, LAST_MS - 1))
     return Consent(
         consent_id=draw(st.uuids().map(str)),
         recipient=draw(st.sampled_from(["+14155550123", "+41791234567"])),
@@ -46,7 +47,7 @@ def consents(draw: st.DrawFn) -> Consent:
         reason=draw(_TEXT),
         error_code=draw(st.none() | st.integers(0, 99_999)),
         at=at,
-        expires_at=draw(st.none() | st.integers(at + 1, 253_402_300_799_999)),
+        expires_at=draw(st.none() | st.just(LAST_MS) | st.integers(at + 1, LAST_MS)),
     )
 
 
