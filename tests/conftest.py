@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.brokers import given_bootstrap, start_own_broker
 from tests.support.kafka import Kafka
@@ -16,6 +17,10 @@ from tests.support.registry import start_registry
 from tests.support.users import user_of
 
 _used: list[str] = []
+
+settings.register_profile("fixed", derandomize=True)
+settings.register_profile("explore", max_examples=2_000, deadline=None)
+settings.load_profile("fixed")  # what `make test` says depends on the commit alone; --hypothesis-profile for another
 
 
 @pytest.fixture(scope="session")
