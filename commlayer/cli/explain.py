@@ -201,7 +201,7 @@ def _known(path: Path, asked: Iterable[_Asked], now_ms: int) -> Known | None:
     from commlayer.config.conversions import kafka_settings, policy_config
     from commlayer.explaining.known import read
     from commlayer.lanes.control_log import ControlLog
-    from streams.policy.numbers import E164
+    from streams.numbers import E164
     from streams.policy.switchboard import Switchboard
 
     people = {each.request.recipient for each in asked if E164.fullmatch(each.request.recipient)}

@@ -15,11 +15,11 @@ from connectors.masking import mask_within
 from schemas.records import Channel, MessageClass, MessageRequest
 from schemas.topics import request_topic
 from streams.consent import Entry as ConsentEntry
+from streams.numbers import E164
 from streams.policy.case import Entry, Origin, message_id_of
 from streams.policy.config import EnrichmentMode
 from streams.policy.facts import Facts
 from streams.policy.idempotency import digest
-from streams.policy.numbers import E164
 from streams.policy.profile import Profile
 from streams.policy.rehearsal import Asked, rehearse
 from streams.policy.story import tell

@@ -9,9 +9,9 @@ from schemas import ids
 from schemas.limits import IDEMPOTENCY_KEY_MAX
 from schemas.reasons import Reason
 from schemas.records import Cancellation
+from streams.numbers import E164
 
 from .config import PolicyConfig
-from .numbers import E164
 from .verdict import Deny
 
 _MESSAGE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from connectors.values import named_value
 from schemas import ids
 from schemas.records import MessageClass, MessageRequest
+from streams import numbers
+from streams.numbers import Number
 
-from . import numbers
 from .config import AppGrants, Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts
-from .numbers import Number
 from .said import Wording
 from .verdict import Deny
 

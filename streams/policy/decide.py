@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from connectors.twilio import segments
 from schemas.records import Channel, Deferral, Dispatch, Encoding, MessageRequest, Stage
+from streams import numbers
 
-from . import numbers, senders
+from . import senders
 from .case import Case, Entry
 from .config import Category, PolicyConfig, Sender
 from .facts import NOTHING_KNOWN, Facts

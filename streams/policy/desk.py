@@ -11,6 +11,7 @@ from connectors.kafka.partitioning import partition_of
 from schemas.reasons import Reason
 from schemas.records import Cancellation, Deferral, MessageRequest, Stage
 from schemas.topics import CANCELLATIONS, CONSENT, INBOUND, LIFECYCLE, PROFILES, app_of, deferral_topic, is_urgent
+from streams.numbers import E164
 
 from . import metrics
 from .cancellations import passed_on
@@ -18,7 +19,6 @@ from .case import Entry, Origin, message_id_of
 from .decisions import Decisions, LookUp
 from .fallback import next_request
 from .memory import Memory
-from .numbers import E164
 from .openings import Openings
 from .people import People
 from .quotas import Quotas

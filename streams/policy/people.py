@@ -12,10 +12,10 @@ from schemas.reasons import Reason
 from schemas.records import Channel, Consent, CustomerProfile, Inbound, Record
 from schemas.topics import CONSENT, PROFILES
 from streams.consent import Effect, effect_of, fault_of, named_by
+from streams.numbers import E164
 
 from . import metrics
 from .memory import Memory
-from .numbers import E164
 
 
 class Nothing(Enum):

@@ -13,11 +13,11 @@ from connectors.kafka.partitioning import partition_of
 from schemas.reasons import Reason
 from schemas.records import Cancellation, Deferral, MessageRequest, Stage
 from schemas.topics import app_of, deferral_topic, is_urgent
+from streams.numbers import E164
 from streams.rounds import URGENT_HEADERS
 
 from . import metrics
 from .case import Origin, message_id_of
-from .numbers import E164
 from .surroundings import Surroundings
 from .trace import trace_headers, traceparent_of
 from .wheel import COMES_AGAIN_HEADER, TIER_OF_TOPIC, tier_for

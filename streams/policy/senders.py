@@ -15,8 +15,8 @@ from hashlib import blake2b
 
 from schemas.reasons import Reason
 from schemas.records import Channel
+from streams import numbers
 
-from . import numbers
 from .case import Case
 from .config import GeoMatch, PolicyConfig, Sender
 from .quote import quote

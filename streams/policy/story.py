@@ -9,9 +9,9 @@ from schemas import ids
 from schemas.limits import TAGS_MAX
 from schemas.reasons import Reason
 from schemas.records import Deferral, LifecycleEvent, MessageClass, MessageRequest, MessageStatus, Stage
+from streams import numbers
 from streams.rounds import FALLBACK_CHANNELS
 
-from . import numbers
 from .case import Entry, Origin
 from .config import PolicyConfig
 from .decide import rule_version

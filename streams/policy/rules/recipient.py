@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.reasons import Reason
 from schemas.records import Channel
-from streams.policy import numbers
+from streams import numbers
 from streams.policy.case import Case
 from streams.policy.verdict import ALLOW, Deny, Verdict
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.policy import numbers
-from streams.policy.numbers import Number, look_up
+from streams import numbers
+from streams.numbers import Number, look_up
 
 
 @pytest.mark.parametrize(
