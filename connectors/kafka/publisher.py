@@ -232,7 +232,7 @@ class DurablePublisher:
         if self._unknown and (topic, partition) in self._unknown:
             self._unknown.keep(topic, partition, (future, topic, value, key, partition, headers))
             return True
-        report = functools.partial(self._on_delivery, future)
+        report = functools.partial(self._on_delivery, future, headers)
         try:
             if headers:
                 self._producer.produce(topic, value, key, partition, report, headers=list(headers))
@@ -255,7 +255,9 @@ class DurablePublisher:
         return len(cluster.topics[topic].partitions)
 
     def _found(self, records: list[_Waiting]) -> None:
-        self._backlog.extendleft(reversed(records))
+        # Of what was published before the topic was known librdkafka tells later than it refuses what came after it.
+        in_order = sorted(records, key=lambda record: self._pending[record[0]][0])
+        self._backlog.extendleft(reversed(in_order))
 
     def _not_found(self, record: _Waiting) -> None:
         future, topic = record[:2]
@@ -358,8 +360,19 @@ class DurablePublisher:
 
     # Called by librdkafka inside `_look`; during `_destroy` in its thread, when nobody asks any more.
 
-    def _on_delivery(self, future: asyncio.Future[Position], error: KafkaError | None, message: Message) -> None:
-        self._reports.append((future, error, message.partition(), message.offset()))
+    def _on_delivery(
+        self,
+        future: asyncio.Future[Position],
+        headers: Sequence[tuple[str, bytes]],
+        error: KafkaError | None,
+        message: Message,
+    ) -> None:
+        topic, partition = message.topic(), message.partition()
+        if error is not None and error.code() == KafkaError._UNKNOWN_PARTITION and not self._stopping:
+            # Taken before the topic was known; what comes after is refused by `produce`.
+            self._unknown.keep(topic, partition, (future, topic, message.value(), message.key(), partition, headers))
+            return
+        self._reports.append((future, error, partition, message.offset()))
 
     def _on_error(self, error: KafkaError) -> None:
         if not self._stopping:

@@ -176,6 +176,28 @@ async def test_a_partition_that_its_topic_has_got_since_is_written_to_in_order(
     assert [record.value for record in records] == [str(number).encode() for number in range(300)]
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["before the topic is known", "of a known topic"])
+async def test_a_partition_of_which_the_brokers_hear_while_it_is_asked_for_is_written_to_in_order(
+    kafka: Kafka, publisher: DurablePublisher, known: bool
+) -> None:
+    topic = make_topic(kafka, 2)
+    if known:
+        await publisher.publish(topic, b"known", partition=1)
+    written = []
+    for number in range(100):
+        written.append(
+            publisher.publish(topic, str(number).encode(), key=b"k", partition=2, headers=[("n", b"%d" % number)])
+        )
+        await asyncio.sleep(0.002)
+    assert not any(each.done() for each in written)
+    kafka.add_partitions([topic], 3)
+    await asyncio.gather(*written)
+    records = [record for record in kafka.consume_all(topic) if record.partition == 2]
+    assert [(record.key, record.value, record.headers) for record in records] == [
+        (b"k", str(number).encode(), (("n", str(number).encode()),)) for number in range(100)
+    ]
+
+
 async def test_a_value_that_is_no_bytes_is_the_callers_error_and_leaves_nothing_behind(
     kafka: Kafka, publisher: DurablePublisher
 ) -> None:
