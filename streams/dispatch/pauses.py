@@ -40,9 +40,7 @@ class Pauses:
         lane_closed = not lane.breaker.closed and lane.breaker.success(now)
         account_closed = not account.breaker.closed and account.breaker.success(now)
         if account_closed:
-            for other in self._lanes.values():
-                if other.account is account:
-                    self._agenda.mark(other)
+            self._mark_lanes(account)
         elif lane_closed:
             self._agenda.mark(lane)
         return lane_closed, account_closed
@@ -59,6 +57,7 @@ class Pauses:
         account = self._accounts[name]
         wait_s = account.breaker.trip(now, why, at_least_s=at_least_s)
         self._agenda.wake(account, account.breaker.opens_at)
+        self._mark_lanes(account)
         return wait_s
 
     def hold_lane(self, name: str, until: float, waited_s: float, why: str) -> None:
@@ -72,6 +71,7 @@ class Pauses:
         account = self._accounts[name]
         account.breaker.hold(until, waited_s, why)
         self._agenda.wake(account, account.breaker.opens_at)
+        self._mark_lanes(account)
 
     def end(self) -> None:
         """End what trouble began: nobody may be left here to find out that it is over. What operators hold stays."""
@@ -79,6 +79,11 @@ class Pauses:
             lane.breaker.reset()
         for account in self._accounts.values():
             account.breaker.reset()
+
+    def _mark_lanes(self, account: AccountState) -> None:
+        for lane in self._lanes.values():
+            if lane.account is account:
+                self._agenda.mark(lane)
 
     # -- by an operator
 

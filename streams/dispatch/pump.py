@@ -29,7 +29,7 @@ class Pump:
             and then `kick`).
         serve: carries out one started job, to its end.
         expired: given each job whose deadline has passed in here.
-        refused: given each job that the last look refused, or whose lane was held when it was prepared.
+        refused: given each job that the last look refused, or whose lane or account was held when it was prepared.
         broken: given an exception that no part can handle; the process must end.
         clock: monotonic seconds.
         now_ms: epoch milliseconds.

@@ -34,6 +34,9 @@ from .scheduler_settings import SchedulerSettings
 from .shared_budget import CarrierBudget, SharedBudget
 from .states import states_of
 
+LONG_S = 1.0
+"""What is prepared on an account that is held for longer will be too old to start (`look.INTENT_VALID_MS`)."""
+
 
 def _always(_: Job) -> bool:
     return True
@@ -48,7 +51,8 @@ class Scheduler:
         carriers: what single carriers grant, by group and carrier.
         pauses: what holds lanes and accounts.
         held: jobs inside the scheduler that have not started.
-        refused: jobs that `pop` found inadmissible, or whose lane was held, since the caller last emptied it.
+        refused: jobs that `pop` found inadmissible, or whose lane or account was held, since the caller last emptied
+            it.
         look: asked about a job right before it would be charged; a job it refuses goes to `refused` uncharged.
     """
 
@@ -295,7 +299,7 @@ class Scheduler:
 
     def _offer(self, lane: LaneState, now: float) -> None:
         """List a lane as ready if its next prepared message may start, else see to it that it is looked at again."""
-        if lane.breaker.opens_at > now:
+        if lane.breaker.opens_at > now or lane.account.breaker.opens_at > now + LONG_S:
             self._unplan(lane)
             return
         choice = lane.to_start(now)
@@ -309,7 +313,8 @@ class Scheduler:
             self._agenda.wake(lane, at)
 
     def _unplan(self, lane: LaneState) -> None:
-        """What is prepared on a lane that is held would take the account's places from other lanes for as long."""
+        """What is prepared on a lane that is held would take the account's places from other lanes for as long; and
+        nobody can give it back, so that it would pin its partition, and with it the lanes of other accounts."""
         for jobs in lane.ready:
             for job in jobs:
                 if job.state is JobState.PREPARED:

@@ -346,6 +346,38 @@ def test_what_is_prepared_on_a_lane_that_is_held_gives_its_places_back_to_the_ac
     assert len(plain.plan(0.0)) == len(prepared)
 
 
+@pytest.mark.parametrize("how", ["paused", "tripped", "held", "tripped while preparing", "for a moment"])
+def test_what_is_prepared_on_an_account_that_is_held_for_long_waits_in_its_lane_again(how: str) -> None:
+    """Its INTENT gets too old, and as long as it is prepared nobody can give it back: it would pin its partition, and
+    with it the lanes of other accounts, until the account goes on."""
+    plain = scheduler(table([lane("a", 1e9)]))
+    plain.push(job())
+    [planned] = plain.plan(0.0)
+    if how != "tripped while preparing":
+        plain.prepared(planned)
+        plain.plan(0.0)
+    match how:
+        case "paused":
+            plain.accounts["main"].breaker.paused = True
+            plain.stir()
+        case "held":
+            plain.pauses.hold_account("main", 30.0, 30.0, "20003")
+        case "for a moment":
+            plain.pauses.trip_account("main", 0.0, "20003", at_least_s=0.5)
+        case _:
+            plain.pauses.trip_account("main", 0.0, "20003", at_least_s=30.0)
+    if how == "tripped while preparing":
+        plain.prepared(planned)
+    plain.plan(0.0)
+    assert plain.refused == ([] if how == "for a moment" else [planned])
+    assert plain.pop(0.0) is None
+    if plain.refused:
+        assert plain.accounts["main"].planned == 0
+        plain.push(planned)
+        assert plain.plan(0.0) == []
+        assert plain.withdraw(planned)
+
+
 def test_a_paused_account_stops_all_its_lanes_and_no_other() -> None:
     simulation = _simulation(lane("a", 10.0), lane("b", 10.0), lane("c", 10.0, account="other"))
     for name in "abc":
