@@ -93,10 +93,12 @@ class UnderWay:
             self._none.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do a piece of work in a task of its own."""
+        """Do a piece of work in a task of its own. It is under way from this call on, not from the task's first step:
+        who waits for nothing to be under way must not miss it."""
+        self.began()
         task = asyncio.ensure_future(self._do(work))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
 
     async def nothing(self) -> None:
         """Return when nothing is under way."""
@@ -114,10 +116,11 @@ class UnderWay:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        self.began()
         try:
             await work
         except Exception as error:
             await self._broken(error)
-        finally:
-            self.ended()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.ended()

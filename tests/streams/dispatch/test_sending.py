@@ -6,17 +6,18 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
-from connectors.kafka.publisher import PublisherClosed
+from connectors.kafka.publisher import Position, PublisherClosed
 from connectors.twilio.answers import NotSent
 from schemas.reasons import Reason
 from schemas.records import Deferral, MessageClass, MessageStatus
 from streams.dispatch.breaker import Backoff
 from streams.dispatch.concurrency import DEFAULT_LIMIT
 from streams.dispatch.settling import FULL_SPREAD
+from tests.support.published import RecordingPublisher
 from tests.support.waiting import until
 
 from .simulation import lane, order
@@ -326,6 +327,28 @@ async def test_closing_waits_for_what_is_under_way_and_starts_nothing_more() -> 
         assert sum(record.finished for record in records) == 4
         here.engine.drop()
         assert here.engine.tenure.held == {}
+
+
+async def test_closing_waits_until_what_it_gives_back_is_written_down_though_nothing_else_is_under_way() -> None:
+    class Slow(RecordingPublisher):
+        async def _late(self, acknowledged: asyncio.Future[Position], written: Position) -> None:
+            await asyncio.sleep(0.1)
+            acknowledged.set_result(written)
+
+        def publish(self, topic: str, value: bytes | None, **options: Any) -> asyncio.Future[Position]:
+            written = super().publish(topic, value, **options).result()
+            acknowledged: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+            self.task = asyncio.ensure_future(self._late(acknowledged, written))
+            return acknowledged
+
+    kafka = Slow()
+    async with world(kafka=kafka) as here:
+        here.take(order())
+        await here.until(lambda: here.attempts())
+        await here.engine.close()
+        assert here.attempts() == [("intent", "", 1), ("result", "not_started", 1)]
+        assert kafka.task.done()
+        here.engine.drop()
 
 
 async def test_a_retry_of_a_dropped_message_is_not_sent_here_again() -> None:
