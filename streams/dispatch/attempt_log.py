@@ -37,7 +37,9 @@ class AttemptLog:
     """One process's writing. The futures and coroutines raise what the publisher raises.
 
     Args:
-        owner: name of this process, for people who read the log.
+        owner: name of this process. What is written of a message names the assignment as well, under which it was taken
+            in: "not started" speaks for its writer, and after a stall of Kafka the same process may not have read what
+            it wrote itself, and have used the number again.
         positions: told of every position, so that the next commit carries the right note.
         counted: told of every record as it is written.
     """
@@ -155,7 +157,7 @@ class AttemptLog:
             account=order.account,
             recipient=order.recipient,
             segments=job.segments,
-            owner=self._owner,
+            owner=f"{self._owner}:{job.generation}",
             carrier=order.carrier,
         )
 

@@ -5,9 +5,9 @@ order: a process that was paused may append an INTENT late, whose POST its lease
 attempt beats whatever is said of it or of any other: such a message must not be sent again.
 
 Such a process may append RESULTs late as well. Two of them prove less than they say. "Not started" speaks for the
-process that wrote it: its successor may have used the same number, for it had not read that INTENT. And a SID that
-Twilio's list has given to one message is not another's, for the other was sent again: of equal texts to one person any
-may have been taken for the one that Twilio has.
+assignment of the process that wrote it (both are the record's owner): its successor may have used the same number, for
+it had not read that INTENT. And a SID that Twilio's list has given to one message is not another's, for the other was
+sent again: of equal texts to one person any may have been taken for the one that Twilio has.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -576,6 +577,51 @@ async def test_a_doubt_that_was_being_resolved_at_a_change_of_owner_is_resolved_
         await here.until(lambda: again.finished)
         assert [attempt for _, attempt, _ in twilio.posts] == [1, 2]
         assert [outcome for _, outcome, attempt in here.attempts() if attempt == 1 and outcome] == ["in_doubt"]
+
+
+async def test_what_a_process_did_not_start_says_nothing_of_its_own_post_in_the_next_assignment() -> None:
+    """Kafka takes no records while the process loses its partitions and gets them back: what it wrote of the message
+    cannot be read by then, and the number is used again."""
+
+    class Stalled(RecordingPublisher):
+        waiting: ClassVar[list[tuple[asyncio.Future[Position], Callable[[], asyncio.Future[Position]]]]] = []
+        stalls = True
+
+        def publish(self, topic: str, value: bytes | None, **options: Any) -> asyncio.Future[Position]:
+            if not self.stalls:
+                return super().publish(topic, value, **options)
+            future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+            self.waiting.append((future, partial(super().publish, topic, value, **options)))
+            return future
+
+        def go_on(self) -> None:
+            self.stalls = False
+            for future, publish in self.waiting:
+                written = publish().result()
+                if not future.done():
+                    future.set_result(written)
+
+    sent, twilio, kafka = order(), FakeTwilio(), Stalled()
+    twilio.answer = _lost(twilio, accepted=lambda number: True)
+    async with world(kafka=kafka, twilio=twilio) as here:
+        here.take(sent)
+        await here.until(lambda: kafka.waiting)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await here.engine.close()
+        here.engine.drop()
+        here.engine.open(2, histories=histories_of(kafka), ends={0: 0})
+        here.take(sent)
+        await here.until(lambda: len(kafka.waiting) == 3)
+        kafka.go_on()
+        await here.until(lambda: twilio.posts)
+        here.engine.drop()
+    assert here.attempts() == [("intent", "", 1), ("result", "not_started", 1), ("intent", "", 1)]
+    async with world(kafka=kafka, twilio=twilio) as successor:
+        record = successor.take(sent)
+        await successor.until(lambda: record.finished)
+        assert len(twilio.posts) == 1
+        assert [event.sid for event in successor.told()] == [sid(1)]
 
 
 async def test_a_message_resumed_just_before_a_change_of_owner_is_not_queued_in_the_next() -> None:
