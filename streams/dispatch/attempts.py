@@ -12,6 +12,7 @@ sent again: of equal texts to one person any may have been taken for the one tha
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from connectors.kafka.topic_partition import TP
@@ -97,6 +98,16 @@ class History:
             return Doubtful(tuple(left))
         last = max((each.attempt for each in results), default=self.last_attempt)
         return Retry(last + 1, max((each.follows_at or 0 for each in results if each.attempt == last), default=0))
+
+    def not_sent(self, attempts: Collection[int]) -> Retry | None:
+        """What follows where RESULTs say of each of these attempts that it certainly sent nothing; None where they do
+        not. One that somebody looked for in vain may have been sent."""
+        state, answered = self.state(), self._intents.keys() - self._looked_for()
+        return state if isinstance(state, Retry) and answered.issuperset(attempts) else None
+
+    def _looked_for(self) -> set[int]:
+        results = (each for results in self._results.values() for each in results)
+        return {each.attempt for each in results if each.outcome is AttemptOutcome.IN_DOUBT}
 
     def _is_its_own(self, result: Attempt) -> bool:
         return result.sid is None or self.claims.given_to(result.sid) in (None, self.key)

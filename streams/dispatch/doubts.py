@@ -21,7 +21,7 @@ from schemas.records import Attempt, Callback, DoubtPolicy
 
 from . import metrics
 from .attempt_log import Made
-from .attempts import Ended, Histories, Key
+from .attempts import Ended, Histories, Key, Retry
 from .cases import Case, Doubt, Proofs
 from .correspondence import Address, Correspondence
 from .jobs import Job
@@ -71,11 +71,13 @@ class Outcomes:
         missing: Twilio does not have it as far as can be known: the category decides, and if no complete list was
             read (the last argument), it may not be sent again. Returns whether it is.
         told: the log has a RESULT after all.
+        not_sent: by what it has, nothing was sent, and another attempt follows.
     """
 
     found: Callable[[Job, int, Made], Awaitable[None]]
     missing: Callable[[Job, tuple[int, ...], bool], Awaitable[bool]]
     told: Callable[[Job, Attempt], Awaitable[None]]
+    not_sent: Callable[[Job, Retry], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -247,11 +249,17 @@ class DoubtDesk:
 
     async def _told_by_log(self, doubt: Doubt, histories: Histories) -> bool:
         history = histories.get(doubt.job.key)
-        state = history.state() if history is not None else None
-        if not isinstance(state, Ended):
+        if history is None:
             return False
-        self._close(doubt)
-        await self.outcomes.told(doubt.job, state.result)
+        state = history.state()
+        if isinstance(state, Ended):
+            self._close(doubt)
+            await self.outcomes.told(doubt.job, state.result)
+        elif (retry := history.not_sent(doubt.intents)) is not None:
+            self._close(doubt)
+            await self.outcomes.not_sent(doubt.job, retry)
+        else:
+            return False
         metrics.doubts_resolved.labels("told_by_log").inc()
         return True
 

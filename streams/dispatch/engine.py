@@ -108,7 +108,7 @@ class Engine:
             correspondence=correspondence,
             places=places,
             awaited=lambda address: self.reception.histories.in_doubt(address),
-            outcomes=Outcomes(settler.found, settler.missing, settler.follow),
+            outcomes=Outcomes(settler.found, settler.missing, settler.follow, settler.go_on),
             may_act=world.may_act,
             now_ms=world.now_ms,
             settle_s=settle_s,
@@ -123,7 +123,6 @@ class Engine:
             positions=self.positions,
             find=self._shared.find,
             clock=world.clock,
-            now_ms=world.now_ms,
         )
         self._resolving: asyncio.Task[None] | None = None
 

@@ -46,7 +46,6 @@ class Reception:
         positions: IntentPositions,
         find: Find,
         clock: Callable[[], float],
-        now_ms: Callable[[], int],
     ) -> None:
         self._tenure = tenure
         self._under_way = under_way
@@ -56,7 +55,6 @@ class Reception:
         self._positions = positions
         self._find = find
         self._clock = clock
-        self._now_ms = now_ms
         self.histories = Histories()
 
     def take(self, order: Dispatch, record: Any, astray: Reason | None = None, *, closed: bool = False) -> None:
@@ -93,9 +91,7 @@ class Reception:
         if isinstance(state, Ended):
             self._under_way.spawn(self._settler.follow(job, state.result))
         elif isinstance(state, Retry):
-            job.attempt = state.attempt
-            wait_s = max(0.0, (state.not_before_ms - self._now_ms()) / 1000.0)
-            self._under_way.spawn(self._settler.queue(job, wait_s))
+            self._under_way.spawn(self._settler.go_on(job, state))
         else:
             assert isinstance(state, Doubtful)
             job.attempt = history.last_attempt

@@ -16,6 +16,7 @@ from streams.rounds import request_of
 
 from . import metrics
 from .attempt_log import AttemptLog, Made
+from .attempts import Retry
 from .day_caps import DayCaps
 from .jobs import Job
 from .look import Refusal
@@ -194,6 +195,12 @@ class Settler:
         job.attempt += 1
         job.intent_at = 0
         await self.queue(job, wait_s)
+
+    async def go_on(self, job: Job, retry: Retry) -> None:
+        """The attempt that follows by what the log says of those before it."""
+        job.attempt = retry.attempt
+        job.intent_at = 0
+        await self.queue(job, max(0.0, (retry.not_before_ms - self._now_ms()) / 1000.0))
 
     async def queue(self, job: Job, wait_s: float = 0.0) -> None:
         """Let a message wait for its slot, or go back to policy if it may not be sent from here; nothing if its

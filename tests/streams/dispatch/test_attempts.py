@@ -138,6 +138,24 @@ def test_a_woken_process_does_not_end_what_its_successor_may_have_sent(follows: 
     )
 
 
+def test_only_results_of_attempts_that_were_read_tell_that_nothing_was_sent() -> None:
+    def not_sent(*records: Attempt) -> Retry | None:
+        histories = Histories()
+        for position, record in enumerate(records):
+            histories.add(record, 0, position)
+        history = histories.get(("m", 0))
+        assert history is not None
+        return history.not_sent([1, 2])
+
+    withheld = [result(attempt, Follows.RETRY, outcome=AttemptOutcome.NOT_STARTED) for attempt in (1, 2)]
+    assert not_sent(intent(1), intent(2), *withheld) == Retry(attempt=3, not_before_ms=0)
+    assert not_sent(intent(1), intent(2), withheld[0]) is None, "the second is open"
+    assert not_sent(intent(2), *withheld) is None, "the first's INTENT, which may be another owner's, was not read"
+    looked_for = result(1, Follows.RETRY, outcome=AttemptOutcome.IN_DOUBT)
+    assert not_sent(intent(1), intent(2), looked_for, withheld[1]) is None
+    assert not_sent(intent(1), intent(2), withheld[0], result(2)) is None
+
+
 def test_what_any_owner_was_told_by_twilio_closes_the_attempt() -> None:
     throttled = result(1, Follows.RETRY, outcome=AttemptOutcome.THROTTLED, follows_at=5_000, owner="successor")
     late = intent(owner="frozen")

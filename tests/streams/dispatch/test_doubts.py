@@ -77,6 +77,42 @@ async def test_without_one_complete_list_a_doubt_ends_as_unknown_whatever_the_ca
         assert (event.status, event.reason) == (MessageStatus.UNKNOWN, Reason.IN_DOUBT)
 
 
+@pytest.mark.parametrize("policy", list(DoubtPolicy))
+@pytest.mark.parametrize("outcome", [AttemptOutcome.NOT_STARTED, AttemptOutcome.THROTTLED])
+async def test_a_former_owners_late_word_that_it_sent_nothing_is_followed_by_the_next_attempt(
+    policy: DoubtPolicy, outcome: AttemptOutcome
+) -> None:
+    """Kafka was slow when it gave its partitions away. By the list alone the category would decide, and a message that
+    certainly was not sent end as `unknown`."""
+    sent, twilio, kafka = order(doubt_policy=policy), FakeTwilio(), RecordingPublisher()
+    write(kafka, sent, AttemptKind.INTENT, "former")
+    async with world(kafka=kafka, twilio=twilio) as here:
+        record = here.take(sent)
+        not_before_ms = wall_ms() + 2_000
+        later = {"outcome": outcome, "follows": Follows.RETRY, "follows_at": not_before_ms}
+        write(kafka, sent, AttemptKind.RESULT, "former", **later)
+        await here.until(lambda: record.finished)
+        assert wall_ms() >= not_before_ms
+        assert twilio.lists == []
+        assert [attempt for _, attempt, _ in twilio.posts] == [2]
+        assert here.attempts()[2:] == [("intent", "", 2), ("result", "accepted", 2)]
+
+
+@pytest.mark.parametrize("intents", [["former", "other"], ["former"]], ids=["another's", "one that gave up looking"])
+async def test_a_late_word_that_proves_nothing_of_what_is_in_doubt_spares_no_look(intents: list[str]) -> None:
+    sent, twilio, kafka = order(doubt_policy=DoubtPolicy.RESEND), FakeTwilio(), RecordingPublisher()
+    for owner in intents:
+        write(kafka, sent, AttemptKind.INTENT, owner)
+    twilio.kept.append(sent_message(sent, 1))
+    outcome = AttemptOutcome.NOT_STARTED if len(intents) > 1 else AttemptOutcome.IN_DOUBT
+    async with world(kafka=kafka, twilio=twilio) as here:
+        record = here.take(sent)
+        write(kafka, sent, AttemptKind.RESULT, "former", outcome=outcome, follows=Follows.RETRY)
+        await here.until(lambda: record.finished)
+        assert twilio.posts == []
+        assert [event.sid for event in here.told()] == [sid(1)]
+
+
 # -- several to one person
 
 
