@@ -159,6 +159,7 @@ class Replay:
 
         def take(message: Message) -> None:
             record = self._decoded(message)
+            _go_on(reader)
             if record is None:
                 return
             restored.pace.add(record)
@@ -176,6 +177,7 @@ class Replay:
         """From where on what carriers take a day is still to be counted."""
         found: dict[TP, int] = {}
         for partition in partitions:
+            _go_on(reader)
             start = day_caps.restored_from(partition, now_ms)
             if start is not None:
                 (tp,) = _logs([partition])
@@ -259,6 +261,12 @@ class Replay:
         finally:
             reader.stop()  # cancelled: the thread must not go on reading
             self._readers.discard(reader)
+
+
+def _go_on(reader: LogReader) -> None:
+    """A rebalance may have ended this restore, and the next one counts by now, in a thread of its own."""
+    if reader.stopped.is_set():
+        raise Stopped
 
 
 def _logs(partitions: Iterable[int]) -> list[TP]:
