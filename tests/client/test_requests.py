@@ -10,12 +10,9 @@ import pytest
 from commlayer_client import InvalidRequest, MessageFields
 from commlayer_client.requests import cancellation, message_request, refusal
 
-from schemas import limits
 from schemas.codec import SingleObjectCodec
 from schemas.errors import EncodeError
 from schemas.records import Cancellation, Channel, Content, MessageRequest
-from streams.policy.rules import content as policy_content
-from streams.policy.rules import limits as policy_limits
 
 _NOW = 1_763_900_000_000
 _FULL: MessageFields = {
@@ -160,14 +157,6 @@ def test_moments_are_aware_datetimes_times_from_now_or_milliseconds() -> None:
     assert _request(deadline=at).deadline == round(at.timestamp() * 1000)
     assert _request(deadline=timedelta(minutes=5)).deadline == _NOW + 300_000
     assert _request(deadline=_NOW + 1).deadline == _NOW + 1
-
-
-def test_policy_has_the_same_limits() -> None:
-    assert policy_content.BODY_MAX == limits.BODY_MAX
-    assert policy_content.MEDIA_MAX == limits.MEDIA_MAX
-    assert policy_limits.IDEMPOTENCY_KEY_MAX == limits.IDEMPOTENCY_KEY_MAX
-    assert policy_limits.TAGS_MAX == limits.TAGS_MAX
-    assert policy_limits.VALIDITY_MAX_S == limits.VALIDITY_MAX_S
 
 
 def test_a_cancellation_names_its_message_by_id_or_by_key() -> None:

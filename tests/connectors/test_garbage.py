@@ -32,7 +32,7 @@ def test_what_was_loaded_before_is_not_looked_through_again() -> None:
 def test_dead_cycles_are_still_found_in_time() -> None:
     collect_seldom()
     ring = weakref.ref(Ring())
-    kept = [[] for _ in range(YOUNG + 1_000)]
+    kept: list[list[object]] = [[] for _ in range(YOUNG + 1_000)]
 
     assert ring() is None
     assert kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -35,7 +36,7 @@ from .road import SECRETS, STAGES, Road, laid_road
 
 OWN = (*STAGES, "operator")
 USERS = (*OWN, "shop", "cdp", "admin")
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "kafka": {
         "security": {
             "protocol": "SASL_PLAINTEXT",

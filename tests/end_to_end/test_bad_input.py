@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -38,7 +39,7 @@ from .bad_records import (
 )
 from .road import STAGES, Road, running_road
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "senders": {
         "short": {
             "account": "main",
@@ -157,7 +158,7 @@ def settle(road: Road) -> None:
 
 def unfinished(road: Road) -> dict[str, tuple[int | None, int]]:
     """Partitions whose committed offset is not their end."""
-    apps = SETTINGS["apps"]
+    apps: dict[str, Any] = SETTINGS["apps"]
     topics = {
         "commlayer.policy": [
             GHOST,
@@ -263,12 +264,13 @@ def test_whatever_brokers_take_is_read(road: Road, numbers: Numbers, aftermath: 
         asked.append(numbers.of(0))
         return good(road, asked[-1])
 
-    for made in (
+    unusual: tuple[dict[str, Any], ...] = (
         {"headers": [(b"caf\xe9", b"x")]},
         {"headers": [(b"", None)]},
         {"attributes": 0x81},
         {"attributes": 0xFF, "key": b"somebody"},
-    ):
+    )
+    for made in unusual:
         one = ask()
         batch = raw_batches.batch(raw_batches.record(one.value, **{"key": one.key, **made}))
         asyncio.run(raw_batches.write(road.kafka.bootstrap, SHOP, 0, batch))

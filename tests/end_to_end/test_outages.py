@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -107,7 +108,7 @@ def test_with_nothing_there_at_the_start_every_process_waits_and_then_serves(ins
     road.start_twin()
     road.start_stages()
     for stage in STAGES:
-        wait_until(lambda stage=stage: answers(road, stage), f"{stage} to answer for its health", within_s=60)
+        wait_until(partial(answers, road, stage), f"{stage} to answer for its health", within_s=60)
         assert not road.ready(stage)[0]
         assert road.live(stage)
     wait_until(lambda: all(installation.health_says(one, "registry") for one in STAGES), "registry told", within_s=30)

@@ -48,8 +48,8 @@ WHATSAPP = "+15005551004"
 TEMPLATE = "HX" + "a" * 32
 LANES = {"fast": 0, "slow": 2, "wa": 3}
 """Partition by lane."""
-FAST = {"app": "shop", "category": "service", "sender": "fast"}
-SLOW = {"app": "shop", "category": "service", "sender": "slow"}
+FAST: dict[str, Any] = {"app": "shop", "category": "service", "sender": "fast"}
+SLOW: dict[str, Any] = {"app": "shop", "category": "service", "sender": "slow"}
 
 
 def policys_side() -> PolicyConfig:

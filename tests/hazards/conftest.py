@@ -47,4 +47,8 @@ def filled(kafka: Kafka) -> Callable[..., str]:
 @pytest.fixture
 def more(kafka: Kafka) -> Callable[[str], None]:
     """Writes one more record into partition 0 of a topic."""
-    return lambda topic: kafka.produce([Outgoing(topic, b"more", partition=0)]) and None
+
+    def write(topic: str) -> None:
+        kafka.produce([Outgoing(topic, b"more", partition=0)])
+
+    return write

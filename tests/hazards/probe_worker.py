@@ -151,7 +151,7 @@ for name in CONFIG["topics"]:
     app.agent(app.topic(name, value_type=bytes, value_serializer="raw"), name=f"take {name}")(take)
 
 
-@app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]  # Faust is untyped
+@app.on_partitions_assigned.connect
 async def assigned(sender: Any, assigned: Any, **kwargs: Any) -> None:
     LOG.write(json.dumps({"what": "assigned", "count": len(assigned), "pid": os.getpid()}) + "\n")
     if HABIT["stop_reading_at"] is not None:

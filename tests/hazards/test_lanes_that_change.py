@@ -30,6 +30,7 @@ from tests.streams.dispatch.cluster import (
 from tests.streams.dispatch.killing import TROUBLE, doubts, ids_of, run_until, sent_of, wanted_of, worker
 from tests.streams.dispatch.simulation import order
 from tests.support.kafka import Kafka, Outgoing
+from tests.support.processes import Child
 from tests.support.waiting import until
 from twin.server import Twin
 
@@ -171,7 +172,7 @@ async def test_dispatch_topics_grow_under_load_in_a_rolling_restart(
             more = {"fleet": fleet_now, "kafka": soon, "partitions": len(fleet_now)}
             processes[name] = worker(cluster, group, twin, tmp_path, instance=name, static=static, **more)
 
-        processes = {}
+        processes: dict[str, Child] = {}
         try:
             start("one", few)
             start("two", few)

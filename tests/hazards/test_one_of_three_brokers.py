@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def texts(lane: str, count: int, start: int) -> list[Outgoing]:
 
 def cluster_of(brokers: Sequence[Broker]) -> Kafka:
     kafka = Kafka(",".join(broker.bootstrap for broker in brokers))
-    settings = {"min_insync_replicas": "2"} if len(brokers) > 1 else {}
+    settings: dict[str, Any] = {"min_insync_replicas": "2"} if len(brokers) > 1 else {}
     topics = {topic.name: COUNTS.of(topic.count) for topic in catalogue(["login"])}
     kafka.create_topics(topics, replication=len(brokers), **settings)
     return kafka

@@ -78,7 +78,8 @@ class Owners:
 
     def model(self) -> State:
         """What the log says by the rule alone: a write with an epoch below the last CLAIM before it is nothing."""
-        claim, entries = -1, {}
+        claim = -1
+        entries: dict[bytes, bytes] = {}
         positions = dict.fromkeys(SOURCES, -1)
         for record in self.kafka.consume_all(self.topic):
             assert record.key is not None

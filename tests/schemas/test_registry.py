@@ -8,7 +8,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -168,8 +168,8 @@ def test_a_wrong_path_is_no_registry_and_nothing_is_final_because_of_it(registry
 
 class _Answers(http.server.BaseHTTPRequestHandler):
     status, body, wait = 200, b"", 0.0
-    seen: list[str]
-    hold: threading.Event
+    seen: ClassVar[list[str]]
+    hold: ClassVar[threading.Event]
 
     def do_GET(self) -> None:
         self.seen.append(self.headers.get("Authorization", ""))
@@ -187,12 +187,16 @@ class _Answers(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def stub() -> Iterator[tuple[str, type[_Answers]]]:
     """A web server that answers every question alike."""
-    handler = type("Handler", (_Answers,), {"seen": [], "hold": threading.Event()})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    class Handler(_Answers):
+        seen: ClassVar[list[str]] = []
+        hold: ClassVar[threading.Event] = threading.Event()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", handler
-    handler.hold.set()
+    yield f"http://127.0.0.1:{server.server_port}", Handler
+    Handler.hold.set()
     server.shutdown()
     server.server_close()
     thread.join()

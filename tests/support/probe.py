@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.support.kafka import Kafka
 from tests.support.processes import Child
@@ -130,7 +131,7 @@ class Probe:
             child.signal(signal.SIGCONT)
             child.kill()
 
-    def _lines(self) -> list[dict[str, object]]:
+    def _lines(self) -> list[dict[str, Any]]:
         if not self._log.exists():
             return []
         text = self._log.read_text()

@@ -15,11 +15,15 @@ from schemas.records import RECORDS, Record
 _TEXT = st.text(max_size=40)  # hypothesis leaves surrogates out of what it can encode as UTF-8
 
 
-@functools.cache  # made for each draw, it would cost more than the draw
 def records(record: type[Record]) -> st.SearchStrategy[Record]:
     """Any instance that fits the record's schema."""
-    schema = current()[record.AVRO_NAME]
-    return typing.cast("st.SearchStrategy[Record]", _values(schema.parsed, named_types(schema.parsed), record))
+    return _records(record.AVRO_NAME)
+
+
+@functools.cache  # made for each draw, it would cost more than the draw
+def _records(name: str) -> st.SearchStrategy[Record]:
+    schema = current()[name]
+    return typing.cast("st.SearchStrategy[Record]", _values(schema.parsed, named_types(schema.parsed), RECORDS[name]))
 
 
 def any_record() -> st.SearchStrategy[Record]:

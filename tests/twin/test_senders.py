@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.twin.rig import LONG, SECOND, SERVICE, SHORT, START, WHATSAPP, Caller, Hook, settings
@@ -8,7 +10,7 @@ from twin.server import Twin
 from twin.settings import SenderSettings
 
 
-def _left(twin: Twin, lane: str = LONG) -> list[float]:
+def _left(twin: Twin, lane: str = LONG) -> list[Any]:
     """When messages left the queue, in seconds from the start."""
     rows = twin.books.message_rows({"lane": lane})
     return [pytest.approx(row["left_queue"] - START) for row in rows if row["left_queue"] is not None]  # type: ignore[operator]  # a float

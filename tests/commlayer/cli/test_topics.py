@@ -105,6 +105,6 @@ def test_a_missing_password_is_a_configuration_error(commlayer: Commlayer, confi
         "password": {"env": "KAFKA_PASSWORD"},
     }
     config_file.write_text(yaml.safe_dump(data))
-    result = commlayer("topics", command, environment={"KAFKA_PASSWORD": None})  # type: ignore[dict-item]  # unset
+    result = commlayer("topics", command, environment={"KAFKA_PASSWORD": None})
     assert result.exit_code == 2
     assert "environment variable KAFKA_PASSWORD is not set" in result.stderr

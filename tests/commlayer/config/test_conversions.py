@@ -122,7 +122,7 @@ def test_policy_sees_apps_categories_senders_and_pools(config_data: dict[str, An
     assert policy.version == config.version
     assert policy.countries == {"US", "DE"}
     app = policy.apps["login"]
-    assert (app.pools, app.senders, app.countries) == (("login", "spare"), ("de-name",), {"US"})
+    assert (app.pools, app.senders, app.countries) == (("login", "spare"), ("de-name",), frozenset({"US"}))
     category = policy.categories["otp"]
     assert (category.message_class, category.doubt_policy, category.message_intent, category.deadline_s) == (
         MessageClass.CRITICAL,

@@ -68,7 +68,7 @@ def test_one_value_of_a_wrong_shape_is_one_error_wherever_it_stands() -> None:
     example = parse((ROOT / "examples" / "commlayer.yaml").read_text(), "example").data
     for *parents, last in leaves(example):
         broken = copy.deepcopy(example)
-        place = broken
+        place: Any = broken
         for part in parents:
             place = place[part]
         place[last] = {"what": ["is", "this"]}

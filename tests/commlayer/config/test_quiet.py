@@ -10,6 +10,7 @@ import yaml
 
 from commlayer.config import Problem, conversions, loads
 from commlayer.config.problems import Severity
+from streams.policy.config import PolicyConfig
 from streams.policy.quiet import law
 from streams.policy.quiet.hours import WEEKDAYS, Hours, Opening
 
@@ -68,7 +69,7 @@ def test_a_mistake_is_told_with_path_and_fix(problems_after: Find, quiet: Any, p
     assert any(what in problem.what and (fix in problem.fix) for problem in found), problems_after(put(quiet))
 
 
-def configured(data: dict[str, Any]) -> conversions.PolicyConfig:
+def configured(data: dict[str, Any]) -> PolicyConfig:
     return conversions.policy_config(loads(yaml.safe_dump(data), "test.yaml").config)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 from commlayer.config import loads
@@ -21,7 +23,7 @@ def test_a_dry_run_passes_over_a_failing_sender_and_says_so() -> None:
     data["pools"]["login"] = ["us-short", "us-other"]
     config = loads(yaml.safe_dump(data), "test.yaml").config
 
-    def told(**failing: str) -> dict[str, str]:
+    def told(**failing: str) -> dict[str, Any]:
         lanes = {name.replace("_", "-"): why for name, why in failing.items()}
         known = Known(Memory(Counter().state), {AMERICAN: Ledger()}, Switched(failing=lanes))
         asked = request(recipient=AMERICAN, category="otp")

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,15 +113,19 @@ def each_process(config_file: Path) -> Iterator[dict[str, Program]]:
         yield {name: stack.enter_context(Program("run", name, config=config_file)) for name in (*STAGES, "bridge")}
 
 
+def answers(port: int, status: int) -> bool:
+    return health(port)[0] == status
+
+
+def names(program: Program, what: str) -> bool:
+    return any(what in str(event) for event in program.events())
+
+
 def test_every_process_waits_for_its_broker_and_says_so_once(config_file: Path, ports: dict[str, int]) -> None:
     with each_process(config_file) as programs:
         for name, program in programs.items():
-            until(lambda name=name: health(ports[name])[0] == 503, program, f"{name} tells that it is not ready")
-            until(
-                lambda program=program: any("127.0.0.1:1" in str(event) for event in program.events()),
-                program,
-                "the log says why",
-            )
+            until(partial(answers, ports[name], 503), program, f"{name} tells that it is not ready")
+            until(partial(names, program, "127.0.0.1:1"), program, "the log says why")
             assert health(ports[name], "live")[0] == 200, name
         time.sleep(2)  # several attempts
         for name, program in programs.items():

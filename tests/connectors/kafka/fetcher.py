@@ -36,7 +36,7 @@ class _Records:
     def __iter__(self) -> Any:
         return self
 
-    def __next__(self) -> int:
+    def __next__(self) -> Any:
         return next(self._records)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import NewPartitions
@@ -20,7 +21,7 @@ class Scene:
         self.anchor, self.bulk, self.extra = (kafka.unique(name) for name in ("critical", "bulk", "extra"))
         self.group = kafka.unique("group")
 
-    def worker(self, name: str, *topics: str, **settings: object) -> tuple[StageApp, RecordingStage]:
+    def worker(self, name: str, *topics: str, **settings: Any) -> tuple[StageApp, RecordingStage]:
         app = recording_app(self.kafka.bootstrap, self.group, self.tmp_path / name, anchor=self.anchor, **settings)
         return app, RecordingStage(app, topics, finish_at_once=True)
 

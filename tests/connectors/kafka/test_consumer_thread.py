@@ -101,8 +101,9 @@ async def test_a_fetch_without_a_partition_that_is_about_to_be_taken_from_waits_
 
 async def test_where_reading_begins_fetches_wait_shortly() -> None:
     quiet = Quiet()
-    quiet.thread._consumer.assignment = lambda: {A}
-    quiet.thread._consumer.seek = lambda tp, offset: None
+    consumer: Any = quiet.thread._consumer
+    consumer.assignment = lambda: {A}
+    consumer.seek = lambda tp, offset: None
     assert quiet.wait_ms() == LONG_MS
     assert await quiet.thread._seek_all({A: 5})
     assert quiet.wait_ms() == SHORT_MS
@@ -130,7 +131,7 @@ def committing_thread(coordinator: Coordinator) -> ConsumerThread:
     thread = ConsumerThread.__new__(ConsumerThread)
     subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=None))
     thread._consumer = SimpleNamespace(_coordinator=coordinator, _subscription=subscription)
-    thread.run_here = lambda work: work  # type: ignore[method-assign,assignment]  # both loops are this one
+    thread.run_here = lambda work: work  # type: ignore[method-assign]  # both loops are this one
     return thread
 
 

@@ -1,6 +1,7 @@
 """Callbacks of a stage."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,8 @@ async def test_all_revoked_callbacks_share_one_wait() -> None:
 
 
 async def test_released_committed_and_lost_reach_their_callbacks() -> None:
-    hooks, calls = PartitionHooks(), []
+    hooks = PartitionHooks()
+    calls: list[Any] = []
     hooks.on_released(lambda partitions: calls.append(partitions))
     hooks.on_committed(lambda tp, offset: calls.append((tp, offset)))
     hooks.on_loss(lambda loss: calls.append(loss))

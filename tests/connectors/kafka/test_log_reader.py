@@ -20,7 +20,7 @@ def reader(kafka: Kafka | Broker) -> LogReader:
     return LogReader(quick_settings(kafka.bootstrap))
 
 
-def written(kafka: Kafka, counts: dict[int, int], **settings: str) -> str:
+def written(kafka: Kafka, counts: dict[int, int], **settings: Any) -> str:
     topic = kafka.unique("log")
     kafka.create_topics({topic: 4}, **settings)
     kafka.produce(

@@ -1,5 +1,7 @@
 """Settings that the Kafka clients of a process share."""
 
+from typing import Any
+
 import pytest
 
 from connectors.kafka.settings import KafkaSecurity, KafkaSettings
@@ -54,6 +56,6 @@ def test_the_lease_ends_one_request_before_the_group_may_give_the_partitions_awa
         ({"session_timeout_s": 60}, "broker request timeout"),
     ],
 )
-def test_times_that_cannot_work_together_are_refused(times: dict[str, float], complaint: str) -> None:
+def test_times_that_cannot_work_together_are_refused(times: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         KafkaSettings(bootstrap=("a:1",), **times)

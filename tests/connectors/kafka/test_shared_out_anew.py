@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ class Group:
             await two.until_flowing()
             yield one, two
 
-    def _app(self, name: str, anchor: str | None, settings: dict[str, float]) -> StageApp:
+    def _app(self, name: str, anchor: str | None, settings: dict[str, Any]) -> StageApp:
         return recording_app(
             self.kafka.bootstrap,
             self.name,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaError
@@ -33,7 +34,7 @@ class Scene:
         self.topic, self.group = kafka.unique("topic"), kafka.unique("group")
         self.tmp_path = tmp_path
 
-    def app(self, name: str = "a", **options: object) -> StageApp:
+    def app(self, name: str = "a", **options: Any) -> StageApp:
         return recording_app(self.kafka.bootstrap, self.group, self.tmp_path / name, **options)
 
     async def committed(self) -> dict[int, int]:

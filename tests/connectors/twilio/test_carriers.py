@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 
 import pytest
 import yaml
 
-from connectors.twilio import carriers
 from connectors.twilio.carriers import Carriers, folded
 
 
@@ -45,7 +45,7 @@ def test_the_operators_own_names_come_first_and_may_be_of_a_carrier_of_their_own
 
 
 def test_no_name_or_code_of_the_table_means_two_carriers() -> None:
-    table = yaml.safe_load((carriers.files("connectors.twilio") / "data/carriers.yaml").read_text(encoding="utf-8"))
+    table = yaml.safe_load((files("connectors.twilio") / "data/carriers.yaml").read_text(encoding="utf-8"))
     assert set(table) == {"att", "tmobile", "verizon"}
     said = [folded(alias) for each in table.values() for alias in (*each["names"], *each["codes"])]
     assert len(said) == len(set(said))

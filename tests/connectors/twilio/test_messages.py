@@ -433,7 +433,7 @@ async def test_a_question_without_an_answer_says_why(session: TwilioSession, raw
 
 
 def listed(sid: str, created: str | None) -> dict[str, Any]:
-    return json.loads(CREATED) | {"sid": sid, "date_created": created}
+    return {**json.loads(CREATED), "sid": sid, "date_created": created}
 
 
 async def test_a_list_follows_pages_until_nothing_is_new_enough(session: TwilioSession) -> None:

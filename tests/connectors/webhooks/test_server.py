@@ -56,7 +56,8 @@ async def post(address: tuple[str, int], target: str, form: Form, *, token: str 
 
 
 def settings(**changes: Any) -> BridgeSettings:
-    return BridgeSettings(**({"public_url": PUBLIC_URL, "accounts": ACCOUNTS, "port": 0} | changes))
+    usual: dict[str, Any] = {"public_url": PUBLIC_URL, "accounts": ACCOUNTS, "port": 0}
+    return BridgeSettings(**(usual | changes))
 
 
 async def test_a_stopping_bridge_accepts_nothing_new_and_finishes_what_is_in_flight() -> None:

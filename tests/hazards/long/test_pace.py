@@ -14,6 +14,7 @@ from tests.streams.cluster import own_cluster
 from tests.streams.dispatch.cluster import fleet_address, fleet_twin, fresh_group
 from tests.streams.dispatch.killing import worker
 from tests.support.kafka import Kafka
+from tests.support.processes import Child
 from tests.support.waiting import until
 from twin.server import Twin
 
@@ -41,7 +42,7 @@ async def test_backlogged_lanes_are_used_and_never_over_driven(cluster: Kafka, t
         def start(name: str, *, static: bool = True) -> None:
             processes[name] = worker(cluster, group, twin, tmp_path, instance=name, static=static, fleet=RATES)
 
-        processes = {}
+        processes: dict[str, Child] = {}
         try:
             start("one")
             await until(lambda: _starts(twin, "tenth"), 90)

@@ -132,7 +132,7 @@ async def dispatch(
         publisher=publisher,
         settings=DispatchSettings(
             public_url=None,
-            **({"settle_s": 2.0, "http": QUICK_HTTP} | dict(settings or {})),
+            **({"settle_s": 2.0, "http": QUICK_HTTP, **(settings or {})}),
         ),
         now_ms=wall_ms,
         registry=CollectorRegistry(),

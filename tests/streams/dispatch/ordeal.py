@@ -20,7 +20,16 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from schemas.records import Attempt, AttemptKind, AttemptOutcome, DoubtPolicy, MessageClass, MessageStatus
+from schemas.records import (
+    Attempt,
+    AttemptKind,
+    AttemptOutcome,
+    Deferral,
+    Dispatch,
+    DoubtPolicy,
+    MessageClass,
+    MessageStatus,
+)
 from schemas.topics import ATTEMPTS, deferral_topic
 from tests.streams.cluster import CODEC, records
 from tests.support.kafka import Kafka, Outgoing
@@ -294,7 +303,7 @@ def balance(
 ) -> Books:
     """Hold what was asked for against the twin's books, the log of attempts, what was told, and the callbacks. Asserts
     what must hold of each message by itself."""
-    asked = {each.message_id: each for each in (CODEC.decode(one.value or b"") for one in made)}
+    asked = {each.message_id: each for each in map(_order_of, made)}
     sleeping = {message_id for message_id, each in asked.items() if each.allowed_until is not None}
     told = endings(kafka, asked)
     statuses = {message_id: _only(event.status for event in events) for message_id, events in told.items()}
@@ -306,11 +315,14 @@ def balance(
     assert all(len({event.event_id for event in events}) == 1 for events in told.values()), "and one only"
     assert set(statuses.values()) <= {MessageStatus.ACCEPTED, MessageStatus.UNKNOWN, MessageStatus.DEFERRED}
     assert all(asked[message_id].doubt_policy is DoubtPolicy.STOP for message_id in unknown)
-    back = [each for each in records(kafka, deferral_topic("1s")) if each.message_id in asked]
+    deferrals = [each for each in records(kafka, deferral_topic("1s")) if isinstance(each, Deferral)]
+    back = [each for each in deferrals if each.message_id in asked]
     assert {each.message_id for each in back} == sleeping, "policy is asked again about those who sleep, and no others"
     assert {each.round for each in back} == {1}
 
-    wanted = Counter((each.recipient, each.body) for key, each in asked.items() if key not in sleeping)
+    wanted: Counter[tuple[str, str | None]] = Counter(
+        (each.recipient, each.body) for key, each in asked.items() if key not in sleeping
+    )
     may_be_missing = Counter((asked[key].recipient, asked[key].body) for key in unknown)
     sids = {message.sid for message in twin.books.outbound()}
     told_sids = {_only(event.sid for event in told[key]) for key in statuses.keys() - unknown - sleeping}
@@ -320,7 +332,9 @@ def balance(
     of_unknown = {(asked[key].recipient, asked[key].body): key for key in unknown}
     too_late = {each.sid for each in untold.values() if each.accepted - each.received > settle_s - LISTED_WITHIN_S}
     untold = {sid: each for sid, each in untold.items() if sid not in too_late}
-    sent = Counter((message.to, message.submitted) for message in twin.books.outbound() if message.sid not in too_late)
+    sent: Counter[tuple[str, str | None]] = Counter(
+        (message.to, message.submitted) for message in twin.books.outbound() if message.sid not in too_late
+    )
     unexplained = [each for each in untold.values() if (each.to, each.submitted) not in of_unknown]
     assert not unexplained, f"and each that Twilio has is told, or of a message that is unknown: {unexplained}"
     tales = [
@@ -346,6 +360,12 @@ def balance(
         told=sum(map(len, told.values())),
         troubles=refused,
     )
+
+
+def _order_of(made: Outgoing) -> Dispatch:
+    order = CODEC.decode(made.value or b"")
+    assert isinstance(order, Dispatch)
+    return order
 
 
 def _only(values: Iterable[Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ CRITICAL, HIGH, NORMAL, BULK = range(4)
 IN_KAFKA = 1000
 
 
-def made(lanes: Iterable[Lane], groups: Iterable[Group] = (), **partitions: int) -> Scheduler:
+def made(lanes: Iterable[Lane], groups: Iterable[Group] = (), **partitions: Any) -> Scheduler:
     return scheduler(table(lanes, groups, **partitions))
 
 

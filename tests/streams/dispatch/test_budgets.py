@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -23,9 +24,7 @@ LANES = {"a": "g", "b": "g", "c": "h", "d": "alone"}
 FACTORS = st.sampled_from([0.4, 0.8, 1.0, 2.0])
 
 
-def brand(
-    rate: float, group: float | None, budget: float, other: float | None = None, **settings: object
-) -> Simulation:
+def brand(rate: float, group: float | None, budget: float, other: float | None = None, **settings: Any) -> Simulation:
     """Lanes a and b in group g and c in group h, which share a budget; d has nothing to do with it. Factors of rate."""
     lanes = table(
         [lane(name, rate, group=of) for name, of in LANES.items()],

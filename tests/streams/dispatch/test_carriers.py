@@ -33,7 +33,8 @@ def campaign(
 
 
 def segments_per_s(simulation: Simulation, until: float, **of: Any) -> float:
-    return sum(start.job.segments for start in starts(simulation, **of) if start.at <= until) / until
+    segments: int = sum(start.job.segments for start in starts(simulation, **of) if start.at <= until)
+    return segments / until
 
 
 def starts(simulation: Simulation, **of: Any) -> list[Any]:

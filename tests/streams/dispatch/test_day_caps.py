@@ -197,8 +197,8 @@ class _Log:
 
     def successor(self, lanes: LaneTable, now_ms: int) -> DayCaps:
         caps = DayCaps(lanes)
-        for key, record in self.control.items():
-            assert caps.take(key, record)
+        for key, word in self.control.items():
+            assert caps.take(key, word)
         start = caps.restored_from(PARTITION, now_ms)
         assert start is not None
         position = start[0] or 0

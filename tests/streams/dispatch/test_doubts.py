@@ -229,7 +229,7 @@ async def test_a_doubt_about_somebody_who_is_written_to_all_the_time_gets_the_si
 async def test_a_sid_that_was_claimed_where_the_group_lay_before_its_move_is_not_taken_for_the_lost_one() -> None:
     twilio, kafka = FakeTwilio(), RecordingPublisher()
     before, lost = order(body="same"), order(body="same")
-    accepted = {"outcome": AttemptOutcome.ACCEPTED, "follows": Follows.FINAL}
+    accepted: dict[str, Any] = {"outcome": AttemptOutcome.ACCEPTED, "follows": Follows.FINAL}
     write(kafka, before, AttemptKind.INTENT, "old", at=wall_ms() - 9_000, partition=OLD_PLACE)
     write(kafka, before, AttemptKind.RESULT, "old", at=wall_ms() - 8_000, partition=OLD_PLACE, sid=sid(9), **accepted)
     twilio.kept.append(sent_message(before, 9, at_ms=wall_ms() - 9_000))
@@ -380,7 +380,7 @@ async def test_of_two_channels_of_one_messaging_service_each_is_looked_up_in_its
 async def test_a_message_sent_by_the_account_that_its_lane_had_before_is_looked_for_there() -> None:
     class TwoAccounts(FakeTwilio):
         async def list_to(self, account: Account, to: str, since_ms: int, **more: Any) -> Any:
-            listing = await super().list_to(account, to, since_ms, **more)
+            listing: Any = await super().list_to(account, to, since_ms, **more)
             return listing if account.name == "main" else replace(listing, messages=())
 
     sent, twilio, kafka = order(doubt_policy=DoubtPolicy.RESEND), TwoAccounts(), RecordingPublisher()

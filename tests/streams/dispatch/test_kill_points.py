@@ -8,6 +8,7 @@ import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from .fault_points import STEPS
 from .killing import doubts, ids_of, orders, sent_of, wanted_of, worker
 
 MESSAGES = 2_400
-QUICK = {"lists_per_s": 50.0}
+QUICK: dict[str, Any] = {"lists_per_s": 50.0}
 """Eighteen deaths in a row leave more people in doubt than ten lists a second clear in the time given below."""
 TROUBLE = FaultSettings(
     requests=(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.twilio.answers import SentMessage
 from schemas.records import Channel, Dispatch
 from streams.dispatch.matching import CLOCKS_APART_MS, OpenAttempt, match
 
@@ -20,8 +21,8 @@ def _open(order_: Dispatch, at: int = AT) -> OpenAttempt:
     return OpenAttempt(order_.message_id, order_, at)
 
 
-def _sids(pairs: list[tuple[OpenAttempt, object]]) -> list[tuple[str, str]]:
-    return [(attempt.owner, message.sid) for attempt, message in pairs]  # type: ignore[attr-defined]  # SentMessage
+def _sids(pairs: list[tuple[OpenAttempt, SentMessage]]) -> list[tuple[str, str]]:
+    return [(attempt.owner, message.sid) for attempt, message in pairs]
 
 
 def test_a_message_with_the_same_text_and_sender_is_the_one() -> None:

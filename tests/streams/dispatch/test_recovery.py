@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import pytest
@@ -153,8 +154,7 @@ async def test_between_the_story_and_the_commit_the_story_is_told_again_under_th
     sent, twilio, kafka = order(), FakeTwilio(), DyingKafka()
     for _ in range(2):
         async with world(kafka=kafka, twilio=twilio) as here:
-            record = here.take(sent)
-            await here.until(lambda record=record: record.finished)
+            await here.until(partial(attrgetter("finished"), here.take(sent)))
             here.engine.drop()
     assert len(twilio.posts) == 1
     assert len(here.told()) == 2

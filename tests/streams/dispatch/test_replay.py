@@ -20,7 +20,8 @@ from streams.control.places import moved
 from streams.control.switches import Aspect, control_key
 from streams.dispatch.replay import Replay, Seen
 from streams.dispatch.shared_reading import about
-from streams.dispatch.stage import DispatchSettings, DispatchStage
+from streams.dispatch.stage import DispatchStage
+from streams.dispatch.stage_settings import DispatchSettings
 from tests.streams.cluster import CODEC, own_cluster
 from tests.support.kafka import Kafka
 from tests.support.stage import quick_settings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from connectors.twilio.answers import Accepted, Answer, InDoubt, NotSent, Rejected
@@ -89,7 +91,8 @@ def test_a_throttled_message_backs_off_and_obeys_retry_after() -> None:
 def test_a_long_wait_that_twilio_names_is_spent_on_the_wheel_and_not_by_all_in_one_moment() -> None:
     verdict = _judge(rejected(20429, 429, retry_after_s=90.0))
     assert (verdict.follows, verdict.reason) == (Follows.WHEEL, Reason.THROTTLED)
-    waits = {judge(rejected(20429, 429, retry_after_s=90.0), 1, lambda x=x: x).retry_in_s for x in (0.0, 0.5, 0.9)}
+    draws: list[Callable[[], float]] = [lambda: 0.0, lambda: 0.5, lambda: 0.9]
+    waits = {judge(rejected(20429, 429, retry_after_s=90.0), 1, draw).retry_in_s for draw in draws}
     assert len(waits) == 3
     assert min(waits) == 90.0
 

@@ -55,7 +55,7 @@ async def test_what_it_did_not_start_hides_no_post_of_its_successor() -> None:
     write(kafka, sent, AttemptKind.INTENT, "successor")
     twilio.kept.append(sent_message(sent, 1))  # and the successor's answer is lost
     write(kafka, sent, AttemptKind.INTENT, "frozen")
-    not_started = {"outcome": AttemptOutcome.NOT_STARTED, "follows": Follows.RETRY}
+    not_started: dict[str, Any] = {"outcome": AttemptOutcome.NOT_STARTED, "follows": Follows.RETRY}
     write(kafka, sent, AttemptKind.RESULT, "frozen", **not_started)
     async with world(kafka=kafka, twilio=twilio) as third:
         record = third.take(sent)
@@ -79,8 +79,8 @@ async def test_an_answer_that_comes_late_does_not_end_a_message_whose_text_was_t
         assert [event.sid for event in successor.told()] == [sid(9)]
         # It goes before the other one's record has come to it; and now the answer is written that was lost.
         successor.engine.drop()
-    accepted = {"outcome": AttemptOutcome.ACCEPTED, "final_status": MessageStatus.ACCEPTED.value}
-    answer = {"sid": sid(9), "request_id": "RQ9", "twilio_date": wall_ms()}
+    accepted: dict[str, Any] = {"outcome": AttemptOutcome.ACCEPTED, "final_status": MessageStatus.ACCEPTED.value}
+    answer: dict[str, Any] = {"sid": sid(9), "request_id": "RQ9", "twilio_date": wall_ms()}
     write(kafka, taken, AttemptKind.RESULT, "frozen", follows=Follows.FINAL, **accepted, **answer)
     async with world(kafka=kafka, twilio=twilio) as third:
         record = third.take(taken)

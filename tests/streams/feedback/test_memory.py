@@ -132,9 +132,9 @@ def test_putting_folds_away_and_making_them_again_changes_nothing(said: list[tup
             known = add(tight, record)
             known.published = published[name] = known.fold.update()
     for name, word, at in said:
-        record = callback(word, at, message_id=name)
-        folds[name].add(fact_of(record))
-        known = add(tight, record)
+        later = callback(word, at, message_id=name)
+        folds[name].add(fact_of(later))
+        known = add(tight, later)
         assert known.published == published[name]
         known.published = published[name] = known.fold.update()
         assert published[name] == folds[name].update()

@@ -142,9 +142,10 @@ async def test_each_change_of_a_message_is_published_once_and_in_order(cluster: 
 
 
 async def test_an_app_that_asks_again_is_told_the_status_once_more(cluster: Kafka, tmp_path: Path) -> None:
-    mine = {"message_id": cluster.unique("m")}
-    facts = [admitted(**mine), accepted(**mine), callback("delivered", 900, **mine)]
-    repeated = replace(admitted(**mine), event_id="repeat", at=facts[0].at + 9, reason=Reason.REPEATED.value)
+    mine: dict[str, Any] = {"message_id": cluster.unique("m")}
+    first = admitted(**mine)
+    facts: list[Said] = [first, accepted(**mine), callback("delivered", 900, **mine)]
+    repeated = replace(admitted(**mine), event_id="repeat", at=first.at + 9, reason=Reason.REPEATED.value)
     async with feedback(cluster, tmp_path, group=cluster.unique("feedback")):
         await asyncio.to_thread(cluster.produce, say(*facts))
         await until(lambda: len(told(cluster, mine.values())[mine["message_id"]]) == 3, WAIT_S)
@@ -222,7 +223,7 @@ async def test_a_lane_of_which_carriers_filter_too_much_is_told_to_policy_once(c
     group, lane = cluster.unique("feedback"), cluster.unique("lane")
     facts: list[Said] = []
     for _ in range(6):
-        mine = {"message_id": cluster.unique("m")}
+        mine: dict[str, Any] = {"message_id": cluster.unique("m")}
         failure = callback("undelivered", 900, error_code=30007, **mine)
         facts += [admitted(lane=lane, **mine), accepted(lane=lane, **mine), callback("sent", 100, **mine), failure]
     health = SenderHealthSettings(at_least=5)

@@ -36,8 +36,9 @@ async def test_requests_without_the_consent_of_their_partition_wait(tmp_path: Pa
     async def nothing(homes: object) -> None:
         return None
 
-    states.open = opens
-    states.scan = lambda partition, prefix: iter(())
+    stored: Any = states
+    stored.open = opens
+    stored.scan = lambda partition, prefix: iter(())
     stage = PolicyStage(
         config(),
         codec=SingleObjectCodec(),
@@ -48,9 +49,10 @@ async def test_requests_without_the_consent_of_their_partition_wait(tmp_path: Pa
         now_ms=lambda: NOW,
     )
     consumer = SimpleNamespace(ends=ends, finished_to=finished_to, generation=1)
-    stage._app = SimpleNamespace(consumer=consumer, lease=SimpleNamespace(valid=lambda: True))
-    stage._control._caught_up.set()
-    stage._consent_log = SimpleNamespace(opened=nothing, read=nothing)
+    inside: Any = stage
+    inside._app = SimpleNamespace(consumer=consumer, lease=SimpleNamespace(valid=lambda: True))
+    inside._control._caught_up.set()
+    inside._consent_log = SimpleNamespace(opened=nothing, read=nothing)
     here = [TP(POLICY_ANCHOR, 0), TP(POLICY_ANCHOR, 1), TP(CONSENT, 0)]
     await stage._on_assigned(frozenset(here), 1)
     await asyncio.sleep(0.3)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -29,7 +30,7 @@ from .cluster import OTP, ask, found, neighbours, ours, person, policy, wall_ms
 from .installation import config
 
 NAMES = TraitNames(time_zone="timezone")
-SHOP = {"app": "shop", "category": "service"}
+SHOP: dict[str, Any] = {"app": "shop", "category": "service"}
 NORMAL = dispatch_topic(MessageClass.NORMAL)
 LOOKUP_S = 0.5
 LONGER_THAN_THE_TEST_S = 300.0

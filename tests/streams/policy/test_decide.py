@@ -97,7 +97,7 @@ def test_segments_are_counted_as_the_sender_will_encode_them() -> None:
     assert admitted(content=curly).dispatch.segments == 2
     asked = admitted(content=curly, smart_encoding=True).dispatch
     assert (asked.segments, asked.smart_encoding) == (1, True)
-    smart = config(senders=config().senders | {"long": sender("long", 1, smart_encoding=True)})
+    smart = config(senders={**config().senders, "long": sender("long", 1, smart_encoding=True)})
     by_sender = decide(request(content=curly), entry(), smart, NOW)
     assert isinstance(by_sender, Admitted)
     assert (by_sender.dispatch.segments, by_sender.dispatch.smart_encoding) == (1, True)

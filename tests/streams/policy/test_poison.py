@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ from .cluster import ask, found, neighbours, ours, person, policy, wall_ms
 from .installation import HOUR, config, request
 
 NORMAL = dispatch_topic(MessageClass.NORMAL)
-SHOP = {"app": "shop", "category": "service"}
+SHOP: dict[str, Any] = {"app": "shop", "category": "service"}
 POISON = b"\xff not Avro"
 
 

@@ -128,7 +128,7 @@ def test_a_backlog_of_which_nothing_was_heard_for_long_denies_nothing() -> None:
 
 
 def test_the_backlog_of_today_says_nothing_of_a_message_for_tomorrow() -> None:
-    scheduled = {"not_before": NOW + HOUR, "deadline": NOW + HOUR + 1}
+    scheduled: dict[str, Any] = {"not_before": NOW + HOUR, "deadline": NOW + HOUR + 1}
     assert chosen(Facts(backlogs=dict.fromkeys(NAMES, behind(critical=86_400))), **scheduled) in NAMES
 
 

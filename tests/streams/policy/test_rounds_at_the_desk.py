@@ -88,7 +88,7 @@ async def test_a_repeat_of_the_app_is_finished_with_the_first_outcome() -> None:
     outcome, repeated = told(counter)
     assert (repeated.reason, repeated.at, repeated.source_offset) == (Reason.REPEATED, NOW + MINUTE, 43)
     assert repeated.event_id != outcome.event_id
-    same = {"event_id": "", "at": 0, "reason": None, "detail": None, "source_offset": 0}
+    same: dict[str, Any] = {"event_id": "", "at": 0, "reason": None, "detail": None, "source_offset": 0}
     assert replace(repeated, **same) == replace(outcome, **same)
     fold = MessageFold(outcome.message_id)
     fold.add(fact_of(outcome))

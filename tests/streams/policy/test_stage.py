@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -296,7 +297,7 @@ async def test_what_could_leave_only_after_its_deadline_is_denied_and_a_code_on_
         for lane in ("long", "promo-a", "promo-b")
     ]
     records = [Outgoing(CONTROL, CODEC.encode(each), backlog_key(each.subject), 0) for each in told]
-    hurried = {"app": "shop", "category": "service", "deadline": wall_ms() + 1_800_000}
+    hurried: dict[str, Any] = {"app": "shop", "category": "service", "deadline": wall_ms() + 1_800_000}
     await asyncio.to_thread(cluster.produce, records)
     async with policy(cluster, tmp_path, group=cluster.unique("policy")):
         asked = [ask(2790, **hurried), ask(2791, app="shop", category="service"), ask(2792)]
@@ -318,7 +319,7 @@ async def test_another_owner_knows_to_whom_a_whatsapp_sender_wrote_first_today(c
     )
     home = partition_of(person(2800).encode(), COUNTS.recipient)
     other = next(n for n in range(2801, 2900) if partition_of(person(n).encode(), COUNTS.recipient) == home)
-    words = {"app": "shop", "category": "service", "channel": Channel.WHATSAPP, "sender": "wa"}
+    words: dict[str, Any] = {"app": "shop", "category": "service", "channel": Channel.WHATSAPP, "sender": "wa"}
     template, group = Content(content_sid="HX" + "a" * 32), cluster.unique("policy")
     for folder, number, count in (("a", 2800, 1), ("b", other, 1), ("b", 2800, 2)):
         async with policy(cluster, tmp_path / folder, group=group, configured=one_in_each_partition):

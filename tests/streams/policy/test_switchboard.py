@@ -101,7 +101,7 @@ def test_a_pause_that_ends_by_itself_ends_for_policy_without_another_record() ->
     board.write(LANE, "a", until=NOW + 2000)
     board.now_ms = NOW + 999
     now = board.now()
-    assert (set(now.paused_apps), now.unhealthy) == ({"shop"}, {"a"})
+    assert (set(now.paused_apps), now.unhealthy) == ({"shop"}, frozenset({"a"}))
     assert now.paused_apps["shop"].until == NOW + 1000
     board.now_ms = NOW + 1000
     assert board.now() == Switched(unhealthy=frozenset({"a"}))

@@ -129,7 +129,7 @@ def test_a_declared_content_template_needs_a_grant_and_takes_variables_of_the_pr
 
 
 def test_a_text_ends_with_the_unsubscribe_line_once_and_in_its_language() -> None:
-    ads = {"category": "marketing", "content": shipped(template="ship-ads")}
+    ads: dict[str, Any] = {"category": "marketing", "content": shipped(template="ship-ads")}
     assert body(**ads) == "On its way, Ann\nReply STOP"
     assert body(**ads, locale="de") == "Unterwegs, Ann\nAbmelden: STOP"
 
@@ -150,7 +150,7 @@ def test_a_plain_body_of_such_a_category_gets_the_line_and_does_not_get_it_again
 
 
 def test_links_are_shortened_only_from_a_service_with_a_domain() -> None:
-    ads = {"category": "marketing", "content": Content(body="https://a.example")}
+    ads: dict[str, Any] = {"category": "marketing", "content": Content(body="https://a.example")}
     plain = decided(**ads)
     assert isinstance(plain, Admitted)
     assert plain.dispatch.shorten_urls is None

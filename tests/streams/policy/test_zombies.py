@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ SHOP = request_topic("shop")
 ORDERS = dispatch_topic(MessageClass.NORMAL)
 MESSAGES = 240
 NEVER_S = 3600.0
-SHORT_SESSIONS = {"session_timeout_s": 3.0, "heartbeat_interval_s": 0.3, "request_timeout_s": 1.0}
+SHORT_SESSIONS: dict[str, Any] = {"session_timeout_s": 3.0, "heartbeat_interval_s": 0.3, "request_timeout_s": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ class Succession:
 
     def start(self, owner: str, lane: str, fault: tuple[str, int] | None = None, *, commits: bool = False) -> Child:
         mark = str(self.folder / f"{owner}.mark")
-        told = {
+        told: dict[str, Any] = {
             "bootstrap": self.kafka.bootstrap,
             "group": self.name,
             "datadir": str(self.folder / owner),

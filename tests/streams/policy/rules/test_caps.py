@@ -157,7 +157,8 @@ def test_no_window_ever_holds_too_many_and_nothing_waits_longer_than_it_must(
 ) -> None:
     installation = config(caps=tuple(caps_of))
     admitted: list[Past] = []
-    now, waiting = NOW, []
+    now = NOW
+    waiting: list[tuple[int, int, str, Channel]] = []
     for gap, category, channel in requests:
         now += gap
         waiting.append((now, len(waiting), category, channel))

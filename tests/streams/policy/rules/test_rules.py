@@ -239,7 +239,7 @@ def test_two_countries_of_one_dialling_code_are_told_apart() -> None:
 
 
 def test_an_app_may_be_held_to_fewer_countries() -> None:
-    swiss = {"entry_of": {"app": "swiss"}, "category": "service"}
+    swiss: dict[str, Any] = {"entry_of": {"app": "swiss"}, "category": "service"}
     assert country.check(case(**swiss)) is ALLOW
     assert denied(country.check(case(recipient=AMERICAN, **swiss)))[0] is Reason.COUNTRY_NOT_ALLOWED
 

@@ -80,8 +80,7 @@ def people(count: int) -> list[str]:
 def fleet(**rates: float) -> PolicyConfig:
     senders = {name: sender(name, number, rate=rate) for number, (name, rate) in enumerate(rates.items())}
     return config(
-        apps=config().apps | {},
-        senders=config().senders | senders,
+        senders={**config().senders, **senders},
         pools={"codes": tuple(rates), "campaigns": ("promo-a",)},
     )
 
