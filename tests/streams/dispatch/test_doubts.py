@@ -89,7 +89,7 @@ async def test_a_former_owners_late_word_that_it_sent_nothing_is_followed_by_the
     async with world(kafka=kafka, twilio=twilio) as here:
         record = here.take(sent)
         not_before_ms = wall_ms() + 2_000
-        later = {"outcome": outcome, "follows": Follows.RETRY, "follows_at": not_before_ms}
+        later: dict[str, Any] = {"outcome": outcome, "follows": Follows.RETRY, "follows_at": not_before_ms}
         write(kafka, sent, AttemptKind.RESULT, "former", **later)
         await here.until(lambda: record.finished)
         assert wall_ms() >= not_before_ms
