@@ -3,6 +3,7 @@ tickets and chats. Pure."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,12 +37,13 @@ _FOLLOWS = {
     Follows.WHEEL: "back to policy for another round",
 }
 _INDENT = " " * 6
+_WIDTH = 100
 
 
 def lines(story: Story, errors: ErrorPolicy) -> Iterator[str]:
-    """The story as text, a line at a time."""
+    """The story as text, a line at a time. Steps fit a terminal of 100 columns; the last two lines are whole."""
     for line in _lines(story, errors):
-        yield mask_numbers(line)
+        yield from _folded(mask_numbers(line))
 
 
 def as_data(story: Story, errors: ErrorPolicy) -> dict[str, Any]:
@@ -95,6 +97,19 @@ def _lines(story: Story, errors: ErrorPolicy) -> Iterator[str]:
     final = "final" if story.now.is_final else "not final"
     yield f"now: {story.now.status.value} ({final}) since {moment_words(story.now.updated_at)}"
     yield f"what can be done: {advice(story.now, errors)}"
+
+
+def _folded(line: str) -> Iterator[str]:
+    if len(line) <= _WIDTH or not line.startswith(_INDENT):
+        yield line
+        return
+    yield from textwrap.wrap(
+        line,
+        _WIDTH,
+        subsequent_indent=f"{_INDENT}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _about(story: Story) -> Iterator[tuple[str, str]]:

@@ -193,3 +193,15 @@ def test_it_is_said_why_attempts_are_missing() -> None:
     story = story_of(ID, SAID, untold="attempts of lane us are not shown: it is not configured any more")
     assert story is not None
     assert "(attempts of lane us are not shown: it is not configured any more)" in list(lines(story, ErrorPolicy()))
+
+
+def test_the_text_fits_a_terminal_and_what_is_folded_stays_under_its_step() -> None:
+    long = event(
+        MessageStatus.ACCEPTED, Stage.DISPATCH, 61_000, round=1, attempt=1, sid=SID, lane="us", account="main",
+        sender="+14155550100", segments=2, deadline=START, rule_version="15/25227ea68dad/law-2026-11",
+    )  # fmt: skip
+    shown = list(lines(told([long]), ErrorPolicy()))
+    assert max(map(len, shown[:-2])) <= 100
+    [folded] = [number for number, line in enumerate(shown) if line.startswith("      lane us, account main")]
+    assert shown[folded + 1].startswith(" " * 8)
+    assert "law-2026-11" in shown[folded + 1]
