@@ -26,6 +26,7 @@ class Accepted:
         request_id: Twilio-Request-Id.
         concurrent_requests: requests of the account in flight, by Twilio-Concurrent-Requests.
         date_ms: Twilio's clock (Date header), epoch milliseconds UTC.
+        http_status: of the answer; Twilio's is 201.
     """
 
     sid: str
@@ -34,6 +35,7 @@ class Accepted:
     request_id: str | None
     concurrent_requests: int | None
     date_ms: int | None
+    http_status: int = 201
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def read_create(status: int, text: str, headers: Mapping[str, str], policy: Erro
             return InDoubt(f"HTTP {status} without a message SID and status", status, request_id, date_ms)
         concurrent = _integer(headers.get("Twilio-Concurrent-Requests"))
         segments = _integer(body.get("num_segments")) or 0
-        return Accepted(sid, first_status, segments, request_id, concurrent, date_ms)
+        return Accepted(sid, first_status, segments, request_id, concurrent, date_ms, status)
     error = read_error(status, text, policy)
     if error.error_class.scope is Scope.IN_DOUBT:
         return InDoubt(error.error_class.title, status, request_id, date_ms)

@@ -118,6 +118,7 @@ class AttemptLog:
             result.status = accepted.status
             result.segments = accepted.num_segments or job.segments
             result.request_id = accepted.request_id
+            result.http_status = accepted.http_status
             result.twilio_date = accepted.date_ms
         return result, self._write(job, result)
 

@@ -91,7 +91,14 @@ async def test_an_accepted_message_carries_what_twilio_said_in_body_and_headers(
     async with RawServer(answering(response(201, CREATED, HEADERS))) as server:
         answer = await create(session, server.url)
 
-    assert answer == Accepted(SID, "queued", 2, "RQ" + "1" * 32, 7, DATE_MS)
+    assert answer == Accepted(SID, "queued", 2, "RQ" + "1" * 32, 7, DATE_MS, http_status=201)
+
+
+async def test_an_accepted_message_carries_the_status_that_came(session: TwilioSession) -> None:
+    async with RawServer(answering(response(200, CREATED, HEADERS))) as server:
+        answer = await create(session, server.url)
+
+    assert (answer.sid, answer.http_status) == (SID, 200)
 
 
 async def test_what_goes_over_the_wire_is_the_form_that_twilio_documents(session: TwilioSession) -> None:

@@ -14,6 +14,7 @@ from connectors.kafka.publisher import Position, PublisherClosed
 from connectors.twilio.answers import NotSent
 from schemas.reasons import Reason
 from schemas.records import Deferral, MessageClass, MessageStatus
+from schemas.topics import ATTEMPTS
 from streams.dispatch.breaker import Backoff
 from streams.dispatch.concurrency import DEFAULT_LIMIT
 from streams.dispatch.settling import FULL_SPREAD
@@ -39,6 +40,14 @@ async def test_an_accepted_message_is_told_with_its_sid_and_then_finished() -> N
         assert attempt == 1
         assert callback == f"https://bridge.example/twilio/status?m={sent.message_id}&r=0&a=1#rc=5&rp=all"
         assert here.engine.tenure.held == {}
+
+
+async def test_what_twilio_answered_stands_in_the_result_for_those_who_ask_later() -> None:
+    async with world() as here:
+        record = here.take(order())
+        await here.until(lambda: record.finished)
+        [_, result] = here.told(ATTEMPTS)
+        assert (result.http_status, result.sid, result.request_id) == (201, sid(1), "RQ1")
 
 
 async def test_nothing_is_finished_before_its_end_is_acknowledged() -> None:
