@@ -78,6 +78,8 @@ def errors_page() -> str:
             scope += f", {error.subject.value}"
         elif error.blames_sender and scope != "sender":
             scope += ", counts against its sender"
+        elif error.may_be_country:
+            scope += ", perhaps for the country only"
         cells = (str(code), error.title, scope, error.retry.value, _person(error), error.action)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return page.partition(_REFERENCE)[0] + f"{_REFERENCE}\n\n" + "\n".join(lines) + "\n"

@@ -84,7 +84,10 @@ class Reason(StrEnum):
     THROTTLED = "throttled", "Twilio asked to slow down."
     TWILIO_UNAVAILABLE = "twilio_unavailable", "Twilio did not process the request."
     IN_DOUBT = "in_doubt", "The answer was lost: Twilio may or may not have accepted."
-    SENDER_REFUSED = "sender_refused", "Twilio refuses the sender or messaging service; another one may be chosen."
+    SENDER_REFUSED = (
+        "sender_refused",
+        "Twilio refuses the sender or messaging service, perhaps for this country only; another one may be chosen.",
+    )
     UNKNOWN_LANE = "unknown_lane", "The lane is no longer configured; policy is asked again."
     LANE_MOVED = "lane_moved", "The lane lies on another partition now; policy is asked again."
     CONSENT_CHANGED = (

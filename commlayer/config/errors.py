@@ -44,6 +44,11 @@ class ErrorRule(Section):
         default=None,
         description="A message that fails with it, once Twilio took it, counts against its sender (`sender_health`).",
     )
+    may_be_country: Flag | None = Field(
+        default=None,
+        description="For class sender: Twilio may refuse the sender for the recipient's country alone; then only what "
+        "is for that country waits.",
+    )
 
     def as_override(self) -> ErrorOverride:
         """The same for the connector."""
@@ -58,4 +63,5 @@ class ErrorRule(Section):
             suppress=errors.Suppress(self.suppress.value) if suppresses and self.suppress else errors.Suppress.ALL,
             suppress_for_s=self.suppress_for_s,
             blames_sender=self.blames_sender,
+            may_be_country=self.may_be_country,
         )

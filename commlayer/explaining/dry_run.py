@@ -193,6 +193,8 @@ def _person_facts(facts: Facts, now_ms: int) -> dict[str, str]:
         told["consent.unreadable"] = "a record of the person cannot be read: opted out of everything until repaired"
     for lane in sorted(facts.unhealthy):
         told[f"lane.{lane}"] = "paused or in trouble"
+    for lane, country in sorted(facts.refused):
+        told[f"lane.{lane}.{country}"] = "refused by Twilio for this country"
     for lane, why in sorted(facts.failing.items()):
         told[f"lane.{lane}.failing"] = why
     return told

@@ -84,6 +84,7 @@ class Known:
             opened=openings.others(home, recipient, now_ms),
             paused_apps=self.switched.paused_apps,
             unhealthy=self.switched.unhealthy,
+            refused=self.switched.refused,
             failing=self.switched.failing,
             backlogs=self.switched.backlogs,
         )

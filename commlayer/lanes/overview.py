@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.twilio.errors import classify
 from schemas.records import Control, ControlAction, ControlSubject, MessageClass
-from streams.control.switches import Switches
+from streams.control.switches import Switches, lane_of
 from streams.dispatch.lanes import Lane, LaneTable
 
 from .days import Day
@@ -175,6 +175,9 @@ def _configured(table: LaneTable, switches: Switches, lane: Lane, now_ms: int) -
         trouble = switches.trouble(kind, subject)
         if trouble is not None:
             row.troubles.append(_trouble(trouble))
+    for name, _, record in switches.refused_countries():
+        if name == lane.name and (record.until is None or record.until > now_ms):
+            row.troubles.append(_trouble(record))
     row.changed = next((each for each in switches.in_force(now_ms) if _is_rate_of(each, lane)), None)
     return row
 
@@ -246,7 +249,7 @@ def _add_eta(row: LaneRow, lane: Mapping[str, Any] | None) -> None:
 def _shown_apart(record: Control, table: LaneTable) -> bool:
     match record.subject_kind:
         case ControlSubject.LANE:
-            return record.subject not in table.lanes
+            return lane_of(record.subject) not in table.lanes
         case ControlSubject.GROUP:
             shown = (ControlAction.RATE, ControlAction.MOVE_BEGIN)
             return record.subject not in table.groups or record.action in shown

@@ -81,6 +81,7 @@ class ErrorClass:
         blames_sender: a message that fails with it after Twilio took it says something of the sender: carriers filter
             what it sends, or do not take it from this sender.
         day_cap_of: the carrier, by our name, that takes no more of the brand until 00:00 Pacific time.
+        may_be_country: of an error about the sender: it may be refused for the recipient's country alone.
     """
 
     scope: Scope
@@ -94,6 +95,7 @@ class ErrorClass:
     known: bool = True
     blames_sender: bool = False
     day_cap_of: str | None = None
+    may_be_country: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class ErrorOverride:
         suppress: how far, where `suppresses`.
         suppress_for_s: until when, where `suppresses`; None for ever.
         blames_sender: as in `ErrorClass`; a new subject brings its own.
+        may_be_country: as in `ErrorClass`; false where the scope is not the sender.
     """
 
     scope: Scope | None = None
@@ -117,6 +120,7 @@ class ErrorOverride:
     suppress: Suppress = Suppress.ALL
     suppress_for_s: int | None = None
     blames_sender: bool | None = None
+    may_be_country: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,7 @@ def _table() -> Mapping[int, ErrorClass]:
             suppress_for_s=row["suppress_for_s"],
             blames_sender=row.get("blames_sender", row["subject"] == Subject.SENDER),
             day_cap_of=row.get("day_cap_of"),
+            may_be_country=row.get("may_be_country", False),
         )
         for row in rows
     }
@@ -223,6 +228,8 @@ def _overridden(code: int, shipped: ErrorClass | None, override: ErrorOverride) 
     if override.suppresses is not None:
         changes["suppress"] = override.suppress if override.suppresses else None
         changes["suppress_for_s"] = override.suppress_for_s if override.suppresses else None
+    may_be = base.may_be_country if override.may_be_country is None else override.may_be_country
+    changes["may_be_country"] = may_be and changes.get("scope", base.scope) is Scope.SENDER
     return replace(base, **changes)
 
 

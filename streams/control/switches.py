@@ -29,13 +29,26 @@ class Aspect(StrEnum):
     DAY = ":day"
 
 
+_WITHIN = "@"
+"""Between a lane and a country, and between a budget and a carrier; no configured name has it."""
 _BACKLOG = Aspect.BACKLOG.value.encode()
+_TROUBLE = Aspect.TROUBLE.value.encode()
 _COUNT = Aspect.COUNT.value.encode()
 
 
 def control_key(kind: ControlSubject, subject: str, aspect: Aspect) -> bytes:
     """Key of a record on comms.control."""
     return f"{kind.value}:{subject}{aspect.value}".encode()
+
+
+def at_country(lane: str, country: str) -> str:
+    """Subject of what is said of a lane and one country (ISO 3166 alpha-2)."""
+    return f"{lane}{_WITHIN}{country}"
+
+
+def lane_of(subject: str) -> str:
+    """The lane that a subject names, alone or with a country."""
+    return subject.partition(_WITHIN)[0]
 
 
 def is_backlog(key: bytes) -> bool:
@@ -75,6 +88,14 @@ class Switches:
         """The error that holds a subject. Its `until` is the next probe; trouble lasts until something worked."""
         return self._records.get(control_key(kind, subject, Aspect.TROUBLE))
 
+    def refused_countries(self) -> Iterator[tuple[str, str, Control]]:
+        """Lane, country and record of each country for which Twilio refuses a lane. Its `until` is the next attempt."""
+        for key, record in self._records.items():
+            if record.subject_kind is ControlSubject.LANE and key.endswith(_TROUBLE):
+                lane, within, country = record.subject.partition(_WITHIN)
+                if within:
+                    yield lane, country, record
+
     def failing(self, lane: str, now_ms: int) -> Control | None:
         """That too many of a lane's messages fail for its sender's sake (`health`), until it is over."""
         return self._find(ControlSubject.LANE, lane, Aspect.HEALTH, now_ms)
@@ -94,7 +115,8 @@ class Switches:
         for key, record in sorted(self._records.items()):
             if record.action is ControlAction.MOVE_DONE or key.endswith(Aspect.HEALTH.value.encode()):
                 continue
-            lasts = key.endswith(Aspect.TROUBLE.value.encode()) and record.subject_kind is not ControlSubject.BUDGET
+            # Of a country or a carrier nobody may ever ask again.
+            lasts = key.endswith(_TROUBLE) and _WITHIN not in record.subject
             if lasts or not _over(record, now_ms):
                 yield record
 

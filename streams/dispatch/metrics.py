@@ -53,7 +53,9 @@ _told_of_people = Counter(
     ["change", "code"],
 )
 _troubles = Counter(
-    "commlayer_dispatch_troubles", "Times that a lane or account was held, by Twilio's code.", ["what", "name", "code"]
+    "commlayer_dispatch_troubles",
+    "Times that a lane, an account, or a lane's messages to one country (lane@country) were held, by Twilio's code.",
+    ["what", "name", "code"],
 )
 joined = Counter("commlayer_dispatch_joined", "Records of a message that was already held.")
 tail_age = Gauge(
@@ -196,6 +198,14 @@ class SchedulerCollector(Collector):
         for (group, name), carrier in self._scheduler.carriers.items():
             lanes = (lane for lane in self._scheduler.lanes.values() if lane.carriers.get(name) is carrier)
             waiting.add_metric([group, name], sum(lane.waiting_for(carrier) for lane in lanes))
+        refused = GaugeMetricFamily(
+            "commlayer_dispatch_country_refused",
+            "1 while a lane's messages to a country go back to policy, because Twilio refuses the lane for it.",
+            labels=["lane", "country"],
+        )
+        for lane_name, country, known in self._scheduler.pauses.countries:
+            refused.add_metric([lane_name, country], int(known.marked))
+        yield refused
         yield from self._behind()
         yield from self._days()
         yield from (waiting, queued, rate, held, eta, utilisation, account_held, in_flight, slots, reported)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from .account_state import AccountState
 from .agenda import Agenda
+from .countries import RefusedCountries
 from .held_apps import HeldApps
 from .jobs import Job
 from .lane_state import LaneState
@@ -20,11 +21,20 @@ class Pauses:
     Args:
         lanes, accounts: state by name.
         apps: what operators hold of single apps.
+
+    Attributes:
+        countries: for which Twilio refuses single lanes.
     """
 
     def __init__(
-        self, lanes: Mapping[str, LaneState], accounts: Mapping[str, AccountState], agenda: Agenda, apps: HeldApps
+        self,
+        lanes: Mapping[str, LaneState],
+        accounts: Mapping[str, AccountState],
+        agenda: Agenda,
+        apps: HeldApps,
+        countries: RefusedCountries,
     ) -> None:
+        self.countries = countries
         self._lanes = lanes
         self._accounts = accounts
         self._agenda = agenda
@@ -79,6 +89,7 @@ class Pauses:
             lane.breaker.reset()
         for account in self._accounts.values():
             account.breaker.reset()
+        self.countries.clear()
 
     def _mark_lanes(self, account: AccountState) -> None:
         for lane in self._lanes.values():

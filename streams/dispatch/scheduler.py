@@ -23,6 +23,7 @@ from collections.abc import Callable
 from .account_state import AccountState
 from .agenda import Agenda
 from .bucket import AHEAD_S
+from .countries import RefusedCountries
 from .expiry import Expiry
 from .held_apps import HeldApps
 from .jobs import Job, JobState
@@ -79,7 +80,8 @@ class Scheduler:
         self.lanes, self.accounts = states.lanes, states.accounts
         self.groups, self.budgets, self.carriers = states.groups, states.budgets, states.carriers
         self._accounts = list(self.accounts.values())
-        self.pauses = Pauses(self.lanes, self.accounts, self._agenda, self._apps)
+        countries = RefusedCountries(self.lanes, settings.country_backoff, random)
+        self.pauses = Pauses(self.lanes, self.accounts, self._agenda, self._apps, countries)
 
     # -- messages in and out
 

@@ -1,5 +1,4 @@
-"""Sends: writes the INTENT of planned jobs, POSTs started ones, judges the answers, and acts on what they say of lane
-and account."""
+"""Sends: writes the INTENT of planned jobs, POSTs started ones, and judges the answers."""
 
 from __future__ import annotations
 
@@ -20,6 +19,7 @@ from .changes import Changes
 from .correspondence import Correspondence
 from .day_caps import DayCaps
 from .doubts import DoubtDesk
+from .findings import Findings
 from .jobs import Job, JobState
 from .look import Refusal, last_look
 from .pump import Pump
@@ -27,11 +27,7 @@ from .scheduler import Scheduler
 from .settling import UNSEEN_WAIT_S, Settler
 from .tenure import Tenure, UnderWay
 from .troubles import Troubles
-from .verdict import Pause, Paused, Verdict, judge
-
-DOUBTS_TRIP = 5
-"""So many answers lost in a row, and the account is taken to be in trouble: every further one leaves a message in
-doubt."""
+from .verdict import Verdict, judge
 
 
 class Posts(Protocol):
@@ -102,9 +98,10 @@ class Sender:
         self._tenure = tenure
         self._under_way = under_way
         self._correspondence = correspondence
-        self._troubles = troubles
         self._world = world
-        self._doubts_in_a_row: dict[str, int] = {}
+        self._findings = Findings(
+            scheduler, troubles, tenure, give_up=self._give_up, clock=world.clock, now_ms=world.now_ms
+        )
         self._open = False
         scheduler.look = self._look
         self._pump = Pump(
@@ -152,6 +149,9 @@ class Sender:
         # Lane and account are the scheduler's own; a job of a paused app may be prepared already.
         held = self._pauses.holds(job) or job.astray is not None
         job.refusal = last_look(job, self._world.now_ms(), self._world.changes) or (Refusal.HELD if held else None)
+        countries = self._pauses.countries
+        if countries and job.refusal is None and countries.stops(job, self._world.clock()):
+            job.refusal = Reason.SENDER_REFUSED
         return job.refusal is None
 
     def _prepare(self, job: Job) -> None:
@@ -163,10 +163,17 @@ class Sender:
         caps = self._world.day_caps
         if caps is not None and caps.waits_until(order, job.segments, self._world.now_ms()) is not None:
             self._scheduler.postpone(job, self._world.clock())
-            if self._scheduler.withdraw(job):
-                self._under_way.spawn(self.settler.give_up(job, Reason.DAY_CAP_REACHED))
+            self._give_up(job, Reason.DAY_CAP_REACHED)
+            return
+        if self._pauses.countries and self._findings.keep_back(job):
+            self._scheduler.postpone(job, self._world.clock())
+            self._give_up(job, Reason.SENDER_REFUSED)
             return
         self._log.intent(job).add_done_callback(lambda done: self._intended(job, done))
+
+    def _give_up(self, job: Job, reason: Reason) -> None:
+        if self._scheduler.withdraw(job):
+            self._under_way.spawn(self.settler.give_up(job, reason))
 
     def _intended(self, job: Job, done: asyncio.Future[Position]) -> None:
         if done.cancelled():
@@ -227,7 +234,7 @@ class Sender:
         verdict = judge(answer, job.posts, world.random, round=order.round, fallback=bool(order.fallback_channels))
         reported = getattr(answer, "concurrent_requests", None)
         self._scheduler.ended(job, now, throttled=verdict.throttled, reported=reported)
-        verdict = verdict.behind_pause(self._act_on_surroundings(job, verdict, now))
+        verdict = verdict.behind_pause(self._findings.act_on(job, verdict, now))
         self._pump.kick()
         metrics.post(order.account).observe(now - started)
         code = str(verdict.error.code) if verdict.error is not None and verdict.error.code is not None else ""
@@ -249,30 +256,3 @@ class Sender:
         if job.attempt == 1:
             metrics.wait(message_class).observe(now - job.arrived)
             metrics.latency(message_class).observe(max(0.0, (self._world.now_ms() - order.requested_at) / 1000))
-
-    # Lane and account -------------------------------------------------------------------------------------------------
-
-    def _act_on_surroundings(self, job: Job, verdict: Verdict, now: float) -> float:
-        """Returns for how many seconds lane or account is held by it."""
-        order = job.order
-        if verdict.worked or verdict.throttled:
-            self._doubts_in_a_row[order.account] = 0
-            lane_works, account_works = self._pauses.worked(job, now)
-            if lane_works:
-                self._troubles.ended(Paused.LANE, order.lane)
-            if account_works:
-                self._troubles.ended(Paused.ACCOUNT, order.account)
-        pause = verdict.pause
-        if verdict.follows is None:
-            doubts = self._doubts_in_a_row[order.account] = self._doubts_in_a_row.get(order.account, 0) + 1
-            if doubts >= DOUBTS_TRIP:
-                pause = Pause(Paused.ACCOUNT, f"{doubts} answers lost in a row: {verdict.detail}")
-        if pause is None:
-            return 0.0
-        if pause.what is Paused.LANE:
-            wait_s = self._pauses.trip_lane(order.lane, now, pause.why, at_least_s=pause.at_least_s)
-            self._troubles.began(order.lane, pause, wait_s)
-        else:
-            wait_s = self._pauses.trip_account(order.account, now, pause.why, at_least_s=pause.at_least_s)
-            self._troubles.began(order.account, pause, wait_s)
-        return wait_s

@@ -46,6 +46,12 @@ FULL_AT_MOST_S = 3600.0
 FULL_SPREAD = 0.5
 """What a full lane gives back within a moment comes back over this part of its wait, or the lane would be full at
 once."""
+REFUSED_WAIT_S = 2.0
+"""When policy is asked again of a message whose sender is refused for the country, where it chose that sender before it
+could know; and how soon at the earliest in any case."""
+REFUSED_HEARD_MS = 1_500
+"""What is written on comms.control every process knows so much later; less than `REFUSED_WAIT_S`, so that policy is
+asked once only before the wait."""
 NEXT_DAY_SPREAD_S = 600.0
 """What waits for a carrier's next day comes back over so long: a brand's part of a day may be all of it."""
 LEASE_POLL_S = 0.05
@@ -168,7 +174,7 @@ class Settler:
                 # It may be this channel alone; what holds for all of them policy finds at the next one.
                 result = await self._log.not_started(job, Follows.WHEEL, reason=Reason.CHANNEL_FAILED)
                 await self.follow(job, result)
-            case Reason.CONSENT_CHANGED as reason:
+            case (Reason.CONSENT_CHANGED | Reason.SENDER_REFUSED) as reason:
                 await self.give_up(job, reason)
             case Reason() as reason:
                 status = MessageStatus.CANCELED if reason is Reason.CANCELED else MessageStatus.DENIED
@@ -233,6 +239,8 @@ class Settler:
         metrics.given_back.labels(reason.value).inc()
         if reason is Reason.DAY_CAP_REACHED:
             wait_s = self._next_day_s(job)
+        elif reason is Reason.SENDER_REFUSED:
+            wait_s = self._refused_s(job)
         else:
             wait_s = self._full_s(job) if reason is Reason.LANE_FULL else GIVE_UP_WAIT_S[reason]
         await self.follow(job, await self._log.not_started(job, Follows.WHEEL, reason=reason, wait_s=wait_s))
@@ -245,6 +253,16 @@ class Settler:
             return 0.0  # a day has begun
         spread_ms = int(NEXT_DAY_SPREAD_S * 1000 * _fraction(job))
         return max(0, min(until + spread_ms, job.deadline) - now_ms) / 1000
+
+    def _refused_s(self, job: Job) -> float:
+        """Until its lane is tried again for its country, spread like what a full lane gives back; not beyond the
+        deadline. Policy is asked soon if it could not know when it decided: it may have another sender."""
+        countries = self._scheduler.pauses.countries
+        known = countries.of(job.order)
+        if known is None or job.order.decided_at < known.told_ms + REFUSED_HEARD_MS:
+            return REFUSED_WAIT_S
+        wait_s = max(REFUSED_WAIT_S, countries.left_s(job.order, self._clock())) * (1.0 + FULL_SPREAD * _fraction(job))
+        return min(wait_s, max(0, job.deadline - self._now_ms()) / 1000)
 
     def _full_s(self, job: Job) -> float:
         lane = self._scheduler.lanes.get(job.order.lane)

@@ -83,6 +83,11 @@ class LaneView:
             "started": state.started_messages,
             "started_segments": state.started_segments,
             "held": _told(self._troubles.of(Paused.LANE, name)),
+            "refused_countries": {
+                country: _told(self._troubles.of(Paused.COUNTRY, refused.name))
+                for lane, country, refused in self._scheduler.pauses.countries
+                if lane == name and refused.marked
+            },
             "paused": _switched(self.pause_of(name)),
         }
 

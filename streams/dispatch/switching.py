@@ -12,8 +12,8 @@ from streams.control.switches import Switches
 
 from .breaker import Breaker
 from .scheduler import Scheduler
-from .troubles import SUBJECTS, Troubles
-from .verdict import Paused
+from .troubles import SUBJECTS, Troubles, why_of
+from .verdict import Pause, Paused
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +49,7 @@ class Switching:
         self._now_ms = now_ms
         self._next_ms: int | None = None
         self._held: dict[tuple[Paused, str], tuple[Control, float]] = {}
+        self._countries: dict[tuple[str, str], tuple[Control, float]] = {}
 
     def take(self, key: bytes, record: Control | None) -> None:
         """A record of comms.control. That a lane's messages fail is for policy to know, and holds nothing here."""
@@ -68,6 +69,7 @@ class Switching:
     def again(self) -> None:
         """Everything was dropped, pauses after trouble as well: those that stand hold again."""
         self._held.clear()
+        self._countries.clear()
         self._apply()
 
     def turn(self) -> None:
@@ -104,6 +106,7 @@ class Switching:
             self._obey_trouble(Paused.LANE, lane_name, lane.breaker, scheduler.pauses.hold_lane)
         for account_name, account in scheduler.accounts.items():
             self._obey_trouble(Paused.ACCOUNT, account_name, account.breaker, scheduler.pauses.hold_account)
+        self._obey_countries()
         scheduler.hold_apps(frozenset(switches.paused_apps(now_ms)))
         self._next_ms = switches.next_end_ms(now_ms)
         scheduler.stir()
@@ -122,9 +125,32 @@ class Switching:
             return
         if held is not None and held[0] is record:
             return
-        left_s = ((record.until or record.at) - self._now_ms()) / 1000
-        until = self._clock() + left_s
+        until, waited_s = self._span(record)
         self._held[what, name] = (record, until)
-        waited_s = max(0.0, ((record.until or record.at) - record.at) / 1000)
         hold(name, until, waited_s, record.reason or "")
         self._troubles.heard(what, name, record)
+
+    def _obey_countries(self) -> None:
+        """What is refused for a country, here or elsewhere, is known to whoever gets the lane."""
+        countries = self._scheduler.pauses.countries
+        found = {(lane, country): record for lane, country, record in self.switches.refused_countries()}
+        for place in self._countries.keys() - found.keys():
+            record, until = self._countries.pop(place)
+            if countries.release(*place, until + CLEARED_WITHIN_S):
+                self._troubles.over(Paused.COUNTRY, record.subject)
+        for (lane, country), record in found.items():
+            held = self._countries.get((lane, country))
+            if lane not in self._scheduler.lanes or (held is not None and held[0] is record):
+                continue
+            until, waited_s = self._span(record)
+            self._countries[lane, country] = (record, until)
+            pause = Pause(
+                Paused.COUNTRY, why_of(record), record.fix or "", code=record.error_code, meaning=record.reason or ""
+            )
+            countries.hold(lane, country, pause, until, waited_s, record.at)
+            self._troubles.heard(Paused.COUNTRY, record.subject, record)
+
+    def _span(self, record: Control) -> tuple[float, float]:
+        """Until when trouble holds, monotonic seconds; and for how many seconds that was decided."""
+        until_ms = record.until or record.at
+        return self._clock() + (until_ms - self._now_ms()) / 1000, max(0.0, (until_ms - record.at) / 1000)

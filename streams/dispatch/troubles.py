@@ -18,14 +18,18 @@ from .verdict import Pause, Paused
 
 log = structlog.get_logger(__name__)
 
-SUBJECTS = {Paused.LANE: ControlSubject.LANE, Paused.ACCOUNT: ControlSubject.ACCOUNT}
+SUBJECTS = {
+    Paused.LANE: ControlSubject.LANE,
+    Paused.ACCOUNT: ControlSubject.ACCOUNT,
+    Paused.COUNTRY: ControlSubject.LANE,
+}
 LONGER_BY_MS = 500
 """Trouble is written again when its next probe has moved so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One lane or account that is held.
+    """One lane or account that is held, or a lane for one country.
 
     Attributes:
         why: the last error, in words.
@@ -46,8 +50,13 @@ class Trouble:
     by: str = Stage.DISPATCH.value
 
 
+def why_of(record: Control) -> str:
+    """What a record of trouble says, in words."""
+    return f"{record.error_code}: {record.reason}" if record.error_code is not None else record.reason or ""
+
+
 class Troubles:
-    """All of them, by (lane or account, name).
+    """All of them, by (lane, account or country; name).
 
     Args:
         clock: monotonic seconds.
@@ -102,7 +111,7 @@ class Troubles:
         known = self._open.get((what, name))
         if known is not None and known.until_ms >= (record.until or 0):
             return
-        why = f"{record.error_code}: {record.reason}" if record.error_code is not None else record.reason or ""
+        why = why_of(record)
         since = known.since if known else self._clock()
         self._open[what, name] = Trouble(
             why, record.fix or "", since, record.error_code, record.reason or "", record.until or 0, record.by

@@ -46,6 +46,8 @@ class Paused(StrEnum):
 
     LANE = "lane"
     ACCOUNT = "account"
+    COUNTRY = "country"
+    """What a lane has for one country; its name is `lane@country`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,13 @@ class Pause:
     """Trouble that is not this message's.
 
     Attributes:
-        what: lane or account of the message.
+        what: lane or account of the message, or its lane for its country.
         why: for a person: code and text of the error.
         fix: what an operator should do; empty when it passes by itself.
         code: Twilio's error code; None where Twilio said nothing, which every process finds out for itself.
         meaning: Twilio's title of the code.
         at_least_s: shortest pause in seconds; 0 leaves it to the backoff.
+        may_be_country: of a lane: its sender may be refused for this country alone.
     """
 
     what: Paused
@@ -67,6 +70,7 @@ class Pause:
     code: int | None = None
     meaning: str = ""
     at_least_s: float = 0.0
+    may_be_country: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +218,7 @@ def _throttled(answer: Rejected, posts: int, random: Callable[[], float], round:
 
 def _sender_refused(answer: Rejected, posts: int, random: Callable[[], float], round: int) -> Verdict:
     error = answer.error
-    pause = _pause(Paused.LANE, error)
+    pause = replace(_pause(Paused.LANE, error), may_be_country=error.error_class.may_be_country)
     if round >= ROUNDS_MAX:
         besides_s = _out_of_the_way_s(posts, random, round)
         return _retry(AttemptOutcome.REJECTED, Reason.REJECTED_BY_TWILIO, answer, retry_in_s=besides_s, pause=pause)

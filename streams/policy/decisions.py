@@ -214,6 +214,7 @@ class Decisions:
             lane_turns=self._lane_turns(entry, earlier),
             paused_apps=switched.paused_apps,
             unhealthy=switched.unhealthy,
+            refused=switched.refused,
             failing=switched.failing,
             backlogs=switched.backlogs,
             ledger=known.ledger,

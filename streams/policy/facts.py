@@ -51,6 +51,7 @@ class Facts:
         last_inbound: when the person last wrote to us, epoch milliseconds UTC, by our address as Twilio writes it
             (`whatsapp:+…` for WhatsApp).
         unhealthy: lanes that are paused or in trouble.
+        refused: lanes that Twilio refuses for one country, each with that (ISO 3166 alpha-2).
         failing: lanes of which too many messages fail for the sender's sake, and what was counted.
         backlogs: how far lanes are behind, by lane; one that is not named is free.
         opened: other people of this partition to whom a WhatsApp sender wrote first within 24 h, by name of the sender.
@@ -69,6 +70,7 @@ class Facts:
     past: tuple[Past, ...] = ()
     last_inbound: Mapping[str, int] = field(default_factory=dict)
     unhealthy: frozenset[str] = frozenset()
+    refused: frozenset[tuple[str, str]] = frozenset()
     failing: Mapping[str, str] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
     opened: Mapping[str, int] = field(default_factory=dict)

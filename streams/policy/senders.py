@@ -1,10 +1,10 @@
 """Which sender a message leaves from: one that the app may use and that can carry it, for one person always the same.
 
 Lanes that are too far behind, or of which the app took what it may on one day, are left out. Then come first, as long
-as one of them fits: lanes that nothing holds, the sender that the person wrote to, lanes whose messages do not fail too
-often, numbers of the person's own area. Among several the choice is a rendezvous hash weighted by rate: a person stays
-with a sender without any memory of it, senders get people in proportion to their rate, and a sender that joins or
-leaves moves only those it gains or loses.
+as one of them fits: lanes that nothing holds and that Twilio does not refuse for the person's country, the sender that
+the person wrote to, lanes whose messages do not fail too often, numbers of the person's own area. Among several the
+choice is a rendezvous hash weighted by rate: a person stays with a sender without any memory of it, senders get people
+in proportion to their rate, and a sender that joins or leaves moves only those it gains or loses.
 """
 
 from __future__ import annotations
@@ -136,9 +136,10 @@ def _backlog(case: Case, fitting: Sequence[Sender]) -> Deny:
 
 
 def _preferred(case: Case, fitting: Sequence[Sender]) -> Sender:
-    best, unhealthy = fitting, case.facts.unhealthy
-    if unhealthy:
-        best = [sender for sender in fitting if sender.lane not in unhealthy] or fitting
+    best, unhealthy, refused, country = fitting, case.facts.unhealthy, case.facts.refused, case.number.country
+    if unhealthy or refused:
+        well = (sender for sender in fitting if sender.lane not in unhealthy)
+        best = [sender for sender in well if (sender.lane, country) not in refused] or fitting
     if len(best) > 1:
         best = _written_to(case, best) or _by_failures(case, best)
     if len(best) > 1:

@@ -22,6 +22,8 @@ class Switched:
         paused_apps: the pause of each app that an operator has paused; their messages wait.
         unhealthy: lanes that are paused, or in trouble until its next probe, themselves or by their group or account.
             They are avoided where another sender fits; otherwise their messages wait in dispatch.
+        refused: lanes that Twilio refuses for one country, each with that, until the lane is tried again for it.
+            Avoided in the same way.
         failing: lanes of which too many messages fail for the sender's sake, and what was counted.
         backlogs: how far lanes are behind, as dispatch told it lately.
         days_reopened_at: when an operator last opened a brand's day at a carrier again, epoch milliseconds UTC; 0:
@@ -30,6 +32,7 @@ class Switched:
 
     paused_apps: Mapping[str, Control] = field(default_factory=dict)
     unhealthy: frozenset[str] = frozenset()
+    refused: frozenset[tuple[str, str]] = frozenset()
     failing: Mapping[str, str] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
     days_reopened_at: int = 0
@@ -77,19 +80,23 @@ class Switchboard:
         self._in_force = Switched(
             self.switches.paused_apps(now_ms),
             frozenset(sender.lane for sender in self._senders if self._is_held(sender, now_ms)),
+            self._refused(now_ms),
             self._failing(now_ms),
             self._backlogs.by_lane,
             self._reopened_at,
         )
+
+    def _refused(self, now_ms: int) -> frozenset[tuple[str, str]]:
+        found = self.switches.refused_countries()
+        return frozenset((lane, country) for lane, country, met in found if _lasts(met, now_ms))
 
     def _failing(self, now_ms: int) -> dict[str, str]:
         records = ((sender.lane, self.switches.failing(sender.lane, now_ms)) for sender in self._senders)
         return {lane: record.reason or "" for lane, record in records if record is not None}
 
     def _is_troubled(self, kind: ControlSubject, name: str, now_ms: int) -> bool:
-        # At the next probe somebody must be sent there, or nobody would ever find out that it is over.
         met = self.switches.trouble(kind, name)
-        return met is not None and (met.until is None or met.until > now_ms)
+        return met is not None and _lasts(met, now_ms)
 
     def _is_held(self, sender: Sender, now_ms: int) -> bool:
         places = (
@@ -101,3 +108,8 @@ class Switchboard:
             self.switches.paused(kind, name, now_ms) is not None or self._is_troubled(kind, name, now_ms)
             for kind, name in places
         )
+
+
+def _lasts(met: Control, now_ms: int) -> bool:
+    # At the next probe somebody must be sent there, or nobody would ever find out that it is over.
+    return met.until is None or met.until > now_ms

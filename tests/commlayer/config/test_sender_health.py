@@ -54,3 +54,10 @@ def test_an_operator_says_which_code_counts_against_its_sender() -> None:
     config = loads(yaml.safe_dump({**good(), "errors": rules}), "test.yaml").config
     errors = conversions.error_policy(config)
     assert [errors.classify(code).blames_sender for code in (30007, 30008, 30036)] == [False, True, True]
+
+
+def test_an_operator_says_which_code_may_be_about_the_country() -> None:
+    rules = {"21606": {"may_be_country": False}, "21657": {"may_be_country": True}}
+    config = loads(yaml.safe_dump({**good(), "errors": rules}), "test.yaml").config
+    errors = conversions.error_policy(config)
+    assert [errors.classify(code).may_be_country for code in (21606, 21659, 21657)] == [False, True, True]

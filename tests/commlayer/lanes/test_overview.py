@@ -62,9 +62,13 @@ def control(kind: ControlSubject, subject: str, action: ControlAction = ControlA
 
 
 def seen(
-    switches: Switches | None = None, *, answers: tuple[Answer, ...] = (DOWN,), waits: Waiting | str = ""
+    switches: Switches | None = None,
+    *,
+    answers: tuple[Answer, ...] = (DOWN,),
+    waits: Waiting | str = "",
+    now_ms: int = 1_000,
 ) -> Overview:
-    return overview(TABLE, switches or Switches(), answers, waits or {}, 1_000)
+    return overview(TABLE, switches or Switches(), answers, waits or {}, now_ms)
 
 
 def test_without_dispatch_the_switches_and_what_waits_in_kafka_are_still_told() -> None:
@@ -109,6 +113,18 @@ def test_a_trouble_is_told_with_code_meaning_and_fix() -> None:
     bare = control(LANE, "us", error_code=21606)
     [known] = seen(switched((Aspect.TROUBLE, bare))).lanes[0].troubles
     assert known.fix, "the table of errors knows one"
+
+
+def test_a_country_for_which_a_lane_is_refused_is_told_with_the_lane_until_it_is_tried_again() -> None:
+    record = control(
+        LANE, "us@DE", error_code=21606, reason="not for this destination", fix="leave DE out", until=60_000
+    )
+    switches = switched((Aspect.TROUBLE, record))
+    view = seen(switches, now_ms=59_999)
+    assert state(view.lanes[0]).startswith("lane us@DE: 21606 ")
+    assert state(view.lanes[0]).endswith("fix: leave DE out")
+    assert view.others == []
+    assert seen(switches, now_ms=60_000).lanes[0].troubles == []
 
 
 def test_a_trouble_that_only_the_process_knows_is_told_too_and_a_known_one_not_twice() -> None:

@@ -61,6 +61,28 @@ def test_codes_about_the_sender_and_refusals_of_carriers_blame_the_sender() -> N
     assert not blaming & {21610, 30003, 30005, 30006, 63032}
 
 
+def test_codes_that_name_the_destination_may_be_about_the_country() -> None:
+    assert {code for code in BY_CODE if classify(code).may_be_country} == {21606, 21659}
+    assert {classify(code).scope for code in (21606, 21659)} == {Scope.SENDER}
+
+
+@pytest.mark.parametrize(
+    ("code", "override", "may_be"),
+    [
+        (21606, ErrorOverride(), True),
+        (21606, ErrorOverride(may_be_country=False), False),
+        (21606, ErrorOverride(scope=Scope.MESSAGE), False),
+        (21661, ErrorOverride(may_be_country=True), True),
+        (21612, ErrorOverride(may_be_country=True), False),
+        (21612, ErrorOverride(scope=Scope.SENDER, may_be_country=True), True),
+    ],
+)
+def test_an_operator_says_which_errors_of_the_sender_may_be_about_the_country(
+    code: int, override: ErrorOverride, may_be: bool
+) -> None:
+    assert ErrorPolicy({code: override}).classify(code).may_be_country is may_be
+
+
 def test_a_rule_that_says_who_it_is_about_says_whom_it_blames() -> None:
     as_account = ErrorPolicy({30034: ErrorOverride(scope=Scope.ACCOUNT)})
     assert not as_account.classify(30034).blames_sender

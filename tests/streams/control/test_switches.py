@@ -4,7 +4,7 @@ from typing import Any
 
 from schemas.records import Control, ControlAction, ControlSubject
 from streams.control.day_caps import day_cap_reached, day_count, day_count_key
-from streams.control.switches import Aspect, Switches, control_key
+from streams.control.switches import Aspect, Switches, at_country, control_key, lane_of
 from streams.control.trouble import trouble_key
 
 LANE, GROUP, ACCOUNT, APP, _ = ControlSubject
@@ -104,3 +104,24 @@ def test_a_day_that_a_carrier_has_enough_of_is_in_force_until_it_ends_and_its_co
     assert said.until is not None
     assert list(switches.in_force(NOW)) == [said]
     assert list(switches.in_force(said.until)) == []
+
+
+def test_a_country_for_which_a_lane_is_refused_is_told_with_its_lane_and_holds_nothing_else() -> None:
+    switches = Switches()
+    record = Control(
+        subject_kind=LANE,
+        subject=at_country("a", "DE"),
+        action=ControlAction.PAUSE,
+        by="dispatch",
+        at=NOW,
+        until=NOW + 9,
+    )
+    switches.take(trouble_key(record), record)
+    assert list(switches.refused_countries()) == [("a", "DE", record)]
+    assert switches.trouble(LANE, "a") is None
+    assert (list(switches.in_force(NOW)), list(switches.in_force(NOW + 9))) == ([record], [])
+    write(switches, ControlAction.PAUSE, Aspect.TROUBLE, error_code=21606)
+    assert list(switches.refused_countries()) == [("a", "DE", record)]
+    assert lane_of(record.subject) == lane_of("a") == "a"
+    switches.take(trouble_key(record), None)
+    assert list(switches.refused_countries()) == []

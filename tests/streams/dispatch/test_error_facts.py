@@ -20,13 +20,16 @@ from schemas.records import (
     MessageStatus,
 )
 from schemas.topics import CONSENT, CONTROL, deferral_topic
-from tests.streams.cluster import own_cluster, records
-from tests.support.kafka import Kafka
+from streams.dispatch.concurrency import DEFAULT_LIMIT
+from streams.dispatch.lanes import Group, Lane, LaneTable
+from tests.streams.cluster import COUNTS, own_cluster, records
+from tests.support.kafka import Kafka, Outgoing
 from tests.support.waiting import until
 from twin.server import Twin
 from twin.settings import SenderSettings
 
-from .cluster import ADDRESSES, RATES, dispatch, fresh_group, lanes, outgoing, twin_settings, until_ended
+from .cluster import ADDRESSES, RATES, dispatch, fresh_group, lanes, outgoing, twin_settings, until_ended, wall_ms
+from .simulation import order
 from .test_stage import ids_of, to_send
 from .test_stops import text
 
@@ -105,3 +108,39 @@ async def test_a_refused_sender_is_held_by_every_process_until_a_probe_succeeds(
             first = min(message.accepted for message in twin.books.outbound()) * 1000
     assert begun.until is not None
     assert first >= begun.until, "nothing was sent before the probe was due"
+
+
+async def test_a_short_code_that_writes_abroad_is_held_for_that_country_alone(cluster: Kafka, tmp_path: Path) -> None:
+    group = fresh_group(cluster)
+    code = "55103"
+    table = LaneTable.of([Lane("code", "main", code, 500.0)], [Group("code", 3)], partitions=COUNTS.dispatch)
+    settings = twin_settings().model_copy(update={"senders": (SenderSettings(address=code, country="US", rate=500.0),)})
+
+    def to(recipient: str) -> Outgoing:
+        made = order(lane="code", recipient=recipient, deadline=wall_ms() + 600_000)
+        made.sender = code
+        return outgoing(made, 3)
+
+    first, at_home = to("+14155560000"), [to(f"+1415556{number:04d}") for number in range(1, 200)]
+    abroad = [to(f"+49151123{number:05d}") for number in range(300)]
+    mixed = [each for pair in zip(abroad, at_home, strict=False) for each in pair] + abroad[len(at_home) :]
+    async with (
+        Twin(settings) as twin,
+        dispatch(cluster, tmp_path, group=group, twin_url=twin.url, table=table) as stage,
+    ):
+        await asyncio.to_thread(cluster.produce, [first])
+        await until_ended(cluster, ids_of([first]))
+        await asyncio.to_thread(cluster.produce, mixed)
+        told = await until_ended(cluster, ids_of(mixed))
+        assert stage.scheduler.lanes["code"].breaker.closed
+        assert set(stage.view.show()["lanes"][0]["refused_countries"]) == {"DE"}
+        refused = [refusal for refusal in twin.books.refusal_rows({}) if refusal["code"] == 21659]
+        accepted = list(twin.books.outbound())
+    assert {told[each][0].status for each in ids_of(at_home)} == {MessageStatus.ACCEPTED}
+    assert {(told[each][0].status, told[each][0].reason) for each in ids_of(abroad)} == {
+        (MessageStatus.DEFERRED, Reason.SENDER_REFUSED)
+    }
+    assert 1 <= len(refused) <= DEFAULT_LIMIT < len(abroad), "the others were not even asked"
+    assert len(accepted) == 1 + len(at_home)
+    found = [each for each in records(cluster, CONTROL) if isinstance(each, Control) and each.error_code == 21659]
+    assert {each.subject for each in found if each.subject.startswith("code")} == {"code@DE"}

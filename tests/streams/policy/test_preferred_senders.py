@@ -71,6 +71,16 @@ def test_an_unhealthy_lane_is_left_while_another_one_fits() -> None:
     assert chosen(Facts(unhealthy=frozenset({"ch"})), sender="ch") == "ch"
 
 
+def test_a_lane_that_is_refused_for_the_persons_country_is_left_while_another_one_fits() -> None:
+    refused = frozenset({("ch", "CH"), ("us-415", "US"), ("us-212", "US")})
+    assert chosen(Facts(), recipient=MOBILE) == "ch"
+    assert chosen(Facts(refused=refused), recipient=MOBILE) in {"us-415", "us-212"}
+    assert chosen(Facts(refused=refused), recipient=AMERICAN) == "ch"
+    assert chosen(Facts(refused=frozenset({("ch", "US")})), recipient=MOBILE) == "ch"
+    everywhere = frozenset((name, "CH") for name in NAMES)
+    assert chosen(Facts(refused=everywhere), recipient=MOBILE) == "ch", "nobody is denied for it"
+
+
 WHY = "24% of 50 messages failed in 300 s, mostly 30007 Message filtered"
 
 

@@ -87,6 +87,26 @@ async def test_what_dispatch_gives_back_leaves_by_the_sender_that_the_app_asked_
     assert [order.lane for order in orders(counter)] == [first.lane, first.lane]
 
 
+async def test_what_dispatch_gives_back_for_its_country_leaves_by_another_sender() -> None:
+    counter = Counter()
+    await counter.serve(asked(request(category="service"), topic="comms.requests.shop"))
+    [first] = orders(counter)
+    counter.switched = replace(counter.switched, refused=frozenset({(first.lane, "CH")}))
+    back = Deferral(
+        message_id=first.message_id,
+        round=1,
+        app="shop",
+        due_at=NOW,
+        reason=Reason.SENDER_REFUSED,
+        by=Stage.DISPATCH,
+        request=request_of(first),
+        deadline=first.deadline,
+        at=NOW,
+    )
+    await counter.serve(asked(back, topic="comms.deferred.1s", key=MOBILE.encode()))
+    assert {order.lane for order in orders(counter)} == {"promo-a", "promo-b"}
+
+
 async def test_the_next_message_leaves_by_another_sender_when_too_many_of_the_first_one_fail() -> None:
     counter = Counter()
     await counter.serve(asked(request(category="service"), topic="comms.requests.shop", offset=1))

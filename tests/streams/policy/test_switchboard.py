@@ -119,6 +119,17 @@ def test_a_lane_in_trouble_gets_a_message_again_when_its_next_probe_is_due() -> 
     assert board.board.in_force().unhealthy == {"a"}
 
 
+def test_a_lane_that_is_refused_for_a_country_is_avoided_for_that_until_it_is_tried_again() -> None:
+    board = Board()
+    board.write(LANE, "a@DE", aspect=Aspect.TROUBLE, until=NOW + 60_000, error_code=21606)
+    assert board.now() == Switched(refused=frozenset({("a", "DE")}))
+    board.write(LANE, "a@FR", aspect=Aspect.TROUBLE, until=NOW + 90_000, error_code=21606)
+    board.now_ms = NOW + 60_000
+    assert board.now().refused == {("a", "FR")}, "somebody must find out that it is over"
+    board.write(LANE, "a@FR", ControlAction.CLEAR, Aspect.TROUBLE)
+    assert board.now() == Switched()
+
+
 def test_a_backlog_is_known_until_it_is_over_and_changes_no_switch() -> None:
     board = Board()
     board.write(LANE, "a")
