@@ -398,8 +398,7 @@ async def test_whatsapp_has_countries_too() -> None:
     async with world(lane_backoff=NEVER) as here:
         refuses(here, "+49")
         for recipient in (US, DE, DE):
-            record = here.take(replace(order(recipient=recipient), channel=Channel.WHATSAPP))
-            await here.until(lambda record=record: record.finished)
+            await finished(here, [here.take(replace(order(recipient=recipient), channel=Channel.WHATSAPP))])
         assert posts(here) == {US: 1, DE: 1}
         assert here.scheduler.lanes["a"].breaker.closed
 
