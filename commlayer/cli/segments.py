@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 
@@ -34,21 +34,24 @@ def command(ctx: click.Context, text: str | None, smart: bool) -> None:
             click.echo(line)
         return
     failed = False
-    for answer in answers(sys.stdin):
+    for answer in answers(click.get_binary_stream("stdin")):
         failed |= "error" in answer
         click.echo(json.dumps(answer))
     if failed:
         ctx.exit(EXIT_FAILED)
 
 
-def answers(lines: Iterable[str]) -> Iterator[dict[str, object]]:
-    """One answer for each line, in order; blank lines are passed over."""
+def answers(lines: Iterable[bytes]) -> Iterator[dict[str, object]]:
+    """One answer for each line of UTF-8, in order; blank lines are passed over."""
     for number, line in enumerate(lines, start=1):
-        line = line.removeprefix("\ufeff")  # as some editors begin a file
+        line = line.removeprefix(codecs.BOM_UTF8)  # as some editors begin a file
         if not line.strip():
             continue
         try:
-            asked = json.loads(line)
+            asked = json.loads(line.decode())
+        except UnicodeDecodeError as error:
+            yield {"error": f"line {number}: not UTF-8 at byte {error.start}"}
+            continue
         except (ValueError, RecursionError) as error:
             yield {"error": f"line {number}: not JSON: {error}"}
             continue
@@ -72,8 +75,7 @@ def explain(text: str, *, smart: bool) -> Iterator[str]:
     for character in foreign:
         name = unicodedata.name(character, "no name")
         shown = character if character.isprintable() else " "
-        times = text.count(character)
-        yield f"  {shown}  U+{ord(character):04X} {name}, {times} time{'s' if times > 1 else ''}"
+        yield f"  {shown}  U+{ord(character):04X} {name}, {_many(text.count(character), 'time')}"
     plain = count("".join("?" if each in foreign else each for each in text), smart_encoding=smart)
     yield f"With GSM-7 characters in their place: {_cost(plain)}"
     smarter = count(text, smart_encoding=True)
@@ -82,6 +84,9 @@ def explain(text: str, *, smart: bool) -> Iterator[str]:
 
 
 def _cost(result: Segments) -> str:
-    units = "septets" if result.encoding is Encoding.GSM7 else "UTF-16 units"
-    plural = "segment" if result.segments == 1 else "segments"
-    return f"{result.segments} {plural}, {_NAMES[result.encoding]}, {result.units} {units}"
+    unit = "septet" if result.encoding is Encoding.GSM7 else "UTF-16 unit"
+    return f"{_many(result.segments, 'segment')}, {_NAMES[result.encoding]}, {_many(result.units, unit)}"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.commlayer.conftest import Commlayer
@@ -18,6 +21,16 @@ def test_each_line_is_answered_in_order(commlayer: Commlayer) -> None:
         {"encoding": "GSM-7", "segments": 1},
         {"encoding": "GSM-7", "segments": 2},
         {"encoding": "GSM-7", "segments": 1},
+    ]
+
+
+def test_every_vector_of_twilios_calculator_is_answered_as_it_says(commlayer: Commlayer) -> None:
+    vectors = json.loads(VECTORS.read_text(encoding="utf-8"))["vectors"]
+    texts = ["".join(text * times for text, times in vector["parts"]) for vector in vectors]
+    lines = [{"text": text, "smart": vector["smart"]} for text, vector in zip(texts, vectors, strict=True)]
+    result = commlayer("segments", input="\n".join(map(json.dumps, lines)))
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {name: vector[name] for name in ("encoding", "segments")} for vector in vectors
     ]
 
 
@@ -39,6 +52,25 @@ def test_what_no_reader_of_json_takes_is_an_error_in_its_place_too(commlayer: Co
         ["error"],
         ["encoding", "segments"],
     ]
+
+
+def test_a_line_that_is_no_utf8_is_an_error_in_its_place_whatever_the_locale(tmp_path: Path) -> None:
+    lines = b'{"text": "caf\xc3\xa9"}\r\n{"text": "caf\xe9"}\n{"text": "x"}\n'
+    for errors in ("strict", "surrogateescape"):
+        done = subprocess.run(
+            [sys.executable, "-m", "commlayer", "segments"],
+            input=lines,
+            capture_output=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONIOENCODING": f"utf-8:{errors}"},
+        )
+        assert done.returncode == 1, done.stderr
+        assert [json.loads(line) for line in done.stdout.splitlines()] == [
+            {"encoding": "GSM-7", "segments": 1},
+            {"error": "line 2: not UTF-8 at byte 13"},
+            {"encoding": "GSM-7", "segments": 1},
+        ]
 
 
 def test_smart_for_all_lines_is_refused_instead_of_forgotten(commlayer: Commlayer) -> None:
@@ -63,3 +95,4 @@ def test_smart_encoding_is_offered_where_it_saves(commlayer: Commlayer) -> None:
 
 def test_a_plain_text_needs_one_line(commlayer: Commlayer) -> None:
     assert commlayer("segments", "--text", "hello").stdout == "1 segment, GSM-7, 5 septets\n"
+    assert commlayer("segments", "--text", "h").stdout == "1 segment, GSM-7, 1 septet\n"
