@@ -30,7 +30,8 @@ class Doubt:
         intents: time of the INTENT by attempt number, of its open attempts; epoch milliseconds.
         account: by which they were sent; the lane may have been given another one since.
         partition: of the attempts log.
-        look_at: when it is looked at next, epoch milliseconds.
+        begun: monotonic seconds of the last of these INTENTs, as far as known: the wall clock may be set meanwhile.
+        look_at: when it is looked at next, monotonic seconds.
         first_look: when it could first be looked at, likewise.
         missing: how often a complete list did not show it.
     """
@@ -39,8 +40,9 @@ class Doubt:
     intents: dict[int, int]
     account: str
     partition: int
-    look_at: int
-    first_look: int
+    begun: float
+    look_at: float
+    first_look: float
     missing: int = 0
 
     @property
@@ -58,6 +60,10 @@ class Doubt:
     def since(self) -> int:
         """Time of its first open INTENT."""
         return min(self.intents.values())
+
+    def set_by_ms(self, now: float, now_ms: int) -> int:
+        """By how much the wall clock was set forward since its last INTENT. `now` and `now_ms` are one moment."""
+        return now_ms - int((now - self.begun) * 1000) - max(self.intents.values())
 
 
 @dataclass(slots=True)
@@ -87,13 +93,13 @@ class Case:
             roads.setdefault(doubt.road, []).append(doubt)
         return roads
 
-    def match(self, doubts: Sequence[Doubt], listing: Listing, now_ms: int) -> None:
-        """Pair all doubts of one road with what its list shows; `now_ms`: epoch milliseconds, as the INTENTs are
-        dated."""
+    def match(self, doubts: Sequence[Doubt], listing: Listing, now: float, now_ms: int) -> None:
+        """Pair all doubts of one road with what its list shows. `now` (monotonic seconds) and `now_ms` (epoch
+        milliseconds, as the INTENTs are dated) are one moment."""
         self.listed.add(doubts[0].road)
         ahead_ms = listing.date_ms - now_ms if listing.date_ms is not None else 0
         attempts = [
-            OpenAttempt((doubt, attempt), doubt.job.order, intent_at + ahead_ms)
+            OpenAttempt((doubt, attempt), doubt.job.order, intent_at + doubt.set_by_ms(now, now_ms) + ahead_ms)
             for doubt in doubts
             for attempt, intent_at in doubt.intents.items()
         ]

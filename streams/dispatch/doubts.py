@@ -93,6 +93,7 @@ class DoubtDesk:
         awaited: whether a former owner left a message to this person in doubt whose record has not come yet.
         outcomes: what follows.
         may_act: this process still owns the partitions.
+        clock: monotonic seconds: how long is waited is nothing that a wall clock which is set may shorten.
         now_ms: epoch milliseconds.
         settle_s: from an INTENT to the first list; longer than a request may take.
     """
@@ -105,19 +106,24 @@ class DoubtDesk:
     awaited: Callable[[Address], bool]
     outcomes: Outcomes
     may_act: Callable[[], bool]
+    clock: Callable[[], float]
     now_ms: Callable[[], int]
     settle_s: float = SETTLE_S
     _open: dict[Key, Doubt] = field(default_factory=dict)
-    _kept_waiting: dict[Address, int] = field(default_factory=dict)
+    _kept_waiting: dict[Address, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, job: Job, intents: Mapping[int, int], account: str) -> None:
-        """A message is in doubt by these attempts of an account (number → epoch milliseconds of the INTENT)."""
-        ready_at = max(intents.values()) + INTENT_VALID_MS + int(self.settle_s * 1000)
-        first_look = max(ready_at, self.now_ms())
-        self._open[job.key] = Doubt(job, dict(intents), account, job.records[0].message.partition, ready_at, first_look)
+    def add(self, job: Job, intents: Mapping[int, int], account: str, begun: float | None = None) -> None:
+        """A message is in doubt by these attempts of an account (number → epoch milliseconds of the INTENT). `begun`:
+        when the POST of the last of them was, monotonic seconds, where that is known here."""
+        now = self.clock()
+        if begun is None:
+            begun = now - (self.now_ms() - max(intents.values())) / 1000
+        first_look = max(now, begun + INTENT_VALID_MS / 1000 + self.settle_s)
+        partition = job.records[0].message.partition
+        self._open[job.key] = Doubt(job, dict(intents), account, partition, begun, first_look, first_look)
         metrics.doubts_open.set(len(self._open))
 
     def clear(self) -> None:
@@ -131,7 +137,7 @@ class DoubtDesk:
         if not self._kept_waiting:
             return False
         since = self._kept_waiting.get((lane, recipient))
-        return since is not None and self.now_ms() - since > SILENCE_AFTER_S * 1000
+        return since is not None and self.clock() - since > SILENCE_AFTER_S
 
     async def run(self) -> None:
         """Resolve what is ready, until cancelled."""
@@ -152,25 +158,29 @@ class DoubtDesk:
 
     def _ready(self) -> list[list[Doubt]]:
         """Groups of doubts about one person, ready and with nothing under way."""
-        now_ms = self.now_ms()
-        due = {doubt.address for doubt in self._open.values() if doubt.look_at <= now_ms}
+        now = self.clock()
+        due = {doubt.address for doubt in self._open.values() if doubt.look_at <= now}
         groups: dict[Address, list[Doubt]] = {}
         for doubt in self._open.values():
             if doubt.address in due:
                 groups.setdefault(doubt.address, []).append(doubt)
-        return [group for address, group in groups.items() if self._is_ready(address, group, now_ms)][:AT_ONCE]
+        return [group for address, group in groups.items() if self._is_ready(address, group, now)][:AT_ONCE]
 
-    def _is_ready(self, address: Address, group: list[Doubt], now_ms: int) -> bool:
+    def _is_ready(self, address: Address, group: list[Doubt], now: float) -> bool:
         # Siblings are resolved together, so the youngest decides when.
-        if self.correspondence.busy(address) or any(doubt.look_at > now_ms for doubt in group):
-            self._kept_waiting.setdefault(address, now_ms)
+        if self.correspondence.busy(address) or any(doubt.look_at > now for doubt in group):
+            self._kept_waiting.setdefault(address, now)
             return False
-        waited_ms = now_ms - min(doubt.first_look for doubt in group)
-        return waited_ms > SIBLINGS_WITHIN_S * 1000 or not self.awaited(address)
+        waited_s = now - min(doubt.first_look for doubt in group)
+        return waited_s > SIBLINGS_WITHIN_S or not self.awaited(address)
 
     def _later(self, group: Iterable[Doubt], seconds: float) -> None:
         for doubt in group:
-            doubt.look_at = max(doubt.look_at, self.now_ms() + int(seconds * 1000))
+            doubt.look_at = max(doubt.look_at, self.clock() + seconds)
+
+    def _since(self, doubt: Doubt) -> int:
+        """Time of its first open INTENT, by the clock as it was or as it is, whichever is earlier."""
+        return doubt.since + min(0, doubt.set_by_ms(self.clock(), self.now_ms()))
 
     # How --------------------------------------------------------------------------------------------------------------
 
@@ -201,7 +211,7 @@ class DoubtDesk:
         for (_, recipient), histories in read.items():
             by_person.setdefault(recipient, []).append(histories)
         for partition, doubts in by_partition.items():
-            since = min(doubt.since for doubt in doubts) - CLAIMS_FROM_MS
+            since = min(map(self._since, doubts)) - CLAIMS_FROM_MS
             people = {doubt.job.order.recipient for doubt in doubts}
             for record, position in await self.find(partition, since, about(people)):
                 for histories in by_person[record.recipient]:
@@ -216,22 +226,22 @@ class DoubtDesk:
             return
         address = case.watch.address
         asked = [
-            (doubts, await self.lister.list(doubts[0].job.order, min(doubt.since for doubt in doubts), account))
+            (doubts, await self.lister.list(doubts[0].job.order, min(map(self._since, doubts)), account))
             for (account, _), doubts in case.roads().items()
         ]
         case.again = case.watch.disturbed
         if case.again:
-            self._kept_waiting.setdefault(address, self.now_ms())
+            self._kept_waiting.setdefault(address, self.clock())
             return
         self._kept_waiting.pop(address, None)
         for doubts, listing in asked:
             if listing is not None:
-                case.match(doubts, listing, self.now_ms())
+                case.match(doubts, listing, self.clock(), self.now_ms())
 
     async def _proofs(self, cases: list[Case]) -> Proofs:
         """Callbacks for attempts of messages that would be given up now: only an accepted message has any."""
         wanted = {
-            doubt.job.order.message_id: doubt.since - CLOCKS_APART_MS
+            doubt.job.order.message_id: self._since(doubt) - CLOCKS_APART_MS
             for case in cases
             if not case.again
             for doubt in case.group
@@ -293,8 +303,7 @@ class DoubtDesk:
         """Missing from as many lists as its category asks for, or too old."""
         if doubt.missing >= LISTINGS[doubt.job.order.doubt_policy]:
             return True
-        now_ms = self.now_ms()
-        return now_ms > doubt.job.deadline or now_ms - doubt.first_look > DOUBT_ENDS_AFTER_S * 1000
+        return self.now_ms() > doubt.job.deadline or self.clock() - doubt.first_look > DOUBT_ENDS_AFTER_S
 
     def _close(self, doubt: Doubt) -> None:
         if self._open.get(doubt.job.key) is doubt:

@@ -110,6 +110,7 @@ class Engine:
             awaited=lambda address: self.reception.histories.in_doubt(address),
             outcomes=Outcomes(settler.found, settler.missing, settler.follow, settler.go_on),
             may_act=world.may_act,
+            clock=world.clock,
             now_ms=world.now_ms,
             settle_s=settle_s,
         )

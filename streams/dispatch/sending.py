@@ -204,7 +204,7 @@ class Sender:
             if verdict.follows is None:
                 # Its INTENT stays open; from here on the desk knows of it.
                 if self._tenure.holds(job):
-                    self.doubts.add(job, {job.attempt: job.intent_at}, job.order.account)
+                    self.doubts.add(job, {job.attempt: job.intent_at}, job.order.account, job.charged_at)
             else:
                 await self.settler.settle(job, verdict, written)
         finally:

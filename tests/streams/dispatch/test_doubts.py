@@ -113,6 +113,45 @@ async def test_a_late_word_that_proves_nothing_of_what_is_in_doubt_spares_no_loo
         assert [event.sid for event in here.told()] == [sid(1)]
 
 
+@pytest.mark.parametrize("under_way", [True, False], ids=["while the POST is under way", "after it"])
+@pytest.mark.parametrize("minutes", [2, -2])
+async def test_a_wall_clock_that_is_set_neither_hurries_nor_misleads_the_look_into_twilios_list(
+    minutes: int, under_way: bool
+) -> None:
+    """Twilio lists the message a moment after the answer was lost: a look too early, or one that takes the message for
+    an older one, would send it again."""
+    sent = order(doubt_policy=DoubtPolicy.RESEND)
+    async with world() as here:
+        here.twilio.answer = lambda order, attempt, number: InDoubt("timeout")
+        here.twilio.hold = asyncio.Event()
+        record = here.take(sent)
+        await here.until(lambda: here.twilio.posts)
+        if under_way:
+            here.set_by_ms = minutes * 60_000
+        here.twilio.hold.set()
+        await here.until(lambda: len(here.engine.doubts))
+        here.set_by_ms = minutes * 60_000
+        listed = sent_message(sent, 1)
+        asyncio.get_running_loop().call_later(0.3, here.twilio.kept.append, listed)
+        await here.until(lambda: record.finished)
+        assert len(here.twilio.posts) == 1
+        assert [event.sid for event in here.told()] == [sid(1)]
+
+
+@pytest.mark.parametrize("minutes", [2, -2])
+async def test_a_wall_clock_that_is_set_does_not_mislead_a_successors_look_either(minutes: int) -> None:
+    sent, kafka, twilio = order(doubt_policy=DoubtPolicy.RESEND), RecordingPublisher(), FakeTwilio()
+    write(kafka, sent, AttemptKind.INTENT, "dead")
+    older = sent_message(sent, 2, at_ms=wall_ms() - 90_000)
+    twilio.kept += [older, sent_message(sent, 1)]
+    async with world(kafka=kafka, twilio=twilio) as here:
+        record = here.take(sent)
+        here.set_by_ms = minutes * 60_000
+        await here.until(lambda: record.finished)
+        assert twilio.posts == []
+        assert [event.sid for event in here.told()] == [sid(1)]
+
+
 # -- several to one person
 
 
@@ -257,6 +296,20 @@ def called_back(kafka: RecordingPublisher, sent: Dispatch, of: str, *, attempt: 
         received_at=wall_ms(),
     )
     kafka.publish(LIFECYCLE, CODEC.encode(said), key=sent.message_id.encode())
+
+
+async def test_a_callback_for_a_message_whose_intent_was_dated_by_a_clock_that_was_set_back_since_is_found() -> None:
+    sent = order(doubt_policy=DoubtPolicy.RESEND)
+    async with world() as here:
+        here.set_by_ms = 300_000
+        here.twilio.answer = lambda order, attempt, number: InDoubt("timeout")
+        record = here.take(sent)
+        await here.until(lambda: len(here.engine.doubts))
+        here.set_by_ms = 0
+        called_back(here.kafka, sent, sid(7))
+        await here.until(lambda: record.finished)
+        assert len(here.twilio.posts) == 1
+        assert [event.sid for event in here.told()] == [sid(7)]
 
 
 @pytest.mark.parametrize("unlisted", [Unavailable("HTTP 503"), None], ids=["no list can be had", "the list lags"])

@@ -153,13 +153,15 @@ class Consumed:
 
 @dataclass
 class World:
-    """`read_back` counts readings of the attempts log; each waits for `reading`, if there is one."""
+    """`read_back` counts readings of the attempts log; each waits for `reading`, if there is one. Its wall clock is set
+    to `set_by_ms` from the true one."""
 
     scheduler: Scheduler
     twilio: FakeTwilio
     kafka: RecordingPublisher
     engine: Engine
     allowed: bool = True
+    set_by_ms: int = 0
     broken: list[Exception] = field(default_factory=list)
     read_back: int = 0
     reading: asyncio.Event | None = None
@@ -258,7 +260,7 @@ async def world(
             public_url="https://bridge.example",
             may_act=lambda: made.allowed,
             clock=time.monotonic,
-            now_ms=wall_ms,
+            now_ms=lambda: wall_ms() + made.set_by_ms,
             random=lambda: 0.5,
             day_caps=DayCaps(plan.table),
         ),
