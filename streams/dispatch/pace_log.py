@@ -126,7 +126,9 @@ def _charge_debt(debts: dict[Name, _Debt], name: Name | None, rates: Mapping[Nam
 
 
 def _charge(bucket: Bucket, debt: _Debt, now: float, now_ms: int) -> None:
-    owed_s = (debt.paid_at_ms + INTENT_VALID_MS - now_ms) / 1000.0
+    owed_s = (debt.paid_at_ms - now_ms) / 1000.0
     # No true debt is longer than its largest message; a longer one comes from a clock that is ahead of ours.
-    longest_s = debt.largest / debt.rate + INTENT_VALID_MS / 1000.0
-    bucket.hand_over(now + min(owed_s, longest_s), debt.largest)
+    owed_s = min(owed_s, debt.largest / debt.rate)
+    if owed_s > 0.0:
+        owed_s *= debt.rate / bucket.rate  # an operator may have changed the rate while the log was read
+    bucket.hand_over(now + owed_s + INTENT_VALID_MS / 1000.0, debt.largest)

@@ -117,6 +117,19 @@ def test_a_rate_that_an_operator_has_lowered_holds_for_what_a_predecessor_starte
     assert plan.groups["g"].pace.bucket.paid_at == pytest.approx(50.0 - 2.0 + 40.0 + 1.0)
 
 
+@pytest.mark.parametrize(("rate", "owes_s"), [(0.5, 20.0), (100.0, 0.1)])
+def test_a_rate_that_an_operator_changes_while_the_log_is_read_holds_for_what_is_owed(
+    rate: float, owes_s: float
+) -> None:
+    lanes = table([lane("a", 10.0)])
+    plan = scheduler(lanes)
+    log = PaceLog(lanes, Rates.in_force(plan))
+    log.add(intent(at=NOW_MS, segments=10))
+    plan.lanes["a"].pace.bucket.change(rate, 50.0)
+    log.hand_over(plan, now=50.0, now_ms=NOW_MS)
+    assert plan.lanes["a"].pace.bucket.paid_at == pytest.approx(50.0 + owes_s + 1.0)
+
+
 @given(
     rate=st.floats(0.2, 100.0),
     before=st.lists(st.tuples(st.integers(1, 10), st.floats(0.0, 0.9)), min_size=1, max_size=20),
