@@ -183,8 +183,8 @@ class Sender:
             self._under_way.spawn(self._under_way.broke(error))
         elif self._scheduler.prepared(job):
             self._pump.kick()
-        elif self._tenure.holds(job) and self._open:
-            # Its deadline passed while the INTENT was written; what a close drops is given back there.
+        elif self._tenure.holds(job):
+            # Its deadline passed while the INTENT was written.
             self._under_way.spawn(self.settler.expire(job))
 
     async def _serve(self, job: Job) -> None:

@@ -579,6 +579,40 @@ async def test_a_doubt_that_was_being_resolved_at_a_change_of_owner_is_resolved_
         assert [outcome for _, outcome, attempt in here.attempts() if attempt == 1 and outcome] == ["in_doubt"]
 
 
+async def test_a_message_that_expired_while_its_intent_was_written_at_a_change_of_owner_has_expired() -> None:
+    """Left without a RESULT it would be in doubt, and end as unknown."""
+
+    class Slow(RecordingPublisher):
+        acknowledged: ClassVar[list[tuple[asyncio.Future[Position], Position]]] = []
+
+        def publish(self, topic: str, value: bytes | None, **options: Any) -> asyncio.Future[Position]:
+            written = super().publish(topic, value, **options)
+            if self.acknowledged or not _is_intent(Outgoing(topic, value)):
+                return written
+            late: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+            self.acknowledged.append((late, written.result()))
+            return late
+
+    sent, twilio, kafka = order(deadline=wall_ms() + 300), FakeTwilio(), Slow()
+    async with world(kafka=kafka, twilio=twilio) as here:
+        here.take(sent)
+        await here.until(lambda: kafka.acknowledged)
+        await here.until(lambda: not here.scheduler.held)
+        await here.engine.close()
+        [(late, written)] = kafka.acknowledged
+        late.set_result(written)
+        await here.until(lambda: not here.engine.under_way.count and len(here.attempts()) == 2)
+        assert here.told() == [], "a successor may own it by now"
+        here.engine.drop()
+    async with world(kafka=kafka, twilio=twilio) as successor:
+        record = successor.take(sent)
+        await successor.until(lambda: record.finished)
+        assert [(event.status, event.reason) for event in successor.told()] == [
+            (MessageStatus.EXPIRED, Reason.DEADLINE_PASSED)
+        ]
+        assert twilio.lists == []
+
+
 async def test_what_a_process_did_not_start_says_nothing_of_its_own_post_in_the_next_assignment() -> None:
     """Kafka takes no records while the process loses its partitions and gets them back: what it wrote of the message
     cannot be read by then, and the number is used again."""
