@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,12 @@ async def test_during_a_rolling_change_no_partition_is_read_away_from_its_anchor
     scene.kafka.create_topics({scene.anchor: 4, scene.bulk: 4, scene.extra: 4})
     old_app, old = scene.worker("old", scene.anchor, scene.bulk)
     new_app, new = scene.worker("new", scene.anchor, scene.bulk, scene.extra)
-    async with running(new_app):
-        async with running(old_app):
+    async with AsyncExitStack() as both:
+        async with AsyncExitStack() as first_to_leave:
+            await first_to_leave.enter_async_context(running(old_app))
+            await old.until(lambda: old.holds(8))
+            # Before that it would hold everything by itself, and might commit what is not to be its own.
+            await both.enter_async_context(running(new_app))
             await old.until(lambda: old.holds(4))
             await new.until(lambda: new.holds(6))
             await old.until_flowing()

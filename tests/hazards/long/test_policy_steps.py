@@ -34,8 +34,7 @@ def cluster() -> Iterator[Kafka]:
 async def test_killed_at_every_step_of_its_loop_it_decides_everything_once(
     cluster: Kafka, tmp_path: Path, report: Report
 ) -> None:
-    began, made = time.monotonic(), load(0, random.Random(7), PEOPLE, last_s=150.0)
-    steps = STEPS * ROUNDS
-    await killed_at(steps, cluster, tmp_path, made)
+    began, steps = time.monotonic(), STEPS * ROUNDS
+    made = await killed_at(steps, cluster, tmp_path, lambda: load(0, random.Random(7), PEOPLE, last_s=150.0))
     await asyncio.to_thread(check, cluster, made)
     report(f"{len(made.requests)} requests, {len(steps)} kills, {time.monotonic() - began:.0f} s")

@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -165,25 +165,29 @@ STEPS_HERE = (
 
 @pytest.mark.timeout(300)
 async def test_killed_at_steps_of_its_loop_it_decides_everything_once(cluster: Kafka, tmp_path: Path) -> None:
-    made = load(0, random.Random(7))
-    await killed_at(STEPS_HERE, cluster, tmp_path, made)
+    made = await killed_at(STEPS_HERE, cluster, tmp_path, lambda: load(0, random.Random(7)))
     await asyncio.to_thread(check, cluster, made)
 
 
-async def killed_at(steps: Sequence[str], kafka: Kafka, folder: Path, made: Load) -> None:
-    """Kill one process after the other, each at its step, with more to decide for each; the last one ends the work."""
-    group, rnd = kafka.unique("policy"), random.Random(9)
-    rnd.shuffle(made.requests)
-    size = -(-len(made.requests) // len(steps))
+async def killed_at(steps: Sequence[str], kafka: Kafka, folder: Path, make: Callable[[], Load]) -> Load:
+    """Kill one process after the other, each at its step, with more to decide for each; the last one ends the work.
+    Returns what was asked for. It is made when the first process reads: what is to wait on the wheel is not due yet."""
+    group, made = kafka.unique("policy"), None
     for number, step in enumerate(steps):
-        await asyncio.to_thread(kafka.produce, made.requests[number * size : (number + 1) * size])
         nth = 2 if step == "commit confirmed" else 5 if step.startswith("wheel") else 20
         process = worker(kafka, group, folder, instance="one", fault=[step, nth])
         try:
+            if made is None:
+                await until(lambda: "records flow" in process.output(), 60, "it never read")  # noqa: B023
+                made = make()
+                random.Random(9).shuffle(made.requests)
+                size = -(-len(made.requests) // len(steps))
+            await asyncio.to_thread(kafka.produce, made.requests[number * size : (number + 1) * size])
             await until(lambda: process.returncode is not None, 60, f"never came to {step!r}")  # noqa: B023
             assert process.returncode == -signal.SIGKILL, process.output()
         finally:
             await asyncio.to_thread(process.kill)
+    assert made is not None
     process = worker(kafka, group, folder, instance="one")
     try:
         await until_decided(kafka, made.message_ids)
@@ -191,6 +195,7 @@ async def killed_at(steps: Sequence[str], kafka: Kafka, folder: Path, made: Load
     finally:
         code = await asyncio.to_thread(process.stop)
     assert code == 0, process.output()
+    return made
 
 
 @pytest.mark.timeout(300)
