@@ -72,13 +72,15 @@ def command() -> None:
 @click.pass_obj
 def list_(path: Path, places: tuple[str, ...], as_json: bool) -> None:
     """Show every lane: rate, backlog, ETA, use, and what holds it. Works without dispatch, and says so."""
-    from commlayer.lanes.telling import as_data, notes, table
+    from commlayer.lanes.telling import as_data, notes, reasons, table
 
     view = _overview(path, places)
     if as_json:
         click.echo(json.dumps(as_data(view), indent=2))
         return
     print_(table(view))
+    for line in reasons(view):
+        click.echo(line)
     for line in notes(view):
         click.echo(line, err=True)
 
@@ -91,7 +93,7 @@ def list_(path: Path, places: tuple[str, ...], as_json: bool) -> None:
 def show(path: Path, /, places: tuple[str, ...], as_json: bool, **named: str | None) -> None:
     """Show all that is known of a lane, or of the lanes of a group or account; of an app, whether it is paused."""
     from commlayer.lanes.overview import places as places_of
-    from commlayer.lanes.telling import as_data, details, notes, pause
+    from commlayer.lanes.telling import as_data, details, notes, switch
     from streams.dispatch.lanes import Lane
 
     subject = _subject(named)
@@ -111,7 +113,7 @@ def show(path: Path, /, places: tuple[str, ...], as_json: bool, **named: str | N
     for row in view.lanes:
         print_(details(row))
     if subject.kind is ControlSubject.APP:
-        click.echo(f"{subject}: {'; '.join(map(pause, view.others)) or 'not paused'}")
+        click.echo(f"{subject}: {'; '.join(map(switch, view.others)) or 'not paused'}")
         return
     for line in notes(view):
         click.echo(line, err=True)

@@ -12,7 +12,7 @@ import click
 from commlayer.config import Configuration, load
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.table import Table
 
 
 @click.command("plan")
@@ -40,7 +40,7 @@ def plan(path: Path, as_json: bool) -> None:
         click.echo(f"senders.{each.sender}: {place}  ({each.why})")
 
 
-def _partitions(planned: Any) -> RenderableType:
+def _partitions(planned: Any) -> Table:
     from rich.table import Table
 
     from commlayer.lanes.planning import window
@@ -74,10 +74,18 @@ def _without_places(path: Path) -> Configuration:
     return Configuration.model_validate(parse(path.read_text(encoding="utf-8"), str(path)).data)
 
 
-def print_(what: RenderableType) -> None:
-    """To standard output: as wide as the terminal, as wide as needed where there is none."""
+def print_(what: Table) -> None:
+    """To standard output: as wide as the terminal or COLUMNS, as wide as needed where there is neither. A table that is
+    wider than that loses the room around its words before it folds them."""
+    import os
     import sys
 
     from rich.console import Console
+    from rich.measure import Measurement
 
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(what)
+    told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(file=sys.stdout, width=None if told else 160)
+    unfolded = console.options.update(max_width=10_000)
+    if Measurement.get(console, unfolded, what).maximum > console.width:
+        what.padding = (0, 0)
+    console.print(what)

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -32,14 +31,14 @@ def as_data(view: Overview) -> dict[str, Any]:
     }
 
 
-def table(view: Overview) -> RenderableType:
-    """One line for each lane."""
+def table(view: Overview) -> Table:
+    """One line for each lane, 100 columns as a rule; `reasons` tells why a lane is not open."""
     shown = Table()
     for name in ("lane", "account"):
         shown.add_column(name, overflow="fold")
     for name in ("rate", "sends", *(each.value for each in CLASSES), "ETA", "used"):
         shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("state", overflow="fold")
+    shown.add_column("state", no_wrap=True)
     for row in view.lanes:
         shown.add_row(
             row.name,
@@ -49,12 +48,24 @@ def table(view: Overview) -> RenderableType:
             *(_or_dash(row.backlog(each), "{}") for each in CLASSES),
             eta(row),
             _or_dash(None if row.utilisation is None else row.utilisation * 100, "{:.0f} %"),
-            Text(state(row), style=_STYLES[row.state]),
+            Text(
+                "not served" if row.state == "open" and row.served_by is None else row.state, style=_STYLES[row.state]
+            ),
         )
     return shown
 
 
-def details(row: LaneRow) -> RenderableType:
+def reasons(view: Overview) -> Iterator[str]:
+    """What holds lanes, in words; lanes that are held by the same in one line."""
+    held: dict[str, list[str]] = {}
+    for row in view.lanes:
+        if row.state != "open":
+            held.setdefault(state(row), []).append(row.name)
+    for words, lanes in held.items():
+        yield f"{', '.join(lanes)}: {words}"
+
+
+def details(row: LaneRow) -> Table:
     """All of one lane."""
     shown = Table(title=f"lane {row.name}", title_justify="left", show_header=False)
     shown.add_column(no_wrap=True)
@@ -74,15 +85,24 @@ def state(row: LaneRow) -> str:
 
 
 def pause(record: Control) -> str:
-    """A pause or a changed rate, in words."""
+    """A pause, and whose it is."""
+    return _switch(record, f" ({record.subject_kind.value} {record.subject})")
+
+
+def switch(record: Control) -> str:
+    """A pause, a changed rate or a move, in words, for a reader who knows whose it is."""
+    return _switch(record, "")
+
+
+def _switch(record: Control, whose: str) -> str:
     what = "paused" if record.action is ControlAction.PAUSE else record.action.value
     if record.action is ControlAction.MOVE_BEGIN:
         what = f"moves from partition {record.from_partition} to {record.to_partition}"
     if record.rate is not None:
-        what = f"rate {record.rate:g}"
+        what = f"{record.rate:g} segments/s"
     why = f": {record.reason}" if record.reason else ""
     until = f", until {moment(record.until)}" if record.until is not None else ""
-    return f"{what} ({record.subject_kind.value} {record.subject}) by {record.by}{why}{until}"
+    return f"{what}{whose} by {record.by}{why}{until}"
 
 
 def trouble(found: Trouble) -> str:
@@ -155,7 +175,7 @@ def notes(view: Overview) -> Iterator[str]:
     if view.unknown_waiting:
         yield f"what waits in Kafka is not known: {view.unknown_waiting}"
     for record in view.others:
-        yield f"{record.subject_kind.value} {record.subject}: {pause(record)}"
+        yield f"{record.subject_kind.value} {record.subject}: {switch(record)}"
     for each in view.days:
         if each.state.waits_until is not None or each.reopened is not None:
             yield f"budget {each.budget} at {each.carrier}: {day(each)}"
@@ -172,7 +192,7 @@ def _details(row: LaneRow) -> Iterator[tuple[str, str]]:
     for each in row.days:
         yield f"day at {each.carrier}", day(each)
     if row.changed is not None:
-        yield "changed", pause(row.changed)
+        yield "changed", switch(row.changed)
     for found in row.troubles:
         yield "trouble", trouble(found)
         if found.why:

@@ -46,12 +46,13 @@ def test_switches_are_written_under_their_keys_with_who_why_and_how_long(commlay
     shown = commlayer("lanes", "list", "--json")
     [lane] = json.loads(shown.stdout)["lanes"]
     assert (lane["state"], lane["paused"]["reason"], lane["rate"]) == ("paused", "carrier asks", 5.0)
+    assert "\nus: paused (lane us) by ada: carrier asks, until " in commlayer("lanes", "list").stdout
     assert commlayer("lanes", "rate", "configured", "us", environment=ADA).stdout == (
         "lane us: 50 segments/s, as configured\n"
     )
     assert commlayer("lanes", "resume", "us", environment=ADA).exit_code == 0
     assert commlayer("lanes", "pause", "--app", "shop", environment=ADA).exit_code == 0
-    assert "paused (app shop) by ada" in commlayer("lanes", "show", "--app", "shop").stdout
+    assert commlayer("lanes", "show", "--app", "shop").stdout == "app shop: paused by ada\n"
     assert commlayer("lanes", "resume", "--app", "shop", environment=ADA).exit_code == 0
 
 
@@ -82,6 +83,15 @@ def test_a_day_that_twilio_said_is_over_is_opened_again(
     assert json.loads(commlayer("lanes", "day", "acme", "tmobile", "--json").stdout) == day
     assert commlayer("lanes", "day", "acme", "tmobile", "--reopen", environment=ADA).exit_code == 2
     assert "--used belongs to --reopen" in commlayer("lanes", "day", "acme", "tmobile", "--used", "5").stderr
+
+
+@pytest.mark.parametrize(("columns", "first"), [("100", "│ us   │"), ("80", "│us  │")])
+def test_the_list_fits_the_terminal_and_a_name_stays_in_one_line(
+    commlayer: Commlayer, on_kafka: Kafka, columns: str, first: str
+) -> None:
+    shown = commlayer("lanes", "list", environment={"COLUMNS": columns}).stdout.splitlines()
+    assert max(map(len, shown[:5])) <= int(columns)
+    assert shown[3].startswith(first)
 
 
 def test_without_dispatch_the_list_says_so_and_tells_what_waits(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from commlayer.lanes.overview import Overview, overview
 from commlayer.lanes.running import Answer
-from commlayer.lanes.telling import as_data, details, eta, notes, state
+from commlayer.lanes.telling import as_data, details, eta, notes, reasons, state, table
 from commlayer.lanes.waiting import Waiting
 from schemas.records import Control, ControlAction, ControlSubject, MessageClass
 from streams.control.health import failing, health_key
@@ -80,6 +80,25 @@ def test_without_dispatch_the_switches_and_what_waits_in_kafka_are_still_told() 
     told = list(notes(view))
     assert told[0] == "dispatch at 127.0.0.1:8082: no answer: refused"
     assert "no dispatch process answers" in told[1]
+
+
+def test_the_table_has_one_word_for_a_state_and_the_lines_below_it_tell_why_and_of_which_lanes() -> None:
+    view = seen(
+        switched(
+            (Aspect.PAUSE, control(LANE, "us", reason="carrier asks for a quiet hour", until=86_400_000)),
+            (Aspect.PAUSE, control(GROUP, "europe")),
+        )
+    )
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(table(view))
+    assert max(map(len, shown.get().splitlines())) <= 100
+    assert len(shown.get().splitlines()) == 4 + len(view.lanes), "one line for each lane"
+    assert list(reasons(view)) == [
+        "us: paused (lane us) by ada: carrier asks for a quiet hour, until 1970-01-02 00:00:00 UTC",
+        "de, fr: paused (group europe) by ada",
+    ]
+    assert list(reasons(seen())) == []
 
 
 def test_a_pause_of_the_account_or_group_is_told_of_each_lane_with_its_subject() -> None:
@@ -191,7 +210,7 @@ def test_a_lane_that_the_asked_process_does_not_serve_has_no_numbers_of_it() -> 
 def test_paused_apps_and_switches_of_what_is_gone_are_told_apart() -> None:
     view = seen(switched((Aspect.PAUSE, control(APP, "shop")), (Aspect.PAUSE, control(LANE, "gone"))))
     assert [(each.subject_kind, each.subject) for each in view.others] == [(APP, "shop"), (LANE, "gone")]
-    assert any("app shop: paused (app shop) by ada" in line for line in notes(view))
+    assert "app shop: paused by ada" in list(notes(view))
 
 
 def test_everything_goes_into_json() -> None:
