@@ -40,6 +40,12 @@ def look_up(e164: str) -> Number | None:
     return _looked_up(e164) if len(e164) <= _LONGEST else None  # what is no number may be long, and is not to be kept
 
 
+def country_of(e164: str) -> str | None:
+    """Country of a number in E.164 (`Number.country`), None when it is no valid number."""
+    number = look_up(e164)
+    return None if number is None else number.country
+
+
 @lru_cache(maxsize=_CACHED_NUMBERS)
 def _looked_up(e164: str) -> Number | None:
     if E164.fullmatch(e164) is None:

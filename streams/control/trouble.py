@@ -49,6 +49,11 @@ def trouble_over(kind: ControlSubject, subject: str, *, by: Stage, at: int) -> C
     return Control(subject_kind=kind, subject=subject, action=ControlAction.CLEAR, by=by.value, at=at)
 
 
+def fix_for(country: str, action: str) -> str:
+    """What an operator can do about a lane that is refused for one country; `action`: what the error asks for."""
+    return f"leave {country} out of `countries` of the sender in the configuration, or let Twilio permit it ({action})"
+
+
 def trouble_key(record: Control) -> bytes:
     """Key of a record about trouble."""
     return control_key(record.subject_kind, record.subject, Aspect.TROUBLE)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from schemas.records import Dispatch
 from streams import numbers
 from streams.control.switches import at_country
+from streams.control.trouble import fix_for
 
 from .breaker import Backoff
 from .jobs import Job, JobState
@@ -80,7 +81,7 @@ class RefusedCountries:
     def of(self, order: Dispatch) -> Refused | None:
         """What is known of the lane of a message and its recipient's country; None when nothing was refused."""
         countries = self._refused.get(order.lane)
-        return None if countries is None else countries.get(country_of(order.recipient) or "")
+        return None if countries is None else countries.get(numbers.country_of(order.recipient) or "")
 
     def refused(self, job: Job, pause: Pause, now: float, now_ms: int) -> Refused | None:
         """A message was refused, perhaps for its country. None where its number tells none: it is the lane then.
@@ -88,12 +89,12 @@ class RefusedCountries:
         It is marked at once if the last message that the lane got through was for another country. One such message
         proves this for one country: where the sender itself has become bad, the next refusal holds the lane.
         """
-        lane, country = job.order.lane, country_of(job.order.recipient)
+        lane, country = job.order.lane, numbers.country_of(job.order.recipient)
         if country is None:
             self._worked_for.pop(lane, None)
             return None
         countries = self._refused.setdefault(lane, {})
-        pause = replace(pause, what=Paused.COUNTRY, fix=_fix(country, pause.fix))
+        pause = replace(pause, what=Paused.COUNTRY, fix=fix_for(country, pause.fix))
         known = countries.setdefault(country, Refused(at_country(lane, country), pause, now_ms))
         known.pause, known.probe = pause, None
         if known.marked:
@@ -101,7 +102,7 @@ class RefusedCountries:
                 self._mark(known, now, now_ms)
             return known
         worked_for = self._worked_for.pop(lane, None)
-        if worked_for is not None and country_of(worked_for) not in (None, country):
+        if worked_for is not None and numbers.country_of(worked_for) not in (None, country):
             self._mark(known, now, now_ms)
         return known
 
@@ -140,7 +141,7 @@ class RefusedCountries:
         countries = self._refused.get(lane)
         if countries is None:
             return [], None
-        country = country_of(job.order.recipient)
+        country = numbers.country_of(job.order.recipient)
         # What is refused for its recipient's sake may be so before anybody looks at the sender.
         over = countries.get(country or "") if accepted else None
         if over is not None and country is not None and over.until <= now:
@@ -193,13 +194,3 @@ class RefusedCountries:
         refused.times += 1
         refused.until = now + self._backoff.wait_s(refused.times, self._random)
         refused.told_ms = now_ms
-
-
-def country_of(recipient: str) -> str | None:
-    """Country of a number in E.164, ISO 3166 alpha-2; None where its plan does not know it."""
-    number = numbers.look_up(recipient)
-    return None if number is None else number.country
-
-
-def _fix(country: str, action: str) -> str:
-    return f"leave {country} out of `countries` of the sender in the configuration, or let Twilio permit it ({action})"

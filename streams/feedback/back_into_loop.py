@@ -23,9 +23,11 @@ from schemas.records import (
     MessageStatus,
     Stage,
 )
+from streams import numbers
 from streams.consent.reports import reported
 from streams.control.day_caps import day_cap_reached, day_end_ms
-from streams.control.trouble import trouble
+from streams.control.switches import at_country
+from streams.control.trouble import fix_for, trouble
 
 FAILURES_MAX = 3
 """A message that failed so often is not tried again: every try may cost, and the person may have got it after all."""
@@ -136,8 +138,12 @@ def _trouble(failure: Failure, error: ErrorClass, budgets: Mapping[str, str]) ->
         capped = (budget, error.day_cap_of)
         return day_cap_reached(capped, code=failure.code, why=error.title, fix=error.action, at=failure.at)
     # One bad number of a messaging service must not hold all the others of its pool.
+    fix = error.action
     if error.scope is Scope.SENDER and failure.lane is not None and failure.messaging_service_sid is None:
         kind, subject = ControlSubject.LANE, failure.lane
+        country = None if failure.recipient is None else numbers.country_of(failure.recipient)
+        if error.may_be_country and country is not None:
+            subject, fix = at_country(subject, country), fix_for(country, fix)
     elif error.scope is Scope.ACCOUNT and failure.account is not None:
         kind, subject = ControlSubject.ACCOUNT, failure.account
     else:
@@ -147,7 +153,7 @@ def _trouble(failure: Failure, error: ErrorClass, budgets: Mapping[str, str]) ->
         subject,
         code=failure.code,
         why=error.title,
-        fix=error.action,
+        fix=fix,
         by=Stage.FEEDBACK,
         at=failure.at,
         until=failure.at + HELD_MS,

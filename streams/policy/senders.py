@@ -173,16 +173,13 @@ def _written_to(case: Case, fitting: Sequence[Sender]) -> list[Sender]:
 def _near(case: Case, fitting: Sequence[Sender]) -> list[Sender]:
     if case.grants.geo_match is GeoMatch.NONE:
         return []
-    home = [sender for sender in fitting if sender.address and _country(sender.address) == case.number.country]
+    home = [
+        sender for sender in fitting if sender.address and numbers.country_of(sender.address) == case.number.country
+    ]
     if case.grants.geo_match is GeoMatch.COUNTRY or not case.request.recipient.startswith("+1"):
         return home
     prefix = case.request.recipient[:_AREA_CODE]
     return [sender for sender in home if (sender.address or "").startswith(prefix)] or home
-
-
-def _country(address: str) -> str | None:
-    number = numbers.look_up(address)
-    return None if number is None else number.country
 
 
 def _named(case: Case) -> tuple[str, ...] | Deny:

@@ -17,21 +17,23 @@ from tests.streams.policy.installation import AMERICAN, NOW, request
 from tests.streams.policy.test_desk import Counter
 
 
-def test_a_dry_run_passes_over_a_failing_sender_and_says_so() -> None:
+def test_a_dry_run_passes_over_a_sender_that_fails_or_is_refused_for_the_country_and_says_so() -> None:
     data = good()
     data["senders"]["us-other"] = {**data["senders"]["us-short"], "address": "54321", "partition": 1}
     data["pools"]["login"] = ["us-short", "us-other"]
     config = loads(yaml.safe_dump(data), "test.yaml").config
 
-    def told(**failing: str) -> dict[str, Any]:
-        lanes = {name.replace("_", "-"): why for name, why in failing.items()}
-        known = Known(Memory(Counter().state), {AMERICAN: Ledger()}, Switched(failing=lanes))
+    def told(**switched: Any) -> dict[str, Any]:
+        known = Known(Memory(Counter().state), {AMERICAN: Ledger()}, Switched(**switched))
         asked = request(recipient=AMERICAN, category="otp")
         return run(asked, "login", urgent=True, config=config, profile=None, now_ms=NOW, known=known)
 
     taken = told()["lane"]
     why = "24% of 50 messages failed in 300 s, mostly 30007 Message filtered"
-    found = told(**{taken.replace("-", "_"): why})
+    found = told(failing={taken: why})
     assert {taken, found["lane"]} == {"us-short", "us-other"}
     assert found["facts"]["avoided"] == f"{taken}: {why}"
     assert found["facts"][f"lane.{taken}.failing"] == why
+    found = told(refused=frozenset({(taken, "US")}))
+    assert {taken, found["lane"]} == {"us-short", "us-other"}
+    assert found["facts"][f"lane.{taken}.US"] == "refused by Twilio for this country"

@@ -142,6 +142,7 @@ def test_a_country_for_which_a_lane_is_refused_is_told_with_the_lane_until_it_is
     view = seen(switches, now_ms=59_999)
     assert state(view.lanes[0]).startswith("lane us@DE: 21606 ")
     assert state(view.lanes[0]).endswith("fix: leave DE out")
+    assert not any(row.troubles for row in view.lanes[1:])
     assert view.others == []
     assert seen(switches, now_ms=60_000).lanes[0].troubles == []
 

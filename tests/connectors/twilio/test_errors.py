@@ -61,9 +61,10 @@ def test_codes_about_the_sender_and_refusals_of_carriers_blame_the_sender() -> N
     assert not blaming & {21610, 30003, 30005, 30006, 63032}
 
 
-def test_codes_that_name_the_destination_may_be_about_the_country() -> None:
-    assert {code for code in BY_CODE if classify(code).may_be_country} == {21606, 21659}
-    assert {classify(code).scope for code in (21606, 21659)} == {Scope.SENDER}
+def test_codes_that_name_the_destination_or_the_rules_of_one_country_may_be_about_the_country() -> None:
+    found = {code for code in BY_CODE if classify(code).may_be_country}
+    assert found == {21606, 21659, 30032, 30033, 30034, 30035}
+    assert {classify(code).scope for code in found} == {Scope.SENDER}
 
 
 @pytest.mark.parametrize(

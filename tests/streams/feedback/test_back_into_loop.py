@@ -75,7 +75,7 @@ def test_an_opt_out_is_not_chased_over_other_channels() -> None:
 
 @pytest.mark.parametrize(
     ("code", "kind", "subject"),
-    [(30034, ControlSubject.LANE, "long"), (30002, ControlSubject.ACCOUNT, "main")],
+    [(63051, ControlSubject.LANE, "long"), (30002, ControlSubject.ACCOUNT, "main")],
 )
 def test_errors_of_sender_and_account_are_trouble_of_theirs(code: int, kind: ControlSubject, subject: str) -> None:
     met = consequences(failure(code), ERRORS).trouble
@@ -83,6 +83,19 @@ def test_errors_of_sender_and_account_are_trouble_of_theirs(code: int, kind: Con
     assert (met.subject_kind, met.subject, met.error_code, met.by) == (kind, subject, code, "feedback")
     assert met.until == T + HELD_MS
     assert met.fix
+
+
+@pytest.mark.parametrize("code", [30032, 30033, 30034, 30035])
+def test_a_sender_that_carriers_of_one_country_do_not_take_is_in_trouble_for_that_alone(code: int) -> None:
+    met = consequences(failure(code, recipient="+14155550123"), ERRORS).trouble
+    assert met is not None
+    assert (met.subject_kind, met.subject, met.error_code) == (ControlSubject.LANE, "long@US", code)
+    assert met.until == T + HELD_MS
+    assert "leave US out of `countries`" in (met.fix or "")
+    for nowhere in ("+19995550123", None):
+        held = consequences(failure(code, recipient=nowhere), ERRORS).trouble
+        assert held is not None
+        assert held.subject == "long", "what is known of it is its lane"
 
 
 def test_one_bad_number_of_a_pool_does_not_hold_the_others() -> None:

@@ -269,7 +269,7 @@ async def test_what_follows_from_failures_is_written_once_before_they_are_told_w
     [deferral] = written(cluster, wheel, person[retried])
     assert isinstance(deferral, Deferral)
     assert (deferral.message_id, deferral.round, deferral.request) == (retried, 1, None)
-    [trouble] = written(cluster, CONTROL, f"lane:{lane}:trouble")
+    [trouble] = written(cluster, CONTROL, f"lane:{lane}@CH:trouble")
     assert isinstance(trouble, Control)
     assert (trouble.action, trouble.error_code, trouble.by) == (ControlAction.PAUSE, 30034, "feedback")
     assert not written(cluster, wheel, person[optout])
