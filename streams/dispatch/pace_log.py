@@ -6,7 +6,7 @@ less than the true one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -55,9 +55,17 @@ class Rates:
         )
 
 
-def look_back_s(table: LaneTable, rates: Rates, partition: int) -> float:
-    """How far back the INTENTs of a partition's lanes matter, in seconds."""
-    lanes = table.lanes_of(partition)
+Places = Callable[[str], Collection[int]]
+"""Partitions on which a group lies or has lain of late."""
+
+
+def look_back_s(table: LaneTable, rates: Rates, partition: int, places: Places = lambda group: ()) -> float:
+    """How far back the INTENTs of a partition's lanes matter, in seconds; also of those that are leaving it."""
+    lanes = [
+        lane
+        for lane in table.lanes.values()
+        if partition == table.groups[lane.group].partition or partition in places(lane.group)
+    ]
     groups = [table.groups[lane.group] for lane in lanes]
     of_lanes = [rates.lanes[lane.name] for lane in lanes]
     of_groups = [rates.groups[group.name] for group in groups if group.name in rates.groups]

@@ -28,7 +28,7 @@ from schemas.topics import ATTEMPTS, LIFECYCLE
 from .attempts import Histories
 from .day_caps import DayCaps
 from .lanes import LaneTable
-from .pace_log import PaceLog, Rates, look_back_s
+from .pace_log import PaceLog, Places, Rates, look_back_s
 from .shared_reading import About, Found
 
 log = structlog.get_logger(__name__)
@@ -95,11 +95,20 @@ class Seen:
 class Replay:
     """Reads through the codec. One instance per process; `stop` ends what is being read."""
 
-    def __init__(self, kafka: KafkaSettings, codec: Codec, table: LaneTable, *, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        codec: Codec,
+        table: LaneTable,
+        *,
+        now_ms: Callable[[], int],
+        places: Places = lambda group: (),
+    ) -> None:
         self._kafka = kafka
         self._codec = codec
         self._table = table
         self._now_ms = now_ms
+        self._places = places
         self._readers: set[LogReader] = set()
         self._stopping = threading.Event()
 
@@ -145,7 +154,8 @@ class Replay:
         stretches: dict[TP, Stretch] = {}
         by_look_back: dict[float, list[int]] = {}
         for partition in starts:
-            by_look_back.setdefault(look_back_s(self._table, rates, partition), []).append(partition)
+            seconds = look_back_s(self._table, rates, partition, self._places)
+            by_look_back.setdefault(seconds, []).append(partition)
         for seconds, partitions in by_look_back.items():
             recent = reader.recent(_logs(partitions), now_ms - int(seconds * 1000), EVERYTHING)
             for tp, stretch in recent.items():

@@ -108,7 +108,7 @@ class DispatchStage:
         self._registry = registry
         self._session = TwilioSession(settings.http)
         self._intake = Intake(stage=Stage.DISPATCH, codec=codec, publisher=publisher, now_ms=now_ms)
-        self._replay = Replay(kafka, codec, table, now_ms=now_ms)
+        self._replay = Replay(kafka, codec, table, now_ms=now_ms, places=self._places)
         self._progress = Progress(STUCK_AFTER_S)
         self._served: frozenset[int] = frozenset()
         self._collector: metrics.SchedulerCollector | None = None
@@ -145,7 +145,7 @@ class DispatchStage:
             finished=self._progress.finished,
             settle_s=settings.settle_s,
             resends=settings.resends,
-            places=lambda group: places_of(self.switching.switches.place(group)),
+            places=self._places,
             errors=policy,
         )
         self.overflow = Overflow(
@@ -295,6 +295,9 @@ class DispatchStage:
     def _may_act(self) -> bool:
         consumer = self._consumer
         return consumer is not None and bool(consumer.holds(self.engine.tenure.generation))
+
+    def _places(self, group: str) -> frozenset[int]:
+        return places_of(self.switching.switches.place(group))
 
     def _owns(self, lane: str) -> bool:
         return self.moving.place(self.table.lanes[lane].group).home in self._served

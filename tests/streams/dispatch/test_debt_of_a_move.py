@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from connectors.kafka.log_reader import Stretch
+from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topic_partition import TP
+from schemas.codec import SingleObjectCodec
 from schemas.records import Control, ControlAction, ControlSubject
-from streams.control.places import moved
+from streams.control.places import moved, places_of
 from streams.control.switches import Aspect, Switches, control_key
 from streams.dispatch.bucket import Bucket
 from streams.dispatch.lanes import Budget, Group
 from streams.dispatch.moving import Moving, PlacementChanged
-from streams.dispatch.pace_log import LARGEST_MESSAGE
+from streams.dispatch.pace_log import LARGEST_MESSAGE, LOOK_BACK_MIN_S, Rates
+from streams.dispatch.replay import Replay
 from streams.dispatch.scheduler import Scheduler
 from streams.dispatch.tenure import Tenure
 
@@ -54,6 +62,18 @@ def done(ago_s: float = 0.0, since: int | None = OLD) -> Control:
     return moved("g", NEW, by="dispatch", at=NOW_MS - int(ago_s * 1000), since=since)
 
 
+def begun() -> Control:
+    return Control(
+        subject_kind=ControlSubject.GROUP,
+        subject="g",
+        action=ControlAction.MOVE_BEGIN,
+        from_partition=OLD,
+        to_partition=NEW,
+        by="ada",
+        at=NOW_MS,
+    )
+
+
 def test_a_move_that_ends_here_is_owed_a_message_though_nothing_waits_for_it() -> None:
     owner = Owner()
     owner.fold(done())
@@ -85,6 +105,43 @@ def test_nothing_is_owed_otherwise(record: Control, served: set[int]) -> None:
     assert owner.bucket().paid_at < 0
 
 
+@pytest.mark.parametrize("moves", [True, False], ids=["while it moves", "afterwards"])
+async def test_the_log_of_the_place_that_a_group_leaves_is_read_back_as_far_as_its_slowest_lane_needs(
+    moves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who serves both places owes what stands there, and nothing besides."""
+    since_s: dict[int, float] = {}
+
+    class Reader:
+        def __init__(self, settings: KafkaSettings) -> None:
+            self.stopped = threading.Event()
+
+        def stop(self) -> None: ...
+
+        def whole(self, partitions: Iterable[TP]) -> dict[TP, Stretch]:
+            return {tp: Stretch(0, 0) for tp in partitions}
+
+        def recent(self, partitions: Iterable[TP], since_ms: int, most: int) -> dict[TP, Stretch]:
+            since_s.update({tp.partition: (NOW_MS - since_ms) / 1000 for tp in partitions})
+            return self.whole(partitions)
+
+        def read(self, stretches: Mapping[TP, Stretch], take: Callable[[Any], None]) -> int:
+            return 0
+
+    monkeypatch.setattr("streams.dispatch.replay.LogReader", Reader)
+    lanes = table([lane("a", 0.1, group="g"), lane("b", 2.0)], [Group("g", NEW), Group("b", 0)])
+    record = begun() if moves else done()
+    replay = Replay(
+        KafkaSettings(("127.0.0.1:1",)),
+        SingleObjectCodec(),
+        lanes,
+        now_ms=lambda: NOW_MS,
+        places=lambda group: places_of(record if group == "g" else None),
+    )
+    await replay.restore({OLD: 0, NEW: 0, 0: 0}, Rates.in_force(scheduler(lanes)))
+    assert since_s == {OLD: 241.0, NEW: 241.0, 0: LOOK_BACK_MIN_S}
+
+
 def with_budget(*groups: Group) -> Owner:
     lanes = [lane("a", 2.0, group="g"), lane("b", 2.0, group="h")]
     return Owner(scheduler=scheduler(table(lanes, groups, budgets=[Budget("acme", 1.0)])))
@@ -107,15 +164,7 @@ def test_what_a_carrier_grants_a_group_that_moved_is_owed_the_message_too() -> N
 
 
 def test_who_would_share_a_budget_with_another_process_refuses_to_serve() -> None:
-    move = Control(
-        subject_kind=ControlSubject.GROUP,
-        subject="g",
-        action=ControlAction.MOVE_BEGIN,
-        from_partition=OLD,
-        to_partition=NEW,
-        by="ada",
-        at=NOW_MS,
-    )
+    move = begun()
     shared, alone = (
         with_budget(*[Group(name, NEW, budget="acme") for name in "gh"]),
         with_budget(Group("g", NEW, budget="acme"), Group("h", NEW)),

@@ -184,3 +184,4 @@ def test_after_a_move_a_doubt_is_looked_up_on_both_places_of_its_group() -> None
     place = control_key(ControlSubject.GROUP, "fast", Aspect.PLACE)
     stage.switching.take(place, moved("fast", 0, by="dispatch", at=wall_ms(), since=3))
     assert set(stage.engine.doubts.places("fast")) == {0, 3}
+    assert set(stage._replay._places("fast")) == {0, 3}, "and what it owes is read there"
