@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from schemas.records import DeadLetter, LetterAction, Record, Stage
 from .failures import Failure, Misconfigured
 from .kafka_access import open_reader, telling_progress
 from .moments import Since
+from .tables import print_
 
 if TYPE_CHECKING:
     from commlayer.dead.handling import Rewritten
@@ -83,10 +83,8 @@ def list_(path: Path, /, handled: bool, as_json: bool, **chosen: Any) -> None:
             click.echo(json.dumps(as_data(letter), ensure_ascii=False))
         return
     if letters:
-        from rich.console import Console
-
-        Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table(letters))
-    click.echo(f"{len(letters)} letters" if handled else f"{len(letters)} open letters", err=True)
+        print_(table(letters))
+    click.echo(_many(len(letters), "letter" if handled else "open letter"), err=True)
 
 
 @command.command("show")
@@ -217,7 +215,12 @@ def _ask(what: str, letters: list[Letter], by: str | None, *, yes: bool) -> None
         assert letter.handled is not None
         click.echo(f"{letter.name} was {letter.handled.action.value} by {letter.handled.by} already", err=True)
     if not yes and (handled or len(letters) > 1):
-        click.confirm(f"{what} {len(letters)} letters, {len(handled)} of them handled already?", abort=True, err=True)
+        told = f"{what} {_many(len(letters), 'letter')}, {len(handled)} of them handled already?"
+        click.confirm(told, abort=True, err=True)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _whole(reader: TopicReader, letter: Letter) -> DeadLetter:

@@ -24,7 +24,7 @@ MOST_SURPRISES = 20
 @click.option("--bootstrap", help="host:port of an empty Kafka, in place of the embedded broker.")
 @click.pass_context
 def command(ctx: click.Context, seconds: float, bootstrap: str | None) -> None:
-    """Run every process with a twin and an embedded broker; two apps send, a few customers answer.
+    """Run every process with a twin and an embedded broker; apps send, a few customers answer.
 
     Closes with the twin's books against what was requested. Exit code 1 if they do not balance.
     """

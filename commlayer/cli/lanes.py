@@ -18,8 +18,9 @@ from schemas.records import ControlSubject
 
 from .failures import Failure, Misconfigured
 from .kafka_access import RIGHTS
-from .lanes_plan import plan, print_
+from .lanes_plan import plan
 from .moments import Moment
+from .tables import print_
 
 if TYPE_CHECKING:
     from commlayer.lanes.control_log import ControlLog
@@ -38,8 +39,9 @@ def _options(*decorators: Callable[[Any], Any]) -> Callable[[_AnyCommand], _AnyC
     return add
 
 
+group_option = click.option("--group", metavar="NAME", help="A pacing group, in place of a lane.")
 subject_options = _options(
-    click.option("--group", metavar="NAME", help="A pacing group, in place of a lane."),
+    group_option,
     click.option("--account", metavar="NAME", help="A Twilio account: all of its lanes."),
     click.option("--app", metavar="NAME", help="An app: its messages only."),
 )
@@ -85,7 +87,7 @@ def list_(path: Path, places: tuple[str, ...], as_json: bool) -> None:
         click.echo(line, err=True)
 
 
-@command.command("show")
+@command.command("show", short_help="Show all of a lane, group, account or app.")
 @click.argument("lane", required=False)
 @subject_options
 @view_options
@@ -174,17 +176,19 @@ class Rate(click.ParamType):
             self.fail(told, param, ctx)
 
 
-@command.command("rate")
+@command.command("rate", short_help="Change the rate of a lane or group.")
 @click.argument("segments", type=Rate())
 @click.argument("lane", required=False)
-@subject_options
+@group_option
+@click.option("--account", hidden=True)  # refused with what to do instead
+@click.option("--app", hidden=True)
 @word_options
 @until_option
 @click.pass_obj
 def rate(
     path: Path, /, segments: float | None, by: str | None, reason: str | None, until: Any, **named: str | None
 ) -> None:
-    """Change the rate of a lane, or the budget of a group: SEGMENTS per second, or `configured` to go back."""
+    """Change the rate of a lane or group: SEGMENTS per second, or `configured` to go back."""
     from commlayer.lanes import orders
 
     with _desk(path) as (loaded, control):
@@ -199,7 +203,7 @@ def rate(
             click.echo("warning: that is more than is configured as Twilio's grant.", err=True)
 
 
-@command.command("day")
+@command.command("day", short_help="Show a brand's day at a carrier, or open it again.")
 @click.argument("budget")
 @click.argument("carrier")
 @click.option("--reopen", is_flag=True, help="Open it again, whatever Twilio or our own count said until now.")
@@ -229,8 +233,9 @@ def day(
     from commlayer.lanes.telling import day_data
     from connectors.twilio.carriers import Carriers
 
-    if used is not None and not reopen:
-        raise click.UsageError("--used belongs to --reopen.")
+    for option, given in (("--used", used), ("--reason", reason)):
+        if given is not None and not reopen:
+            raise click.UsageError(f"{option} belongs to --reopen.")
     with _desk(path) as (loaded, control):
         word, capped = _word(by, reason, None) if reopen else None, (budget, carrier)
         _, said = control.read_with_days()
@@ -247,7 +252,7 @@ def day(
         click.echo(f"budget {budget} at {carrier}: {told(today)}")
 
 
-@command.command("move")
+@command.command("move", short_help="Move a group to another partition.")
 @click.argument("group")
 @click.argument("partition", type=int)
 @word_options

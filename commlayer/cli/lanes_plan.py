@@ -11,11 +11,13 @@ import click
 
 from commlayer.config import Configuration, load
 
+from .tables import print_
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-@click.command("plan")
+@click.command("plan", short_help="Show groups and partitions, propose places for new senders.")
 @click.option("--json", "as_json", is_flag=True, help="JSON in place of a table.")
 @click.pass_obj
 def plan(path: Path, as_json: bool) -> None:
@@ -72,20 +74,3 @@ def _without_places(path: Path) -> Configuration:
         if problems:
             raise ConfigurationInvalid(invalid.source, problems) from invalid
     return Configuration.model_validate(parse(path.read_text(encoding="utf-8"), str(path)).data)
-
-
-def print_(what: Table) -> None:
-    """To standard output: as wide as the terminal or COLUMNS, as wide as needed where there is neither. A table that is
-    wider than that loses the room around its words before it folds them."""
-    import os
-    import sys
-
-    from rich.console import Console
-    from rich.measure import Measurement
-
-    told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(file=sys.stdout, width=None if told else 160)
-    unfolded = console.options.update(max_width=10_000)
-    if Measurement.get(console, unfolded, what).maximum > console.width:
-        what.padding = (0, 0)
-    console.print(what)

@@ -67,7 +67,7 @@ def bridge(ctx: click.Context, listen: str | None) -> None:
     _run(ctx, Process.BRIDGE, RunOptions(listen=None if listen is None else address(listen)))
 
 
-@command.command("all")
+@command.command("all", short_help="Everything on one machine.")
 @click.option("--twin", is_flag=True, help="Serve the twin as well (see the section `twin:`).")
 @click.pass_context
 def everything(ctx: click.Context, twin: bool) -> None:

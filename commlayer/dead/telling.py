@@ -7,7 +7,6 @@ import base64
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import RenderableType
 from rich.table import Table
 
 from commlayer.explaining.advice import meaning
@@ -45,10 +44,11 @@ _OPEN_FIELDS = frozenset(
 contract is hidden until somebody has thought about it."""
 
 
-def table(letters: Iterable[Letter]) -> RenderableType:
+def table(letters: Iterable[Letter]) -> Table:
     """One line for each letter."""
     shown = Table()
-    for name in ("letter", "when", "stage", "reason", "app"):
+    shown.add_column("letter", no_wrap=True)  # it is what is copied
+    for name in ("when", "stage", "reason", "app"):
         shown.add_column(name, overflow="fold")
     shown.add_column("times", justify="right")
     shown.add_column("replay", overflow="fold")

@@ -156,13 +156,16 @@ class Run:
     async def _shown(self, scene: Scene, observer: Observer) -> AsyncIterator[Callable[[], None]]:
         """Show the scene while the block runs; yields what shows it once more at once."""
         live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        told = ""
 
         def show() -> None:
+            nonlocal told
             observer.fill(scene)
             if live is not None:
                 live.update(draw(scene), refresh=True)
-            else:
-                self.console.print(tell(scene), soft_wrap=True, highlight=False)
+            elif (line := tell(scene)) != told:  # while processes start, nothing changes
+                told = line
+                self.console.print(line, soft_wrap=True, highlight=False)
 
         async def keep_showing() -> None:
             while scene.phase != DONE:

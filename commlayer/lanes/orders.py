@@ -86,7 +86,7 @@ def rate(config: Configuration, subject: Subject, segments_per_s: float | None, 
         case ControlSubject.APP:
             raise Refused("an app has no rate.", f"`commlayer lanes pause --app {subject.name}` holds all of it.")
         case ControlSubject.GROUP:
-            _must_have_budget(config, subject.name)
+            _must_have_rate(config, subject.name)
         case _:
             pass
     if segments_per_s is None:
@@ -167,13 +167,13 @@ def _must_exist(config: Configuration, subject: Subject) -> None:
         raise Refused(f"no {subject.kind.value} is called `{subject.name}`.", fix)
 
 
-def _must_have_budget(config: Configuration, name: str) -> None:
+def _must_have_rate(config: Configuration, name: str) -> None:
     if name in config.groups and config.groups[name].rate is not None:
         return
     lanes = [each for each, sender in config.senders.items() if group_of(each, sender) == name]
     fix = f"change the rate of its lanes ({', '.join(lanes) or 'it has none'})"
     fix += f", or configure groups.{name}.rate." if name in config.groups else "."
-    raise Refused(f"group {name} has no budget: dispatch would ignore a rate of it.", fix)
+    raise Refused(f"group {name} has no rate of its own: dispatch would ignore one.", fix)
 
 
 def _held_otherwise(config: Configuration, subject: Subject, word: Word, switches: Switches) -> str:

@@ -72,6 +72,16 @@ def listed(commlayer: Commlayer, *options: str) -> dict[str, Any]:
     return {told["letter"]: told for told in map(json.loads, shown.stdout.splitlines())}
 
 
+def test_the_name_of_a_letter_stays_whole_in_a_narrow_terminal(
+    commlayer: Commlayer, on_kafka: Kafka, letter: DeadLetter
+) -> None:
+    name = put(on_kafka, letter)
+    shown = commlayer("dead", "list", environment={"COLUMNS": "80"})
+    assert shown.exit_code == 0, shown.output
+    assert name in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+
+
 def last_request(kafka: Kafka) -> Stored:
     return max((each for each in kafka.consume_all(TOPIC)), key=lambda stored: (stored.timestamp_ms, stored.offset))
 

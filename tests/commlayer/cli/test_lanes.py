@@ -82,7 +82,9 @@ def test_a_day_that_twilio_said_is_over_is_opened_again(
     assert (day["waits_until"], day["reopened_at"]) == (None, record.at)
     assert json.loads(commlayer("lanes", "day", "acme", "tmobile", "--json").stdout) == day
     assert commlayer("lanes", "day", "acme", "tmobile", "--reopen", environment=ADA).exit_code == 2
-    assert "--used belongs to --reopen" in commlayer("lanes", "day", "acme", "tmobile", "--used", "5").stderr
+    for option in ("--used", "--reason"):
+        refused = commlayer("lanes", "day", "acme", "tmobile", option, "5")
+        assert (refused.exit_code, f"{option} belongs to --reopen" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("columns", "first"), [("100", "│ us   │"), ("80", "│us  │")])
@@ -136,7 +138,7 @@ def test_with_dispatch_the_list_shows_what_a_paused_lane_holds(
     ("arguments", "told"),
     [
         (("rate", "5", "--account", "main"), "change that of its lanes: us"),
-        (("rate", "5", "--group", "us"), "has no budget"),
+        (("rate", "5", "--group", "us"), "has no rate of its own"),
         (("pause", "uss"), "did you mean `us`?"),
         (("pause",), "name one: a lane"),
         (("pause", "us", "--app", "shop"), "name one: a lane"),

@@ -103,5 +103,6 @@ def test_a_pipe_gets_plain_lines_and_what_does_not_end_as_planned_fails(tmp_path
     assert "\x1b" not in text
     assert re.search(r"^\[ +\d+ s\] traffic: requested login \d+", text, re.M), text
     *_, last = lines = text.splitlines()
+    assert len(set(lines)) == len(lines), "nothing is said twice"
     assert re.search(r"^not as planned: \S+: undelivered, planned delivered$", text, re.M), lines[-30:]
     assert "0 lost, 0 duplicated" in last

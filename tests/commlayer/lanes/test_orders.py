@@ -67,8 +67,8 @@ def test_a_rate_holds_beside_a_pause_until_the_configured_one_is_asked_for(
     [
         (Subject(ACCOUNT, "main"), 5.0, "an account has no rate", "its lanes: de, fr, us"),
         (Subject(APP, "shop"), 5.0, "an app has no rate", "pause --app shop"),
-        (Subject(GROUP, "loose"), 5.0, "no budget", "its lanes (fr), or configure groups.loose.rate"),
-        (Subject(GROUP, "us"), 5.0, "no budget", "its lanes (us)"),
+        (Subject(GROUP, "loose"), 5.0, "no rate of its own", "its lanes (fr), or configure groups.loose.rate"),
+        (Subject(GROUP, "us"), 5.0, "no rate of its own", "its lanes (us)"),
         (Subject(LANE, "us"), 0.0, "no rate", "pause it"),
         (Subject(LANE, "us"), float("nan"), "no rate", "pause it"),
         (Subject(LANE, "us"), float("inf"), "no rate", "pause it"),
