@@ -4,7 +4,7 @@ not let go now is passed over, whatever its number."""
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 from .jobs import Job, JobState
 
@@ -47,6 +47,14 @@ class CarrierQueue:
 
     def __len__(self) -> int:
         return self.count
+
+    def __iter__(self) -> Iterator[Job]:
+        """All jobs, in no order."""
+        for app in self._apps.values():
+            for jobs in app.jobs.values():
+                for _, _, job in jobs:
+                    if job.state is JobState.WAITING:
+                        yield job
 
     def push(self, job: Job) -> None:
         """Take a job in; its state is `WAITING` and its sequence number unique."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 from .jobs import Job, JobState
 
@@ -35,6 +36,13 @@ class FairQueue:
 
     def __len__(self) -> int:
         return self.count
+
+    def __iter__(self) -> Iterator[Job]:
+        """All jobs, in no order."""
+        for app in self._apps.values():
+            for _, _, job in app.jobs:
+                if job.state is JobState.WAITING:
+                    yield job
 
     def push(self, job: Job) -> None:
         """Take a job in; its state is `WAITING` and its sequence number unique."""

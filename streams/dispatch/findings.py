@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 from schemas.reasons import Reason
 
-from .jobs import Job, JobState
+from .jobs import Job
 from .scheduler import Scheduler
-from .tenure import Tenure
 from .troubles import Troubles
 from .verdict import Pause, Paused, Verdict
 
@@ -33,7 +32,6 @@ class Findings:
         self,
         scheduler: Scheduler,
         troubles: Troubles,
-        tenure: Tenure,
         *,
         give_up: Callable[[Job, Reason], None],
         clock: Callable[[], float],
@@ -43,7 +41,6 @@ class Findings:
         self._pauses = scheduler.pauses
         self._countries = scheduler.pauses.countries
         self._troubles = troubles
-        self._tenure = tenure
         self._give_up = give_up
         self._clock = clock
         self._now_ms = now_ms
@@ -123,8 +120,5 @@ class Findings:
                 self._give_up(each, Reason.SENDER_REFUSED)
 
     def _waiting(self, lane: str) -> list[Job]:
-        return [
-            each
-            for each in self._tenure.held.values()
-            if each.order.lane == lane and each.state is JobState.WAITING and not self._pauses.holds(each)
-        ]
+        queues = self._scheduler.lanes[lane].waiting
+        return [each for queue in queues for each in queue if not self._pauses.holds(each)]

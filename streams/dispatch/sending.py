@@ -99,9 +99,7 @@ class Sender:
         self._under_way = under_way
         self._correspondence = correspondence
         self._world = world
-        self._findings = Findings(
-            scheduler, troubles, tenure, give_up=self._give_up, clock=world.clock, now_ms=world.now_ms
-        )
+        self._findings = Findings(scheduler, troubles, give_up=self._give_up, clock=world.clock, now_ms=world.now_ms)
         self._open = False
         scheduler.look = self._look
         self._pump = Pump(

@@ -53,6 +53,7 @@ def test_while_nothing_is_shut_messages_leave_in_the_order_of_the_plain_queue(se
                 head.state = JobState.PREPARING
         assert (split.count, split.segments) == (plain.count, plain.segments)
         assert sum(split.of.values()) == split.segments
+    assert set(split) == set(plain) == set(waiting)
 
 
 @settings(deadline=None)

@@ -40,6 +40,16 @@ def test_an_app_with_a_thousand_messages_takes_turns_with_one_that_has_two() -> 
     assert Counter(each.order.app for each in _drain(queue)[:4]) == {"loud": 2, "quiet": 2}
 
 
+def test_all_that_waits_can_be_looked_through() -> None:
+    jobs = [job(app=app) for app in ("shop", "shop", "login", "shop")]
+    queue = _queue(*jobs)
+    assert set(queue) == set(jobs)
+    assert queue.pop() is jobs[2]
+    jobs[1].state = JobState.OUT
+    queue.discard(jobs[1])
+    assert set(queue) == {jobs[0], jobs[3]}
+
+
 def test_turns_are_counted_in_segments() -> None:
     queue = _queue(*[job(app="long", segments=5) for _ in range(20)], *[job(app="short") for _ in range(100)])
     first = _drain(queue)[:60]
