@@ -9,6 +9,7 @@ the last; CPU and memory are the process's own, the offsets it commits included.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -142,4 +143,8 @@ if __name__ == "__main__":
         transport, bootstrap, group, datadir, records = sys.argv[2:]
         worker(transport, bootstrap, group, datadir, int(records))
     else:
-        main(*map(int, sys.argv[1:]))
+        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("records", type=int, nargs="?", default=RECORDS)
+        parser.add_argument("rounds", type=int, nargs="?", default=ROUNDS)
+        asked = parser.parse_args()
+        main(asked.records, asked.rounds)

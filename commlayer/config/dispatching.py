@@ -18,7 +18,7 @@ _CRITICAL, _HIGH, _NORMAL, _BULK = DEFAULT_SHARES
 
 
 class Shares(Section):
-    """What a class keeps of a lane, of a group's budget and of an account's slots while more urgent classes have a
+    """What a class keeps of a lane, of a group's rate and of an account's slots while more urgent classes have a
     backlog, as a part of 1. `critical` comes first and needs none."""
 
     high: Share = Field(default=_HIGH, description="Of `high`; 0 keeps nothing for it.")

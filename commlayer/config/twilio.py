@@ -49,10 +49,12 @@ class CarrierRate(Section):
 
 
 class Group(Section):
-    """A pacing group: lanes that share a budget and therefore one partition."""
+    """A pacing group: lanes that share a rate and therefore one partition."""
 
     partition: Partition = Field(description="Its partition in all dispatch topics; below kafka.partitions.dispatch.")
-    rate: PositiveFloat | None = Field(default=None, description="Shared budget, segments per second; none by default.")
+    rate: PositiveFloat | None = Field(
+        default=None, description="What its lanes share, segments per second; none by default."
+    )
     carriers: dict[str, CarrierRate] = Field(
         default={},
         description="What single carriers grant within it, by our name for the carrier: att, tmobile, verizon, or one "
@@ -60,7 +62,7 @@ class Group(Section):
     )
     shared: Flag = Field(default=False, description="Other groups may use the same partition (all must say so).")
     budget: str | None = Field(
-        default=None, description="Name of a wider budget that it shares with other groups of its partition."
+        default=None, description="Name of a budget that it shares with other groups of its partition."
     )
 
 
