@@ -62,6 +62,8 @@ class Planner:
                     self._agenda.wake(lane, lane.breaker.opens_at)
                 return None
             if not account.may_plan(rank, now):
+                if account.breaker.opens_at > now:
+                    self._agenda.wake(account, account.breaker.opens_at)
                 account.parking.park(lane, rank)
                 return account.parking
             slot = lane.pace.slot(rank, segments, urgent, now)

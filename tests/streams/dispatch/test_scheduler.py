@@ -378,6 +378,20 @@ def test_what_is_prepared_on_an_account_that_is_held_for_long_waits_in_its_lane_
         assert plain.withdraw(planned)
 
 
+def test_an_account_that_met_trouble_while_an_operator_held_it_is_probed_in_time_when_it_goes_on() -> None:
+    plain = scheduler(table([lane("a", 1e9)]))
+    account = plain.accounts["main"]
+    account.breaker.paused = True
+    plain.push(job())
+    plain.pauses.trip_account("main", 0.0, "20003", at_least_s=30.0)
+    assert plain.plan(0.0) == []
+    account.breaker.paused = False
+    plain.stir()
+    assert plain.plan(1.0) == []
+    assert plain.next_at() == 30.0
+    assert len(plain.plan(30.0)) == 1
+
+
 def test_a_paused_account_stops_all_its_lanes_and_no_other() -> None:
     simulation = _simulation(lane("a", 10.0), lane("b", 10.0), lane("c", 10.0, account="other"))
     for name in "abc":
