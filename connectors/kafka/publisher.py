@@ -368,7 +368,7 @@ class DurablePublisher:
         message: Message,
     ) -> None:
         topic, partition = message.topic(), message.partition()
-        if error is not None and error.code() == KafkaError._UNKNOWN_PARTITION and not self._stopping:
+        if error is not None and error.code() == KafkaError._UNKNOWN_PARTITION and self._closed is None:
             # Taken before the topic was known; what comes after is refused by `produce`.
             self._unknown.keep(topic, partition, (future, topic, message.value(), message.key(), partition, headers))
             return
