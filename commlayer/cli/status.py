@@ -21,6 +21,8 @@ FOLLOW_S = 72 * 3600.0 + 3600.0
 """No message lives longer than 72 h; callbacks may take a little more."""
 
 _TIMES = ("requested_at", "admitted_at", "accepted_at", "sent_at", "delivered_at", "read_at", "updated_at")
+_WORDS = {"message_class": "class", "sid": "SID"}
+"""What explain and the glossary call it."""
 _LEFT_OUT = ("is_final", "tags", "round", "attempts", "recipient", *_TIMES)
 
 
@@ -75,7 +77,7 @@ def _table(update: StatusUpdate) -> Iterator[str]:
     for name, value in update.to_avro().items():
         if name not in _LEFT_OUT and value is not None:
             final = " (final)" if name == "status" and update.is_final else ""
-            rows.append((name.replace("_", " "), f"{value}{final}"))
+            rows.append((_WORDS.get(name, name.replace("_", " ")), f"{value}{final}"))
     if update.recipient is not None:
         rows.append(("recipient", mask_number(update.recipient)))
     rows.append(("round, attempts", f"{update.round}, {update.attempts}"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas.codec import RegistryCodec, SingleObjectCodec
-from schemas.records import Channel, MessageStatus, StatusUpdate
+from schemas.records import Channel, MessageClass, MessageStatus, StatusUpdate
 from schemas.registry import Registry
 from schemas.topics import FEEDBACK_STATUS
 from tests.commlayer.conftest import Commlayer
@@ -30,6 +30,8 @@ def update(message_id: str, status: MessageStatus, *, final: bool = False, after
         recipient="+14155550123",
         channel=Channel.SMS,
         lane="us",
+        message_class=MessageClass.BULK,
+        sid="SM" + "1" * 32,
         segments=2,
         tags={"team": "growth"},
         requested_at=START,
@@ -65,6 +67,7 @@ def test_the_last_update_is_shown_as_a_table_with_the_number_masked(
     assert rows["message id"] == message_id
     assert rows["status"] == "delivered (final)"
     assert rows["recipient"] == "+1********23"
+    assert (rows["class"], rows["SID"]) == ("bulk", "SM" + "1" * 32)
     assert rows["tag team"] == "growth"
     assert rows["updated"] == "2023-11-14T22:13:21.500Z"
 
