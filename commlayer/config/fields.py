@@ -9,6 +9,8 @@ import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from streams.control.switches import LOWEST_RATE
+
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 """Names of accounts, senders, groups, pools, categories and consumers: they appear in logs, metrics and URLs."""
 
@@ -98,6 +100,23 @@ def _duration(value: str) -> str:
     return value
 
 
+FASTEST = 1_000_000.0
+"""Segments per second: more than all of Twilio's senders together."""
+
+
+def _pace(value: float) -> float:
+    if not LOWEST_RATE <= value <= FASTEST:
+        raise PydanticCustomError(
+            "pace",
+            "no rate of a sender: {value}",
+            {
+                "value": f"{value:g}",
+                "fix": f"write {LOWEST_RATE:g} to {FASTEST:,.0f}; to stop it, pause it (`commlayer lanes pause`).",
+            },
+        )
+    return value
+
+
 def twilio_sid(prefix: str, of: str) -> AfterValidator:
     """Twilio's ids: two letters and 32 hexadecimal digits."""
     pattern = re.compile(prefix + r"[0-9a-fA-F]{32}")
@@ -119,6 +138,8 @@ Duration = Annotated[str, AfterValidator(_duration)]
 Text = Annotated[str, BeforeValidator(_text)]
 PositiveInt = Annotated[int, Field(strict=True, ge=1)]
 PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Pace = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False), AfterValidator(_pace)]
+"""Segments per second. What a slower sender owes would not be read back after a restart (`LOOK_BACK_MAX_S`)."""
 Partition = Annotated[int, Field(strict=True, ge=0)]
 Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
 Flag = Annotated[bool, Field(strict=True)]

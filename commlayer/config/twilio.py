@@ -11,7 +11,7 @@ from schemas.records import Channel
 from streams.dispatch.concurrency import DEFAULT_LIMIT
 from streams.policy.config import SenderType
 
-from .fields import Country, Flag, Partition, PositiveFloat, PositiveInt, SecretRef, Section, Text, twilio_sid
+from .fields import Country, Flag, Pace, Partition, PositiveInt, SecretRef, Section, Text, twilio_sid
 
 
 class ApiKey(Section):
@@ -45,16 +45,14 @@ class Account(Section):
 class CarrierRate(Section):
     """What one carrier grants a campaign."""
 
-    rate: PositiveFloat = Field(description="Segments per second to this carrier's customers.")
+    rate: Pace = Field(description="Segments per second to this carrier's customers.")
 
 
 class Group(Section):
     """A pacing group: lanes that share a rate and therefore one partition."""
 
     partition: Partition = Field(description="Its partition in all dispatch topics; below kafka.partitions.dispatch.")
-    rate: PositiveFloat | None = Field(
-        default=None, description="What its lanes share, segments per second; none by default."
-    )
+    rate: Pace | None = Field(default=None, description="What its lanes share, segments per second; none by default.")
     carriers: dict[str, CarrierRate] = Field(
         default={},
         description="What single carriers grant within it, by our name for the carrier: att, tmobile, verizon, or one "
@@ -85,7 +83,7 @@ class CarrierDay(Section):
 class Budget(Section):
     """What several groups share: a 10DLC brand, whose campaigns they are. All of them lie on one partition."""
 
-    rate: PositiveFloat | None = Field(
+    rate: Pace | None = Field(
         default=None, description="Segments per second of all its groups together; none by default."
     )
     carriers: dict[str, CarrierDay] = Field(
@@ -107,7 +105,7 @@ class Sender(Section):
         default=None, description="A messaging service in place of a single sender: MG and 32 hexadecimal digits."
     )
     type: SenderType | None = Field(default=None, description="Kind of sender; left away for a messaging service.")
-    rate: PositiveFloat = Field(description="Segments per second that Twilio grants it (messages, for WhatsApp).")
+    rate: Pace = Field(description="Segments per second that Twilio grants it (messages, for WhatsApp).")
     partition: Partition | None = Field(default=None, description="Partition of its own group.")
     group: str | None = Field(default=None, description="Name of a pacing group, in place of `partition`.")
     shared: Flag = Field(default=False, description="Other groups may use the same partition (all must say so).")
