@@ -96,7 +96,9 @@ class RefusedCountries:
         countries = self._refused.setdefault(lane, {})
         pause = replace(pause, what=Paused.COUNTRY, fix=fix_for(country, pause.fix))
         known = countries.setdefault(country, Refused(at_country(lane, country), pause, now_ms))
-        known.pause, known.probe = pause, None
+        known.pause = pause
+        if known.probe is job:
+            known.probe = None
         if known.marked:
             if known.until <= now:
                 self._mark(known, now, now_ms)

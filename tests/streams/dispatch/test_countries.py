@@ -151,6 +151,9 @@ def test_one_message_tries_again_and_the_others_wait_for_what_it_finds(here: Lan
     assert not here.stops(probe)
     assert here.stops(other)
     assert not here.stops(probe), "it is asked about again right before its POST"
+    here.countries.refused(other, PAUSE, here.now, 60_000)
+    here.now = here.now + here.left_s(DE)
+    assert here.stops(other), "a late answer to another one does not take its place"
     probe.state = JobState.OUT
     assert not here.stops(other), "it left without finding out"
 
