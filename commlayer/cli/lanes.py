@@ -1,4 +1,4 @@
-"""`commlayer lanes list|show|pause|resume|rate|day|plan|move`."""
+"""`commlayer lanes list|show|pause|resume|rate|retry|day|plan|move`."""
 
 from __future__ import annotations
 
@@ -201,6 +201,21 @@ def rate(
         click.echo(f"{subject}: {segments:g} segments/s by {word.by}{_until(word)}; configured {configured:g}")
         if segments > configured:
             click.echo("warning: that is more than is configured as Twilio's grant.", err=True)
+
+
+@command.command("retry", short_help="Try a lane again for a country.")
+@click.argument("lane")
+@click.argument("country")
+@word_options
+@click.pass_obj
+def retry(path: Path, lane: str, country: str, by: str | None, reason: str | None) -> None:
+    """Try a lane again, at once, for a COUNTRY (such as DE) that Twilio refused it for: its permission has changed."""
+    from commlayer.lanes import orders
+
+    with _desk(path) as (loaded, control):
+        word, place = _word(by, reason, None), country.upper()
+        control.write(*orders.retry(loaded.config, lane, place, word, control.read()))
+        click.echo(f"lane {lane}: tried again for {place}, by {word.by}")
 
 
 @command.command("day", short_help="Show a brand's day at a carrier, or open it again.")

@@ -11,7 +11,7 @@ from commlayer.config.conversions import group_of, lane_table
 from commlayer.config.suggest import instead
 from schemas.records import Control, ControlAction, ControlSubject
 from streams.control.places import place_of
-from streams.control.switches import LOWEST_RATE, Aspect, Switches, control_key
+from streams.control.switches import LOWEST_RATE, Aspect, Switches, at_country, control_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,16 @@ def rate(config: Configuration, subject: Subject, segments_per_s: float | None, 
     key, record = _record(subject, Aspect.RATE, ControlAction.RATE, word)
     record.rate = segments_per_s
     return key, record
+
+
+def retry(config: Configuration, lane: str, country: str, word: Word, switches: Switches) -> tuple[bytes, Control]:
+    """Key and record that let a lane be tried again for a country (ISO 3166 alpha-2) that Twilio refuses it for."""
+    refused = sorted(place for name, place, _ in switches.refused_countries() if name == lane)
+    if country not in refused:
+        _must_exist(config, Subject(ControlSubject.LANE, lane))
+        fix = f"it is for {', '.join(refused)}." if refused else "nothing is to do."
+        raise Refused(f"lane {lane} is not refused for {country}.", fix)
+    return _record(Subject(ControlSubject.LANE, at_country(lane, country)), Aspect.TROUBLE, ControlAction.CLEAR, word)
 
 
 def move(config: Configuration, group: str, to: int, word: Word, switches: Switches) -> tuple[bytes, Control]:

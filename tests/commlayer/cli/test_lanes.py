@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from schemas.codec import SingleObjectCodec
-from schemas.records import Control, MessageClass
+from schemas.records import Control, ControlAction, ControlSubject, MessageClass, Stage
 from schemas.topics import CONTROL, dispatch_topic
 from streams.control.day_caps import day_cap_reached
-from streams.control.trouble import trouble_key
+from streams.control.trouble import trouble, trouble_key
 from tests.commlayer.conftest import Commlayer
 from tests.commlayer.programs import Program
 from tests.streams.dispatch.simulation import order
@@ -54,6 +54,27 @@ def test_switches_are_written_under_their_keys_with_who_why_and_how_long(commlay
     assert commlayer("lanes", "pause", "--app", "shop", environment=ADA).exit_code == 0
     assert commlayer("lanes", "show", "--app", "shop").stdout == "app shop: paused by ada\n"
     assert commlayer("lanes", "resume", "--app", "shop", environment=ADA).exit_code == 0
+
+
+def test_a_country_for_which_a_lane_is_refused_is_shown_and_tried_again(commlayer: Commlayer, on_kafka: Kafka) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    met = trouble(
+        ControlSubject.LANE,
+        "us@DE",
+        code=21606,
+        why="not for this destination",
+        fix="leave DE out",
+        by=Stage.DISPATCH,
+        at=now_ms,
+        until=now_ms + 600_000,
+    )
+    on_kafka.produce([Outgoing(CONTROL, SingleObjectCodec().encode(met), trouble_key(met), partition=0)])
+    assert "lane us@DE: 21606" in commlayer("lanes", "show", "us").stdout
+    again = commlayer("lanes", "retry", "us", "de", "--reason", "permitted", environment=ADA)
+    assert (again.exit_code, again.stdout) == (0, "lane us: tried again for DE, by ada\n")
+    key, record = latest(on_kafka)
+    assert (key, record.action, record.reason) == (trouble_key(met), ControlAction.CLEAR, "permitted")
+    assert "us@DE" not in commlayer("lanes", "show", "us").stdout
 
 
 def test_a_day_that_twilio_said_is_over_is_opened_again(
@@ -152,6 +173,7 @@ def test_with_dispatch_the_list_shows_what_a_paused_lane_holds(
         (("pause", "us", "--for", "99999999999999999"), "is too far away"),
         (("resume", "us", "--for", "10m"), "belongs to pause and rate"),
         (("resume", "us"), "is not paused"),
+        (("retry", "us", "de"), "is not refused for DE"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_the_fix(

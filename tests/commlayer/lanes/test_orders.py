@@ -13,6 +13,7 @@ from commlayer.lanes.orders import Refused, Subject, Word
 from schemas.records import Control, ControlAction, ControlSubject
 from streams.control.places import moved
 from streams.control.switches import Switches
+from streams.control.trouble import trouble_key
 
 LANE, GROUP, ACCOUNT, APP, _ = ControlSubject
 WORD = Word("ada", "carrier asks", 1_000, 61_000)
@@ -82,6 +83,22 @@ def test_what_dispatch_would_ignore_is_refused_with_the_fix(
     with pytest.raises(Refused, match=what.replace("(", r"\(")) as refused:
         orders.rate(config, subject, segments, WORD)
     assert fix in refused.value.fix
+
+
+def test_a_country_for_which_a_lane_is_refused_is_tried_again_and_no_other(config: Configuration) -> None:
+    switches = Switches()
+    for subject in ("us@FR", "us@DE", "de@ES", "gone@DE"):
+        record = Control(subject_kind=LANE, subject=subject, action=ControlAction.PAUSE, by="dispatch", at=1, until=9)
+        switches.take(trouble_key(record), record)
+    key, again = orders.retry(config, "us", "DE", WORD, switches)
+    assert (key, again.by, again.reason) == (b"lane:us@DE:trouble", "ada", "carrier asks")
+    switches.take(key, again)
+    switches.take(*orders.retry(config, "gone", "DE", WORD, switches))
+    assert [each[:2] for each in switches.refused_countries()] == [("us", "FR"), ("de", "ES")]
+    for lane, country, fix in (("us", "DE", "it is for FR."), ("fr", "DE", "nothing is to do."), ("uss", "DE", "us")):
+        with pytest.raises(Refused) as refused:
+            orders.retry(config, lane, country, WORD, switches)
+        assert fix in refused.value.fix
 
 
 def test_resuming_a_lane_whose_account_is_paused_names_the_account(config: Configuration) -> None:
