@@ -151,6 +151,8 @@ class Switching:
             self._troubles.heard(Paused.COUNTRY, record.subject, record)
 
     def _span(self, record: Control) -> tuple[float, float]:
-        """Until when trouble holds, monotonic seconds; and for how many seconds that was decided."""
+        """Until when trouble holds, monotonic seconds; and for how many seconds that was decided. It holds for no
+        longer: what seems to be left is more where one of the clocks is wrong, or was set."""
         until_ms = record.until or record.at
-        return self._clock() + (until_ms - self._now_ms()) / 1000, max(0.0, (until_ms - record.at) / 1000)
+        decided_s = max(0.0, (until_ms - record.at) / 1000)
+        return self._clock() + min((until_ms - self._now_ms()) / 1000, decided_s), decided_s

@@ -87,6 +87,20 @@ async def test_a_refused_sender_is_told_once_with_code_meaning_and_fix_and_its_m
         assert view["lanes"][0]["held"]["next_probe"] == control.until
 
 
+@pytest.mark.parametrize("apart_ms", [300_000, -300_000])
+async def test_a_clock_that_is_wrong_or_was_set_holds_nothing_for_longer_than_whoever_met_the_trouble(
+    apart_ms: int,
+) -> None:
+    async with world(lane("a", 1e6)) as here:
+        record = met(LANE, "a", 5_000)
+        assert record.until is not None
+        record.at, record.until = record.at + apart_ms, record.until + apart_ms
+        hear(switching_of(here), record)
+        breaker = here.scheduler.lanes["a"].breaker
+        assert breaker.open_until <= time.monotonic() + 5.0
+        assert not breaker.closed, "it is probed all the same"
+
+
 async def test_each_failed_probe_is_written_with_a_later_next_one() -> None:
     async with world(lane_backoff=SLOW) as here:
         here.twilio.answer = lambda *_: rejected(21606)
