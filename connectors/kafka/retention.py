@@ -75,10 +75,9 @@ class RetentionWatch:
         return Health(not self._late, f"half of the retention is over: {told}" if told else "")
 
     async def _behind(self, since_ms: Mapping[TP, int], finished_to: Mapping[TP, int]) -> frozenset[TP]:
+        # Ends first: where nothing was written since, everything up to there is older, also if a record comes now.
+        ends = await self._broker.bounds(since_ms)
         first = await self._broker.offsets_at(since_ms)
-        # Where nothing was written since, everything is older.
-        silent = [tp for tp in since_ms if first.get(tp) is None]
-        ends = await self._broker.bounds(silent) if silent else {}
         limits = {tp: offset if (offset := first.get(tp)) is not None else ends[tp].end for tp in since_ms}
         return frozenset(tp for tp, limit in limits.items() if finished_to[tp] < limit)
 

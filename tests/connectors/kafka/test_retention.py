@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,24 @@ async def test_a_partition_is_late_when_what_is_not_processed_is_older_than_half
     watch = RetentionWatch(Log({BULK: written}), now_ms=lambda: NOW_MS)
     await watch.look({BULK: finished_to})
     assert watch.health().ok is ok
+
+
+@pytest.mark.parametrize("question", ["offsets_at", "bounds"])
+async def test_a_record_that_comes_between_the_two_questions_is_not_late(
+    monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    log = Log({BULK: []})
+    answer = getattr(log, question)
+
+    async def answer_and_write(asked: Any) -> Any:
+        told = await answer(asked)
+        log.times[BULK] += days_ago(0)
+        return told
+
+    monkeypatch.setattr(log, question, answer_and_write)
+    watch = RetentionWatch(log, now_ms=lambda: NOW_MS)
+    await watch.look({BULK: 0})
+    assert watch.health().ok
 
 
 async def test_the_alarm_names_the_partition_and_ends_when_it_has_caught_up() -> None:
