@@ -6,6 +6,7 @@ Exit codes of every command: 0 done, 1 failed (trying again may help), 2 configu
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 
-from .failures import EXIT_MISCONFIGURED
+from .failures import EXIT_FAILED, EXIT_MISCONFIGURED
 
 DEFAULT_CONFIG = "commlayer.yaml"
 
@@ -38,6 +39,9 @@ COMMANDS = {
 """Command to its line in --help, which must not import it."""
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 class LazyCommands(click.Group):
     """Commands live in `commlayer.cli.<name>` as `command`."""
 
@@ -58,7 +62,8 @@ class LazyCommands(click.Group):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a wrong configuration becomes its list of problems and exit code 2."""
+        """Run a command; a wrong configuration becomes its list of problems and exit code 2, a full disk behind
+        standard output one line and exit code 1."""
         from commlayer.config.problems import ConfigurationInvalid  # here: problems alone import nothing heavy
 
         try:
@@ -66,6 +71,11 @@ class LazyCommands(click.Group):
         except ConfigurationInvalid as invalid:
             click.echo(f"error: {invalid}", err=True)
             ctx.exit(EXIT_MISCONFIGURED)
+        except OSError as error:
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            click.echo(f"error: what is told cannot be written: {error.strerror}", err=True)
+            ctx.exit(EXIT_FAILED)
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

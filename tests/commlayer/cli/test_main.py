@@ -82,6 +82,19 @@ def _leads_to(descriptor: Path, file: Path) -> bool:
         return False
 
 
+def test_a_full_disk_behind_the_output_is_told_in_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "commlayer", "segments", "--text", "hello"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            text=True,
+            cwd=ROOT,
+        )
+    assert (done.returncode, done.stderr) == (1, "error: what is told cannot be written: No space left on device\n")
+
+
 def test_an_unknown_command_is_a_usage_error(commlayer: Commlayer) -> None:
     result = commlayer("snd")
     assert result.exit_code == 2
