@@ -3,6 +3,7 @@ tickets and chats. Pure."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -103,12 +104,18 @@ def _folded(line: str) -> Iterator[str]:
     if len(line) <= _WIDTH or not line.startswith(_INDENT):
         yield line
         return
+    at_commas = [""]
+    for part in re.split(r"(?<=,) ", line):
+        longer = f"{at_commas[-1]} {part}" if at_commas[-1] else part
+        if len(longer) <= _WIDTH:
+            at_commas[-1] = longer
+        else:
+            at_commas.append(f"{_INDENT}  {part}")
+    if max(map(len, at_commas)) <= _WIDTH:  # so that a name stays with its value
+        yield from at_commas
+        return
     yield from textwrap.wrap(
-        line,
-        _WIDTH,
-        subsequent_indent=f"{_INDENT}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
+        line, _WIDTH, subsequent_indent=f"{_INDENT}  ", break_long_words=False, break_on_hyphens=False
     )
 
 

@@ -204,4 +204,13 @@ def test_the_text_fits_a_terminal_and_what_is_folded_stays_under_its_step() -> N
     assert max(map(len, shown[:-2])) <= 100
     [folded] = [number for number, line in enumerate(shown) if line.startswith("      lane us, account main")]
     assert shown[folded + 1].startswith(" " * 8)
+    assert shown[folded].endswith(",")
+    assert all("SID " + SID in line for line in shown if SID in line), "a name stays with its value"
     assert "law-2026-11" in shown[folded + 1]
+
+
+def test_a_sentence_without_a_comma_is_folded_between_its_words() -> None:
+    said = event(MessageStatus.DENIED, Stage.POLICY, 0, reason="quiet_hours", detail="quiet hours are kept there " * 8)
+    shown = list(lines(told([said]), ErrorPolicy()))
+    assert max(map(len, shown[:-2])) <= 100
+    assert "".join(line.replace(" ", "") for line in shown).count("quiethoursarekeptthere") == 8
