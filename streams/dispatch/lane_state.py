@@ -156,9 +156,10 @@ class LaneState:
         carrier = job.order.carrier
         return self.carriers.get(carrier) if carrier is not None and self.carriers else None
 
-    def waiting_for(self, carrier: CarrierBudget) -> int:
-        """Segments that wait for a carrier, without what is prepared."""
-        return sum(queue.of.get(carrier.carrier, 0) for queue in self.waiting if isinstance(queue, CarrierQueue))
+    def waiting_for(self, carrier: CarrierBudget, rank: int = len(CLASSES) - 1) -> int:
+        """Segments of a class and those before it that wait for a carrier, without what is prepared."""
+        queues = self.waiting[: rank + 1]
+        return sum(queue.of.get(carrier.carrier, 0) for queue in queues if isinstance(queue, CarrierQueue))
 
     def shuts(self, carrier: CarrierBudget, rank: int) -> bool:
         """Whether it waits for its turn at a carrier with this class."""

@@ -10,6 +10,7 @@ from math import inf
 from .lane_state import LaneState
 from .scheduler import Scheduler
 from .shared_budget import SharedBudget
+from .shares import CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,14 @@ def outlooks(scheduler: Scheduler) -> dict[str, Outlook]:
     }
 
 
-def eta_s_of(lane: LaneState) -> float:
-    """Seconds until what one lane holds has left at its own rate, however long it is paused."""
-    return _segments(lane) / lane.pace.bucket.rate
+def eta_s_of(lane: LaneState, rank: int) -> float:
+    """Seconds until what one lane holds of a class and those before it has left at its own rate, however long it is
+    paused."""
+    return _segments(lane, rank) / lane.pace.bucket.rate
 
 
-def _segments(lane: LaneState) -> int:
-    return sum(queue.segments for queue in lane.waiting) + sum(lane.pace.ahead)
+def _segments(lane: LaneState, rank: int = len(CLASSES) - 1) -> int:
+    return sum(queue.segments for queue in lane.waiting[: rank + 1]) + sum(lane.pace.ahead[: rank + 1])
 
 
 def _eta_s(lane: LaneState, segments: int, of_budget: Mapping[SharedBudget, int]) -> float:

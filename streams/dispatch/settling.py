@@ -38,7 +38,7 @@ GIVE_UP_WAIT_S = {
 }
 """When policy is asked again. A move, or what the person has just written, is known there at once; a configuration
 without the lane reaches all processes within some seconds, or policy would choose it again; a full lane needs as long
-as what it holds, at least this."""
+as what it holds of the message's class and those before it, at least this."""
 RESENDS = 3
 """Each attempt in doubt may have reached the person, however often Twilio's list does not show it: so many of them at
 most are followed by one more. A process that is killed all the time leaves such attempts, too."""
@@ -268,9 +268,10 @@ class Settler:
         lane = self._scheduler.lanes.get(job.order.lane)
         carrier = None if lane is None else lane.carrier_of(job)
         if lane is not None and carrier is not None:
-            held_s = max(GIVE_UP_WAIT_S[Reason.LANE_FULL], lane.waiting_for(carrier) / carrier.pace.bucket.rate)
-            return min(FULL_AT_MOST_S, carrier.back_in_s(job.segments, self._clock(), held_s))
-        eta_s = 0.0 if lane is None else eta_s_of(lane)
+            held_s = lane.waiting_for(carrier, job.rank) / carrier.pace.bucket.rate
+            at_least_s = max(GIVE_UP_WAIT_S[Reason.LANE_FULL], held_s)
+            return min(FULL_AT_MOST_S, carrier.back_in_s(job.rank, job.segments, self._clock(), at_least_s))
+        eta_s = 0.0 if lane is None else eta_s_of(lane, job.rank)
         wait_s = max(GIVE_UP_WAIT_S[Reason.LANE_FULL], min(eta_s, FULL_AT_MOST_S))
         # By its id: the same wherever and however often it is worked out.
         return wait_s * (1.0 + FULL_SPREAD * _fraction(job))

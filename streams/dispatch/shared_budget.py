@@ -114,11 +114,12 @@ class CarrierBudget(SharedBudget):
     def __init__(self, group: str, carrier: str, rate: float, shares: ClassShares) -> None:
         super().__init__(f"{group} {carrier}", rate, shares)
         self.carrier = carrier
-        self._back_at = -FOREVER
+        self._back_at = [-FOREVER] * len(CLASSES)
 
-    def back_in_s(self, segments: int, now: float, at_least_s: float) -> float:
+    def back_in_s(self, rank: int, segments: int, now: float, at_least_s: float) -> float:
         """In how many seconds a message is to come back that cannot be held here: one after the other, at the pace at
-        which they can be sent, or all that was given back would be given back again and again."""
-        at = max(now + at_least_s, self._back_at)
-        self._back_at = at + segments / self.pace.bucket.rate
+        which they can be sent, or all that was given back would be given back again and again; but not behind those of
+        lower classes."""
+        at = max(now + at_least_s, *self._back_at[: rank + 1])
+        self._back_at[rank] = at + segments / self.pace.bucket.rate
         return at - now

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.kafka.topic_partition import TP
 from schemas.reasons import Reason
-from schemas.records import Control, ControlAction, ControlSubject, Dispatch
+from schemas.records import Control, ControlAction, ControlSubject, Dispatch, MessageClass
 from streams.control.switches import Aspect, control_key
 from streams.dispatch.lanes import Group, LaneTable
 from streams.dispatch.overflow import HELD_PART, Overflow
@@ -87,6 +87,31 @@ async def test_what_is_for_a_carrier_that_is_full_comes_back_at_its_pace_and_lea
         assert not overflow.is_full(order(lane="a"), TOPIC)
         running.engine.drop()
         assert not overflow.is_full(order(lane="a", carrier="tmobile"), TOPIC)
+
+
+@pytest.mark.parametrize("carrier", ["tmobile", None])
+async def test_what_is_urgent_comes_back_before_what_is_not_wherever_there_is_no_room(carrier: str | None) -> None:
+    """By then all that is urgent has left, and the rest of the lane is far from it."""
+    groups = [Group("a", PARTITION, carriers={"tmobile": 0.5}), Group("b", PARTITION)]
+    lanes = [lane("a", 0.5, group="a"), lane("b", 1.0, group="b")]
+    async with world(*lanes, groups=groups) as running:
+        for number in range(300):
+            sent = order(lane="a", carrier=carrier, message_class=MessageClass.BULK, segments=3)
+            running.take(sent, Reason.LANE_FULL if number >= 200 else None)
+        await running.until(lambda: len(running.told("comms.deferred.1s")) == 100)
+        began_ms = wall_ms()
+        urgent = [
+            running.take(
+                order(lane="a", carrier=carrier, message_class=MessageClass.CRITICAL),
+                Reason.LANE_FULL if number >= 10 else None,
+            )
+            for number in range(12)
+        ]
+        await running.until(lambda: len(running.told("comms.deferred.1s")) == 102)
+        waits_s = [(each.due_at - began_ms) / 1000 for each in running.told("comms.deferred.1s")]
+        assert min(waits_s[:100]) > 1_000.0, "as long as what the lane holds lasts"
+        assert max(waits_s[100:]) <= 91.0, "as long as what is urgent in it lasts, a minute at least"
+        assert [each.finished for each in urgent[10:]] == [1, 1]
 
 
 async def test_a_group_among_others_holds_its_part_and_the_rest_comes_again_a_minute_later() -> None:
