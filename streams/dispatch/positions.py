@@ -38,8 +38,11 @@ class IntentPositions:
         self._elsewhere = dict(elsewhere)
 
     def acked(self, partition: int, position: int) -> None:
-        """A record of ours was acknowledged at this position. Acknowledgements of one partition come in order."""
-        self._acked_end[partition] = max(self._acked_end.get(partition, 0), position + 1)
+        """A record of ours was acknowledged at this position. Acknowledgements of one partition come in order. Late
+        ones, of a partition that is another's by now, change nothing."""
+        known = self._acked_end.get(partition)
+        if known is not None:
+            self._acked_end[partition] = max(known, position + 1)
 
     @property
     def ends(self) -> Mapping[int, int]:

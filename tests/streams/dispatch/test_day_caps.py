@@ -3,6 +3,7 @@ next day of the Pacific coast."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -32,6 +33,7 @@ from streams.dispatch.lanes import Budget, DayCap, Group, LaneTable
 
 from .simulation import lane, order, table
 from .test_attempts import intent, result
+from .test_verdict import rejected
 from .world import PARTITION, wall_ms, world
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -362,3 +364,22 @@ async def test_what_a_carrier_takes_no_more_of_goes_to_the_wheel_until_its_next_
         soon = running.take(order(lane="a", carrier="tmobile", deadline=wall_ms() + 5_000))
         await running.until(lambda: soon.finished)
         assert running.told("comms.deferred.1s")[-1].due_at <= wall_ms() + 5_000, "not after its deadline"
+
+
+async def test_a_former_owner_whose_last_answer_comes_late_tells_no_count_any_more() -> None:
+    """The new owner may have sent more by then, which would be in nobody's count."""
+    groups = [Group("g", PARTITION, budget="acme")]
+    budgets = [Budget("acme", 1e6, {"tmobile": DayCap(6)})]
+    async with world(lane("a", 1e6, group="g"), groups=groups, budgets=budgets) as running:
+        running.twilio.hold = asyncio.Event()
+        running.take(order(lane="a", carrier="tmobile"))
+        await running.until(lambda: running.twilio.posts)
+        caps, positions = running.engine.sender._world.day_caps, running.engine.positions
+        assert caps is not None
+        assert [record.used for _, record in caps.to_tell(positions.ends, wall_ms())] == [1]
+        running.engine.drop()
+        running.engine.open(2, ends={PARTITION + 1: 0})
+        running.twilio.answer = lambda *_: rejected(30006)
+        running.twilio.hold.set()
+        await running.until(lambda: len(running.attempts()) == 2 and not running.engine.under_way.count)
+        assert list(caps.to_tell(positions.ends, wall_ms())) == []
