@@ -18,6 +18,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
+from .asking import Stopped
 from .lease import boot_time
 from .settings import KafkaSettings
 from .topic_ids import topic_ids
@@ -105,6 +106,8 @@ class Tail:
         while not self._stopping.is_set():
             try:
                 self._follow()
+            except Stopped:
+                return
             except Exception as error:  # a tail that ends would stay stale until the next restart
                 if not self._in_trouble:  # told once, not at every attempt
                     expected = isinstance(error, KafkaException | NotNow)
@@ -129,7 +132,7 @@ class Tail:
 
     def _begin(self, consumer: Consumer, admin: AdminClient) -> None:
         self._forget_former_topics(admin)
-        partitions = [tp for topic in self._topics for tp in _partitions(consumer, topic)]
+        partitions = [tp for topic in self._topics for tp in self._partitions(consumer, topic)]
         fresh = [tp for tp in partitions if tp not in self._positions]
         if fresh:
             # Asked first: where nothing has been written since, all that comes now lies at or beyond these ends.
@@ -144,6 +147,14 @@ class Tail:
                 tp = TP(found.topic, found.partition)
                 self._positions[tp] = found.offset if found.offset >= 0 else ends[tp]
         consumer.assign([TopicPartition(tp.topic, tp.partition, self._positions[tp]) for tp in partitions])
+
+    def _partitions(self, consumer: Consumer, topic: str) -> list[TP]:
+        if self._stopping.is_set():  # each question may take its whole time, and a stop has 14 s in all
+            raise Stopped
+        metadata = consumer.list_topics(topic, timeout=SETUP_TIMEOUT_S).topics[topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        return [TP(topic, partition) for partition in sorted(metadata.partitions)]
 
     def _read(self, consumer: Consumer, admin: AdminClient) -> None:
         asked_at = NEVER
@@ -213,13 +224,6 @@ def _arrived(consumer: Consumer, within_s: float) -> list[Message]:
     """What has arrived; waits only for the first."""
     first = consumer.poll(within_s)
     return [] if first is None else [first, *consumer.consume(BATCH - 1, timeout=0)]
-
-
-def _partitions(consumer: Consumer, topic: str) -> list[TP]:
-    metadata = consumer.list_topics(topic, timeout=SETUP_TIMEOUT_S).topics[topic]
-    if metadata.error is not None:
-        raise KafkaException(metadata.error)
-    return [TP(topic, partition) for partition in sorted(metadata.partitions)]
 
 
 def _ask_ends(admin: AdminClient, partitions: Iterable[TP]) -> dict[TP, Future[ListOffsetsResultInfo]]:

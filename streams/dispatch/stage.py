@@ -256,9 +256,8 @@ class DispatchStage:
     async def stop(self) -> None:
         """Let go of everything unfinished; it is delivered again."""
         self._replay.stop()
-        await self._backlog.stop()
-        await self._moves.stop()
-        await self._control.stop()
+        # Together: where Kafka is away each of them may have to wait for a question that it has just asked.
+        await asyncio.gather(self._backlog.stop(), self._moves.stop(), self._control.stop(), self.tail.stop())
         if self._collector is not None:
             self._registry.unregister(self._collector)
             self._collector = None
@@ -266,7 +265,6 @@ class DispatchStage:
             self._routine.cancel()
             await asyncio.gather(self._routine, return_exceptions=True)
         await self.engine.stop()
-        await self.tail.stop()
         await self._session.stop()
 
     def board(self, board: HealthBoard) -> None:

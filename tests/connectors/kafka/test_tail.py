@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import Consumer, Message, Producer
 
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.tail import NotNow, Tail
@@ -242,3 +243,36 @@ async def test_a_topic_made_anew_that_holds_more_than_was_read_is_read_from_its_
         kafka.create_topics({topic: 1})
         write(kafka, topic, b"2", b"3", b"4", b"5")
         await until(lambda: taken == [b"1", b"2", b"3", b"4", b"5"], what="the new topic is read")
+
+
+async def test_one_that_is_told_to_stop_while_no_broker_answers_asks_nothing_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+    may_answer, tail = (
+        threading.Event(),
+        Tail(
+            KafkaSettings(bootstrap=("127.0.0.1:1",)),
+            ["a", "b"],
+            keep_ms=HOUR_MS,
+            take=lambda message: None,
+            now_ms=now_ms,
+        ),
+    )
+
+    class Silent(Consumer):  # type: ignore[misc]  # untyped
+        def list_topics(self, topic: str, timeout: float) -> Any:
+            asked.append(topic)
+            may_answer.wait(60)
+            return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions={0: None})})
+
+    monkeypatch.setattr("connectors.kafka.tail.Consumer", Silent)
+    monkeypatch.setattr("connectors.kafka.tail.topic_ids", lambda admin, topics: {})
+    tail.start()
+    await until(lambda: asked)
+    stopping = asyncio.create_task(tail.stop())
+    await asyncio.sleep(0)
+    may_answer.set()
+    await stopping
+    assert asked == ["a"]
+    assert "begins anew" not in caplog.text

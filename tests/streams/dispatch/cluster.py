@@ -232,3 +232,18 @@ async def until_committed(kafka: Kafka, group: str, timeout_s: float = WAIT_S) -
     while left := await asyncio.to_thread(open_offsets):
         assert time.monotonic() < deadline, f"not committed: {left}"
         await asyncio.sleep(0.1)
+
+
+def unstarted_stage() -> DispatchStage:
+    """One without a broker, for what it does by itself."""
+    kafka = quick_settings("127.0.0.1:1")
+    return DispatchStage(
+        lanes(),
+        accounts={"main": account("http://127.0.0.1:1")},
+        kafka=kafka,
+        codec=CODEC,
+        publisher=DurablePublisher(kafka, name="never started"),
+        settings=DispatchSettings(public_url=None),
+        now_ms=wall_ms,
+        registry=CollectorRegistry(),
+    )

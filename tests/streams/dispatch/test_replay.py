@@ -11,17 +11,13 @@ import pytest
 from confluent_kafka import KafkaError, Message, Producer
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from connectors.kafka.publisher import DurablePublisher
 from schemas.records import Callback, CallbackSource, ControlSubject, Dispatch, MessageStatus, Record
 from schemas.topics import ATTEMPTS, LIFECYCLE
 from streams.control.places import moved
 from streams.control.switches import Aspect, control_key
 from streams.dispatch.replay import Replay, Seen
 from streams.dispatch.shared_reading import about
-from streams.dispatch.stage import DispatchStage
-from streams.dispatch.stage_settings import DispatchSettings
 from tests.streams.cluster import CODEC, own_cluster
 from tests.support.kafka import Kafka
 from tests.support.stage import quick_settings
@@ -30,13 +26,13 @@ from twin.server import Twin
 
 from .cluster import (
     ADDRESSES,
-    account,
     dispatch,
     endings,
     fresh_group,
     lanes,
     outgoing,
     twin_settings,
+    unstarted_stage,
     until_committed,
     wall_ms,
 )
@@ -169,17 +165,7 @@ async def test_a_repeat_that_comes_after_all_was_committed_is_looked_up_in_the_l
 
 
 def test_after_a_move_a_doubt_is_looked_up_on_both_places_of_its_group() -> None:
-    kafka = quick_settings("127.0.0.1:1")
-    stage = DispatchStage(
-        lanes(),
-        accounts={"main": account("http://127.0.0.1:1")},
-        kafka=kafka,
-        codec=CODEC,
-        publisher=DurablePublisher(kafka, name="never started"),
-        settings=DispatchSettings(public_url=None),
-        now_ms=wall_ms,
-        registry=CollectorRegistry(),
-    )
+    stage = unstarted_stage()
     assert set(stage.engine.doubts.places("fast")) == set()
     place = control_key(ControlSubject.GROUP, "fast", Aspect.PLACE)
     stage.switching.take(place, moved("fast", 0, by="dispatch", at=wall_ms(), since=3))

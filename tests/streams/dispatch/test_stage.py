@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ from .cluster import (
     lanes,
     outgoing,
     twin_settings,
+    unstarted_stage,
     until_committed,
     until_ended,
     wall_ms,
@@ -245,3 +247,12 @@ async def test_a_lane_that_is_far_behind_is_told_to_policy_by_class(cluster: Kaf
     assert record.eta_s is not None
     assert set(record.eta_s) == {"bulk"}
     assert 10 < record.eta_s["bulk"] <= 90, "180 lie unread at 2 a second"
+
+
+async def test_what_it_reads_beside_the_group_ends_together() -> None:
+    """Each may have to wait for a question that Kafka does not answer; one after the other they took all of a stop."""
+    stage: Any = unstarted_stage()
+    both = asyncio.Barrier(2)
+    stage._control.stop = stage.tail.stop = both.wait
+    async with asyncio.timeout(30):
+        await stage.stop()
