@@ -41,7 +41,7 @@ class AttemptLog:
             in: "not started" speaks for its writer, and after a stall of Kafka the same process may not have read what
             it wrote itself, and have used the number again.
         positions: told of every position, so that the next commit carries the right note.
-        counted: told of every record as it is written.
+        written, acknowledged: told of every record then.
     """
 
     def __init__(
@@ -52,14 +52,16 @@ class AttemptLog:
         owner: str,
         positions: IntentPositions,
         now_ms: Callable[[], int],
-        counted: Callable[[Attempt], None] = lambda record: None,
+        written: Callable[[Attempt], None] = lambda record: None,
+        acknowledged: Callable[[Attempt], None] = lambda record: None,
     ) -> None:
         self._codec = codec
         self._publisher = publisher
         self._owner = owner
         self._positions = positions
         self._now_ms = now_ms
-        self._counted = counted
+        self._written = written
+        self._acknowledged = acknowledged
 
     def intent(self, job: Job) -> asyncio.Future[Position]:
         """Write the INTENT of the job's attempt; sets `intent_at`. Its position is noted for all records of the job
@@ -163,20 +165,21 @@ class AttemptLog:
         )
 
     def _write(self, job: Job, record: Attempt, *, note: bool = False) -> asyncio.Future[Position]:
-        self._counted(record)
+        self._written(record)
         future = self._publisher.publish(
             ATTEMPTS,
             self._codec.encode(record),
             key=record.message_id.encode(),
             partition=job.records[0].message.partition,
         )
-        future.add_done_callback(partial(self._acked, job if note else None))
+        future.add_done_callback(partial(self._acked, record, job if note else None))
         return future
 
-    def _acked(self, noted: Job | None, done: asyncio.Future[Position]) -> None:
+    def _acked(self, record: Attempt, noted: Job | None, done: asyncio.Future[Position]) -> None:
         if not done.cancelled() and done.exception() is None:
             _, partition, offset = done.result()
             self._positions.acked(partition, offset)
+            self._acknowledged(record)
             if noted is not None:
                 note_all(self._positions, noted.records, offset)
 

@@ -23,13 +23,14 @@ _Attempt = tuple[str, int, int]
 
 
 class _Count:
-    __slots__ = ("cap", "end_ms", "open", "told", "used")
+    __slots__ = ("cap", "end_ms", "open", "told", "unacknowledged", "used")
 
     def __init__(self, cap: DayCap) -> None:
         self.cap = cap
         self.used = 0
         self.end_ms = 0
         self.open: dict[_Attempt, int] = {}
+        self.unacknowledged: dict[_Attempt, int] = {}
         self.told: tuple[int, int] | None = None
 
     def begin(self, at_ms: int) -> None:
@@ -37,6 +38,7 @@ class _Count:
             self.end_ms = day_end_ms(at_ms)
             self.used = 0
             self.open.clear()
+            self.unacknowledged.clear()
 
 
 class DayCaps:
@@ -87,10 +89,21 @@ class DayCaps:
     # -- what happens
 
     def add(self, record: Attempt) -> None:
-        """A record is written to the attempts log, or was read there."""
-        capped = self._capped(record.lane, record.carrier)
-        if capped is not None and capped in self._counts:
-            _fold(self._counts[capped], record)
+        """A record is written to the attempts log."""
+        count = self._count_of(record)
+        if count is not None:
+            _fold(count, record)
+            key = _key(record)
+            if key in count.open:
+                count.unacknowledged[key] = record.segments
+            elif record.outcome not in _SENT:
+                count.unacknowledged.pop(key, None)
+
+    def acknowledged(self, record: Attempt) -> None:
+        """What was added lies in the log, below the end that `to_tell` is given from now on."""
+        count = self._count_of(record)
+        if count is not None:
+            count.unacknowledged.pop(_key(record), None)
 
     def take(self, key: bytes, record: Control | None) -> bool:
         """A record of comms.control; None: a tombstone. Whether it was one about a day of a carrier's."""
@@ -116,8 +129,7 @@ class DayCaps:
 
     def read(self, record: Attempt, position: int) -> None:
         """A record that is read back. What a count was told with is in it already."""
-        capped = self._capped(record.lane, record.carrier)
-        count = None if capped is None else self._counts.get(capped)
+        count = self._count_of(record)
         if count is not None and (count.told is None or position >= count.told[1]):
             _fold(count, record)
 
@@ -128,16 +140,21 @@ class DayCaps:
             if partition is None:
                 continue
             count.begin(now_ms)
-            state = (count.used, ends[partition])
+            # Without what a successor finds beyond the end that is told with it, and counts itself.
+            state = (count.used - sum(count.unacknowledged.values()), ends[partition])
             told = count.told
             if told is None or told[0] != state[0] or state[1] - told[1] >= TOLD_EVERY:
                 count.told = state
                 yield (
                     capped,
                     day_count(
-                        capped, used=count.used, partition=partition, position=state[1], until=count.end_ms, at=now_ms
+                        capped, used=state[0], partition=partition, position=state[1], until=count.end_ms, at=now_ms
                     ),
                 )
+
+    def _count_of(self, record: Attempt) -> _Count | None:
+        capped = self._capped(record.lane, record.carrier)
+        return None if capped is None else self._counts.get(capped)
 
     def _capped(self, lane: str, carrier: str | None) -> Capped | None:
         known = None if carrier is None else self._table.lanes.get(lane)
@@ -149,7 +166,7 @@ class DayCaps:
 
 
 def _fold(count: _Count, record: Attempt) -> None:
-    key = (record.message_id, record.round, record.attempt)
+    key = _key(record)
     if record.kind is AttemptKind.INTENT:
         if count.end_ms and record.at < day_start_ms(count.end_ms - 1):
             return
@@ -161,3 +178,7 @@ def _fold(count: _Count, record: Attempt) -> None:
         segments = count.open.pop(key, 0)
         if record.outcome not in _SENT:
             count.used -= segments
+
+
+def _key(record: Attempt) -> _Attempt:
+    return record.message_id, record.round, record.attempt

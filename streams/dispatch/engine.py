@@ -16,6 +16,7 @@ from schemas.records import Dispatch
 from .attempt_log import AttemptLog
 from .attempts import Histories
 from .correspondence import Correspondence
+from .day_caps import DayCaps
 from .doubts import SETTLE_S, Callbacks, DoubtDesk, Outcomes
 from .listing import Lister, Lists
 from .outbox import Outbox
@@ -75,8 +76,16 @@ class Engine:
         self.troubles = Troubles(
             world.clock, world.now_ms, write=lambda record: self.under_way.spawn(outbox.trouble(record))
         )
-        counted = (lambda record: None) if world.day_caps is None else world.day_caps.add
-        log = AttemptLog(codec, publisher, owner=owner, positions=self.positions, now_ms=world.now_ms, counted=counted)
+        day_caps = DayCaps(scheduler.table) if world.day_caps is None else world.day_caps
+        log = AttemptLog(
+            codec,
+            publisher,
+            owner=owner,
+            positions=self.positions,
+            now_ms=world.now_ms,
+            written=day_caps.add,
+            acknowledged=day_caps.acknowledged,
+        )
         self.sender = Sender(
             scheduler=scheduler,
             posts=twilio,
