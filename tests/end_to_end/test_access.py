@@ -103,7 +103,7 @@ def ask(road: Road, to: str, *more: str) -> str:
 
 def run(road: Road, *command: str, user: str = "operator") -> Result:
     """A command as this user."""
-    runner = CliRunner(env={**SECRETS, **road.login(user)})
+    runner = CliRunner(env={**SECRETS, **road.login(user), "COLUMNS": "200"})  # nothing is folded
     return runner.invoke(main, ["--config", str(road.configuration), *command], catch_exceptions=False)
 
 
