@@ -8,12 +8,28 @@ from typing import Any
 import pytest
 
 from schemas.reasons import Reason
-from schemas.records import Channel, Deferral, MessageStatus, Stage
+from schemas.records import Channel, Deferral, Dispatch, MessageStatus, Stage
 from streams.policy.desk import REOPENING_HEARD_MS
 from streams.rounds import request_of
 from tests.streams.policy.installation import HOUR, MINUTE, MOBILE, NOW, config, request
 from tests.streams.policy.test_desk import Counter, asked
 from tests.streams.policy.test_rounds_at_the_desk import KEYED, again, orders, told, wheel_record
+
+
+def given_back(order: Dispatch) -> Any:
+    """What dispatch gives back because its sender is refused, as it comes from the wheel."""
+    back = Deferral(
+        message_id=order.message_id,
+        round=1,
+        app="shop",
+        due_at=NOW,
+        reason=Reason.SENDER_REFUSED,
+        by=Stage.DISPATCH,
+        request=request_of(order),
+        deadline=order.deadline,
+        at=NOW,
+    )
+    return asked(back, topic="comms.deferred.1s", key=MOBILE.encode())
 
 
 @pytest.mark.parametrize(
@@ -72,18 +88,7 @@ async def test_what_dispatch_gives_back_leaves_by_the_sender_that_the_app_asked_
     assert first.lane == hint.get("sender", "promo-a")
     # Without the hint the other sender would be taken: this one is in trouble.
     counter.switched = replace(counter.switched, unhealthy=frozenset({first.lane}))
-    back = Deferral(
-        message_id=first.message_id,
-        round=1,
-        app="shop",
-        due_at=NOW,
-        reason=Reason.SENDER_REFUSED,
-        by=Stage.DISPATCH,
-        request=request_of(first),
-        deadline=first.deadline,
-        at=NOW,
-    )
-    await counter.serve(asked(back, topic="comms.deferred.1s", key=MOBILE.encode()))
+    await counter.serve(given_back(first))
     assert [order.lane for order in orders(counter)] == [first.lane, first.lane]
 
 
@@ -92,18 +97,7 @@ async def test_what_dispatch_gives_back_for_its_country_leaves_by_another_sender
     await counter.serve(asked(request(category="service"), topic="comms.requests.shop"))
     [first] = orders(counter)
     counter.switched = replace(counter.switched, refused=frozenset({(first.lane, "CH")}))
-    back = Deferral(
-        message_id=first.message_id,
-        round=1,
-        app="shop",
-        due_at=NOW,
-        reason=Reason.SENDER_REFUSED,
-        by=Stage.DISPATCH,
-        request=request_of(first),
-        deadline=first.deadline,
-        at=NOW,
-    )
-    await counter.serve(asked(back, topic="comms.deferred.1s", key=MOBILE.encode()))
+    await counter.serve(given_back(first))
     assert {order.lane for order in orders(counter)} == {"promo-a", "promo-b"}
 
 
